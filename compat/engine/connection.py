@@ -68,9 +68,7 @@ class Connection:
         "scope",
         "socket",
         "subscription",
-        "timing",
-        "tracing",
-        "work",
+        *("timing", "tracing", "work"),
     )
 
     def __init__(
@@ -193,6 +191,8 @@ class Connection:
         try:
             if code == SERVICE_RESTART and self.resumed is not None:
                 await self.resumed.rest()
+            if work := self.work:
+                work.write_rest()
             closing = await whole(self.socket.close(code), CLOSE_TIMEOUT_S)
         except Exception as error:  # noqa: BLE001 - any server, and any middleware around its send
             log.debug("%s: could not be closed with %d: %s", self.name(), code, error)

@@ -44,6 +44,9 @@ class Work(Protocol):
     async def flush(self) -> None:
         """Send the frames that handlers have queued, for ``CLOSE_TIMEOUT_S`` at most."""
 
+    def write_rest(self) -> None:
+        """Write those that leave at once, before the server closes the socket."""
+
     async def idle(self) -> None:
         """Wait until no handler runs."""
 

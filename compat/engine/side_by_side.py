@@ -73,6 +73,9 @@ class SideBySide:
     async def flush(self) -> None:
         """Do nothing: these handlers send directly, and queue no frames."""
 
+    def write_rest(self) -> None:
+        """Do nothing, as ``flush``."""
+
     async def idle(self, timeout_s: float = 0.0) -> None:
         """Wait until no handler runs; cancel those that still run after ``timeout_s`` seconds."""
         running = self.running

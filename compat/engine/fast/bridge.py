@@ -45,6 +45,8 @@ class Bridge(Handling):
         *("waiter", "worker"),
     )
 
+    inbox: SyncInbox
+
     def __init__(self, consumer: SyncHandlers, socket: Socket, scheduler: Scheduler) -> None:
         loop = socket.loop
         super().__init__(consumer, socket, pool_of(loop))
@@ -93,6 +95,7 @@ class Bridge(Handling):
         if self.out or self.stopped() or inbox.failure is not None:
             return False
         self.tell_room()
+        inbox.shrink()
         if inbox.events or inbox.frame is not None:
             self.schedule()
         return True
@@ -158,6 +161,7 @@ class Bridge(Handling):
             if self.finished:
                 raise StopConsumer
             inbox.free_frame()
+            inbox.shrink()
             if inbox.events or inbox.frame is not None:
                 self.schedule()
             elif inbox.failure is not None:
@@ -204,6 +208,10 @@ class Bridge(Handling):
         if self.out:
             (await whole(self._drain(), CLOSE_TIMEOUT_S)).cancel()
             self.drop_unsent()
+
+    def write_rest(self) -> None:
+        if not self.draining:
+            self.write_out()
 
     def progress(self) -> Progress:
         running = int(self.busy.locked())  # first: a worker that ends has put its frames into ``out``

@@ -25,7 +25,7 @@ from compat.engine.fast.forgetting import forget_handshake
 from compat.engine.fast.made_once import judge
 from compat.engine.fast.reading import FLOOD, NO_STEPS, FastInbox, is_small, narrow, read
 from compat.engine.fast.sending import is_servers_own
-from compat.engine.fast.write_batching import MAX_HANDLER_S, QUICK, Pace
+from compat.engine.fast.write_batching import MAX_HANDLER_S, QUICK, Pace, end_anyhow
 from compat.engine.limits import concurrency_of
 from compat.engine.loop import join
 from compat.engine.side_by_side import converse_side_by_side
@@ -170,7 +170,7 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
         if connection.is_dropped(error):
             raise
         if burst is not None:
-            burst.end()
+            end_anyhow(burst)
         yield from end.end(error)
     else:
         yield from end.end(None)

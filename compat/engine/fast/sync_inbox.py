@@ -43,7 +43,9 @@ class SyncInbox(Inbox):
         """Append an event as ``Inbox.offer`` does, and queue the connection for a worker."""
         waiting = len(self.events)
         if waiting >= self.capacity:
-            return self._overflow(one)
+            kept = self._overflow(one)
+            self.scheduler.call(self, True)  # a worker may have taken the last one meanwhile, and be gone
+            return kept
         self.own().extend(one)
         self.scheduler.call(self, 2 * waiting >= self.capacity)
         return True
@@ -62,6 +64,11 @@ class SyncInbox(Inbox):
         """Wake the reader of the socket if the place for a frame is free; called on the event loop."""
         if self.frame is None:
             super().free_frame()
+
+    def shrink(self) -> None:
+        """Have room for as many as usual, if nothing waits of a history; called on the event loop."""
+        if not self.events:
+            self.capacity = min(self.capacity, self.room)
 
     def _freed(self) -> None:
         self.bridge.pool.vacant.append(self)  # this runs in a worker; the loop wakes the reader

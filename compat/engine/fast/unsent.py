@@ -18,7 +18,7 @@ def kept(message: Message) -> Message:
     copy = dict(message)
     for key in ("bytes", "body"):
         data = copy.get(key)
-        if data is not None and type(data) is not bytes:
+        if isinstance(data, bytearray | memoryview):
             copy[key] = bytes(data)
     return copy
 

@@ -34,6 +34,7 @@ __all__ = [
     "Bursts",
     "Pace",
     "Recorder",
+    "end_anyhow",
     "one_write",
     "protocol_of",
     "readiness_of",
@@ -171,7 +172,7 @@ class Bursts:
     def end(self) -> None:
         """End all bursts."""
         for burst in self.open:
-            _end(burst)
+            end_anyhow(burst)
 
     def _turn(self) -> None:
         """End the bursts whose handler waits, and those that have lasted ``MAX_S``."""
@@ -184,7 +185,7 @@ class Bursts:
         self.turned = now
         for burst in self.open:
             if burst.inbox is None or burst.inbox.current is not BETWEEN or burst.until <= now:
-                _end(burst)
+                end_anyhow(burst)
             if burst.protocol is not None:
                 still.append(burst)
         self.open = still
@@ -248,8 +249,8 @@ class Burst:
         return getattr(self.transport, name)
 
 
-def _end(burst: Burst) -> None:
-    """End a burst of another client than the one that runs."""
+def end_anyhow(burst: Burst) -> None:
+    """End a burst; an error is its client's, and of nobody who waits for it."""
     try:
         burst.end()
     except Exception as error:  # noqa: BLE001 - any transport

@@ -192,6 +192,7 @@ class Membership:
                     return
             except RedisUnavailable as error:
                 self._miss(error)
+                self.census.sweep()  # names of groups that nobody could join may be a client's
                 await self.shards.pause(self.index, backoff.next_s())
             except LayerUnavailable:  # the layer is being closed
                 return

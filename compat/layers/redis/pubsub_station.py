@@ -70,6 +70,8 @@ class PubSubStation(Station):
             elif self.boxes.get(channel) is box and not box.waiters:
                 self._abandon(channel)
             raise
+        if self.boxes.get(channel) is not box:  # a call beside this one was cancelled, and has closed it
+            return await self.open_channel(channel)
         return box
 
     def attach(self, channel: str, inbox: Inbox) -> None:

@@ -23,7 +23,7 @@ from compat.engine.fast.workers import Worker
 from compat.engine.threads import executor, thread_limit
 from compat.exceptions import ImproperlyConfigured, StopConsumer
 from compat.generic.websocket import WebsocketConsumer
-from compat.layers import InMemoryChannelLayer
+from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
 from compat.metrics import Throttle
 from compat.settings import override
 from compat.testing import ApplicationCommunicator
@@ -555,3 +555,42 @@ async def test_workers_come_while_the_tick_collects_garbage() -> None:
         gc.set_threshold(*thresholds)
         gc.callbacks.remove(come)
     assert len(pool.active) > 30
+
+
+@pytest.mark.parametrize("given", [3, [1, 2], "text"])
+async def test_what_is_no_frame_is_the_servers_to_refuse(given: Any) -> None:
+    """Was: ``bytes_data=3`` sent three zeros."""
+
+    def send(self: Any, text: str) -> None:
+        self.base_send({"type": "websocket.send", "bytes": given})
+
+    (client,) = await opened(receiving(send), 1)
+    await client.send_to(text_data="send")
+    assert await client.receive_output() == {"type": "websocket.send", "bytes": given}
+    await client.disconnect()
+
+
+@pytest.mark.parametrize("joins", [1, 2, 3])
+async def test_the_room_for_a_history_is_not_kept(joins: int) -> None:
+    layer = InMemoryChannelLayer(capacity=10, history={"room": {"count": 50, "on_join": 50}})
+    for number in range(50):
+        await layer.group_send("room", {"type": "one.message", "n": number})
+    made: list[Any] = []
+
+    def receive(self: Any, text: str) -> None:
+        made.append(self)
+        async_to_sync(layer.group_discard)("room", self.channel_name)
+        async_to_sync(layer.group_add)("room", self.channel_name)
+
+    consumer = receiving(receive, one_message=lambda self, event: self.send(text_data=str(event["n"])))
+    register_channel_layer("default", layer)
+    try:
+        (client,) = await opened(consumer, 1)
+        for _ in range(joins):
+            await client.send_to(text_data="join")
+            assert [await client.receive_from(timeout=20) for _ in range(50)] == [*map(str, range(50))]
+        inbox = made[0].base_send.__self__.inbox
+        await until_async(lambda: inbox.capacity == 10, "there is room for as many as before")
+        await client.disconnect()
+    finally:
+        unregister_channel_layer("default")
