@@ -26,6 +26,7 @@ __all__ = [
     "get_handler_name",
     "group_name",
     "is_counted",
+    "is_own_type",
     "key_behind",
     "non_local_name",
     "person_group",
@@ -54,6 +55,11 @@ RESERVED = ("compat.", "__")
 """Prefixes of the library's own groups: ``compat.user.7``, ``__broadcast__``."""
 CLOSE = "compat.close"
 """The type of the message that closes a connection."""
+OWN_PREFIXES = ("_", "compat_", "http_", "typed_", "websocket_")
+OWN_HANDLERS = frozenset(
+    ("handle_channel_event", "handle_group_message", "handle_topic_event", "presence_diff", "topic_event")
+)
+"""The handlers of messages that a server, a client or the library sends: consumers trust what they say."""
 LIVE = "compat.live"
 """What the names of the live page's channels contain; over pub/sub the layer's prefix stands before it."""
 _HASHED = re.compile(r"\.\.[0-9a-f]{32}\Z")
@@ -168,6 +174,17 @@ def get_handler_name(message: Mapping[str, Any]) -> str:
             "the handler a public name"
         )
     return name
+
+
+def is_own_type(kind: object) -> bool:
+    """Return True for the type of a message that is not the application's to send, however it is written.
+
+    ``compat_close`` has the same handler as ``compat.close``.
+    """
+    if not isinstance(kind, str):
+        return False
+    name = kind.replace(".", "_")
+    return name.startswith(OWN_PREFIXES) or name in OWN_HANDLERS
 
 
 def person_group(key: str) -> str:

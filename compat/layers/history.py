@@ -13,7 +13,6 @@ from typing import Any
 from compat.exceptions import ImproperlyConfigured
 from compat.layers.options import check_options
 from compat.layers.patterns import Patterns
-from compat.names import CLOSE
 from compat.types import Message, is_number
 
 __all__ = ["History", "HistoryEntry", "Rule", "Rules"]
@@ -51,6 +50,10 @@ class History(list[HistoryEntry]):
         return History(entries, complete=self.complete, position=self.position)
 
 
+ORDERS = ("compat_", "__")
+"""How the names of handlers begin that do what the library asks for, such as a close."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Rule:
     """What is kept of a group: ``count`` messages for ``seconds``; ``on_join``: how many a member gets."""
@@ -62,9 +65,11 @@ class Rule:
     on_join: int = 0
 
     def keeps(self, message: Message) -> bool:
-        """Return True if ``message`` belongs into the history; a close is for those who are there."""
+        """Return True if ``message`` belongs into the history; an order is for those who are there."""
         kind = message.get("type")
-        return kind != CLOSE and (self.types is None or kind in self.types)
+        if isinstance(kind, str) and kind.replace(".", "_").startswith(ORDERS):
+            return False
+        return self.types is None or kind in self.types
 
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Rule))

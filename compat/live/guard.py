@@ -16,6 +16,7 @@ from starlette.requests import Request
 
 from compat.engine.refusal import shown
 from compat.security.bearer import secret_bytes
+from compat.security.dependencies import refuses_by_none
 
 __all__ = ["Authenticate", "Guard", "basic", "staff"]
 
@@ -24,6 +25,7 @@ Authenticate = Callable[[Request], "str | Awaitable[str | None] | None"]
 """Returns the name of who asks if they may look, else None; it may raise an HTTPException."""
 
 
+@refuses_by_none
 async def staff(request: Request) -> str | None:
     """Admit users with ``is_staff`` (and ``is_active``), by their key.
 

@@ -41,7 +41,8 @@ class Relays:
     """The groups of the connections on one event loop.
 
     ``deliver(group, message, members)`` is called for each message to a group; ``name_of(group)`` returns the
-    group's name in the layer.
+    group's name in the layer. ``lost(members, error)`` is called if the layer is one of others, and its
+    ``receive()`` raises: no message of the group comes to these members any more.
     """
 
     def __init__(
@@ -49,10 +50,12 @@ class Relays:
         layer: Any,
         name_of: Callable[[str], str],
         deliver: Callable[[str, Message, Mapping[str, Any]], None],
+        lost: Callable[[Mapping[str, Any], BaseException], None],
     ) -> None:
         self.layer = layer
         self.name_of = name_of
         self.deliver = deliver
+        self.lost = lost
         self.groups: dict[str, GroupRelay] = {}
 
     async def join(self, group: str, connection_id: str, connection: Any, address: str = "") -> None:
@@ -132,8 +135,12 @@ class Relays:
         def deliver(message: Message) -> None:
             self.deliver(group, message, relay.members)
 
+        def lose(error: BaseException) -> None:
+            relay.subscription = None  # who joins now opens another one
+            self.lost(relay.members, error)
+
         channel = await self.layer.new_channel("ws.group")
-        subscription = await attached(self.layer, channel, deliver)
+        subscription = await attached(self.layer, channel, deliver, lose)
         try:
             # Earlier messages are for one member; see ``_join_after``.
             nothing = (0,) if self._on_join(group) else ()

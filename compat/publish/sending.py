@@ -18,7 +18,7 @@ from compat.generic.http import AsyncHttpConsumer
 from compat.generic.websocket import AsyncJsonWebsocketConsumer, JsonWebsocketConsumer
 from compat.layers import BaseChannelLayer, SendResult
 from compat.layers.presence.people import key_of
-from compat.names import RESERVED
+from compat.names import RESERVED, is_own_type
 from compat.publish.bodies import UNPROCESSABLE, Target, invalid, wrong
 
 __all__ = ["json_answer", "published", "send_of"]
@@ -26,14 +26,9 @@ __all__ = ["json_answer", "published", "send_of"]
 OK = 200
 AT_ONCE = 50
 """The number of messages between which other clients have a turn."""
-OWN_PREFIXES = ("compat_", "websocket_", "http_", "typed_", "presence_")
 OWN_CLASSES = (AsyncHttpConsumer, AsyncJsonWebsocketConsumer, JsonWebsocketConsumer)
-OWN_HANDLERS = {name for cls in OWN_CLASSES for base in cls.__mro__ for name in vars(base)} | {
-    "base_send",
-    # Of typed consumers: no type reaches their other methods (``_no_handlers``).
-    *("handle_channel_event", "handle_group_message", "handle_topic_event", "topic_event"),
-}
-"""What a server, a client or the library calls: a consumer trusts what comes to these methods."""
+OWN_METHODS = {name for cls in OWN_CLASSES for base in cls.__mro__ for name in vars(base)} | {"base_send"}
+"""What a server or the library calls: a consumer trusts what comes to these methods."""
 
 Send = Callable[[], Awaitable[Any]]
 
@@ -99,7 +94,7 @@ def _require_type(message: dict[str, Any]) -> None:
     if not isinstance(kind, str) or not kind:
         raise ValueError("message: expected a 'type', which names the consumer's handler")
     handler = kind.replace(".", "_")
-    if handler.startswith(("_", *OWN_PREFIXES)) or handler in OWN_HANDLERS:
+    if is_own_type(kind) or handler.startswith("presence_") or handler in OWN_METHODS:
         raise ValueError(f"message: the type {kind[:100]!r} is for the library alone")
 
 

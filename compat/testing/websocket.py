@@ -124,7 +124,8 @@ class WebsocketCommunicator(ApplicationCommunicator):
         if exc_info[0] is not None:
             self.stop(exceptions=False)
         elif self.future.done():
-            self.future.result()
+            if not self.future.cancelled():  # by a time limit, which the block has expected
+                self.future.result()
         else:
             await self.disconnect()
 

@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 
 __all__ = ["reader", "to_camel", "to_snake", "wire_names", "written"]
 
@@ -55,13 +55,15 @@ def reader(annotation: Any) -> Translate:
     return _reader(annotation, {}) or (lambda value: value)
 
 
-def _reader(annotation: Any, known: dict[Any, _Models]) -> Translate | None:
+def _reader(annotation: Any, known: dict[Any, Any]) -> Translate | None:
     """Return the function, or None if ``annotation`` contains no name to translate."""
     annotation = getattr(annotation, "__value__", annotation)  # type X = ...
     origin = get_origin(annotation)
     if origin is Annotated:
         return _reader(get_args(annotation)[0], known)
     if isinstance(annotation, type) and origin is None:
+        if issubclass(annotation, RootModel):
+            return _Root.of(annotation, known)
         return _Models.of((annotation,), known) if issubclass(annotation, BaseModel) else None
     if origin in (Union, types.UnionType):
         return _either(get_args(annotation), known)
@@ -74,7 +76,7 @@ def _reader(annotation: Any, known: dict[Any, _Models]) -> Translate | None:
     return None
 
 
-def _either(options: tuple[Any, ...], known: dict[Any, _Models], *, items: bool = False) -> Translate | None:
+def _either(options: tuple[Any, ...], known: dict[Any, Any], *, items: bool = False) -> Translate | None:
     """Return a function for a union: it renames JSON objects as any of the models, and lists as any other
     option.
     """
@@ -100,8 +102,12 @@ def _either(options: tuple[Any, ...], known: dict[Any, _Models], *, items: bool 
 
 
 def _is_model(option: Any) -> bool:
-    """Return True for a model; in Python 3.10 ``dict[str, int]`` is a type, but issubclass() refuses it."""
-    return isinstance(option, type) and get_origin(option) is None and issubclass(option, BaseModel)
+    """Return True for a model with fields; in Python 3.10 ``dict[str, int]`` is a type, which issubclass()
+    refuses.
+    """
+    if not isinstance(option, type) or get_origin(option) is not None:
+        return False
+    return issubclass(option, BaseModel) and not issubclass(option, RootModel)
 
 
 def _over_values(inner: Translate) -> Translate:
@@ -109,6 +115,26 @@ def _over_values(inner: Translate) -> Translate:
         return {key: inner(item) for key, item in value.items()} if isinstance(value, dict) else value
 
     return translate
+
+
+class _Root:
+    """Renames the keys in what a ``RootModel`` stands for."""
+
+    def __init__(self) -> None:
+        self.translate: Translate | None = None
+
+    @classmethod
+    def of(cls, model: type[RootModel[Any]], known: dict[Any, Any]) -> _Root:
+        """Return the instance for ``model``; it is cached, so that a model may refer to itself."""
+        if model in known:
+            found: _Root = known[model]
+            return found
+        made = known[model] = cls()
+        made.translate = _reader(model.model_fields["root"].annotation, known)
+        return made
+
+    def __call__(self, value: Any) -> Any:
+        return value if self.translate is None else self.translate(value)
 
 
 class _Models:
@@ -120,10 +146,11 @@ class _Models:
         self.fields: dict[str, Translate] = {}
 
     @classmethod
-    def of(cls, models: tuple[type[BaseModel], ...], known: dict[Any, _Models]) -> _Models:
+    def of(cls, models: tuple[type[BaseModel], ...], known: dict[Any, Any]) -> _Models:
         """Return the instance for ``models``; it is cached, so that a model may refer to itself."""
         if models in known:
-            return known[models]
+            found: _Models = known[models]
+            return found
         made = known[models] = cls(models)
         for model in models:
             made.names.update({camel: name for name, camel in wire_names(model).items()})
@@ -145,6 +172,8 @@ class _Models:
 
 def written(value: Any, dumped: Any) -> Any:
     """Return ``dumped``, the JSON form of ``value`` by alias, with the wire names of fields."""
+    if isinstance(value, RootModel):
+        return written(value.root, dumped)
     if isinstance(value, BaseModel) and isinstance(dumped, dict):
         names, fields = wire_names(type(value)), _by_alias(type(value))
         return {

@@ -115,6 +115,11 @@ class AsyncJsonWebsocketConsumer(
             await self.close()
         refuse_unless_decided(self)
         if not self._is_open():
+            if self.authenticator is not None and not self._socket.closed:
+                raise TypeError(
+                    f"{type(self).__qualname__}.connect() has neither accepted nor refused its client, and a "
+                    "later accept() would skip authenticator_class: decide in connect()"
+                )
             return
         if self.authenticator is not None and not await self.authenticator.authenticate(self.scope):
             await self.close(self.authenticator.close_code)

@@ -97,8 +97,8 @@ def _collected(cls: type, kind: Kind) -> dict[str, Handler]:
             if handler is not None and handler.kind == kind:
                 _refuse_own_name(cls, name, handler)
                 found[name] = handler
-            elif name in found and not callable(attribute):
-                del found[name]  # handle_x = None removes the handler
+            elif name in found and (handler is not None or not callable(attribute)):
+                del found[name]  # it has the other role there; or handle_x = None removes the handler
     return found
 
 

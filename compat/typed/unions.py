@@ -82,7 +82,8 @@ class _Renaming:
         tag = content.get(self._discriminator) if isinstance(content, dict) else None
         if not isinstance(tag, str) or tag not in self._tags:
             return None
-        return {ACTION: tag, **{key: value for key, value in content.items() if key != self._discriminator}}
+        others = {key: value for key, value in content.items() if key != self._discriminator}
+        return {**others, ACTION: tag}  # last: the client may have sent a key of that name too
 
 
 def _tagged(by_tag: Mapping[str, list[type[BaseMessage]]], discriminator: str) -> Any:

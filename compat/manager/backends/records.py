@@ -6,7 +6,16 @@ import hashlib
 import re
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["Admission", "Record", "Refusal", "ServerInfo", "Shortened", "bounded", "require_connection_id"]
+__all__ = [
+    "Admission",
+    "Record",
+    "Refusal",
+    "ServerInfo",
+    "Shortened",
+    "bounded",
+    "require_connection_id",
+    "require_user_id",
+]
 
 MAX_KEY_LENGTH = 120
 MAX_ID_LENGTH = 200
@@ -77,6 +86,14 @@ def bounded(text: str) -> str:
         return text
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
     return Shortened(f"{text[:HEAD]}~{digest}")
+
+
+def require_user_id(user_id: object) -> str:
+    """Return ``user_id`` if it is a str; raise TypeError otherwise, also for the number of a user."""
+    if isinstance(user_id, str):
+        return user_id
+    found = f"{type(user_id).__name__} {user_id!r}"
+    raise TypeError(f"user_id must be a str, such as str(user.pk); found {found}")
 
 
 def require_connection_id(connection_id: object) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from compat.engine.refusal import shown
-from compat.manager.backends.records import require_connection_id
+from compat.manager.backends.records import require_connection_id, require_user_id
 from compat.manager.connections.gate import Gate
 from compat.manager.connections.membership import Membership
 from compat.manager.connections.origin import OriginCheck
@@ -110,6 +110,8 @@ class Lifecycle(Membership):
     ) -> Connection:
         """Register a new connection with the backend and return it; no message reaches it yet."""
         address = None
+        if user_id is not None:
+            require_user_id(user_id)
         try:
             address = await self.backend.new_channel(_prefix(user_id))
             return await self.registry.register(
@@ -235,7 +237,7 @@ class Lifecycle(Membership):
 
         A client that does not read delays the end of no other. Raises the first error after the last one.
         """
-        records = await self.backend.registry_user_records(user_id)
+        records = await self.backend.registry_user_records(require_user_id(user_id))
         endings = (self.disconnect(record.connection_id, code) for record in records)
         for outcome in await run_with_concurrency_limit(endings, ENDED_AT_ONCE):
             if isinstance(outcome, BaseException):

@@ -12,7 +12,7 @@ from compat.exceptions import ImproperlyConfigured
 from compat.layers.history import History
 from compat.layers.presence import Presence
 from compat.manager.backends.messaging import require_group
-from compat.manager.backends.records import Record, ServerInfo
+from compat.manager.backends.records import Record, ServerInfo, require_user_id
 from compat.manager.connections.parts import ManagerParts, connection_of, id_of
 from compat.manager.connections.state import Connection
 from compat.metrics import LayerMetrics, resumable
@@ -40,7 +40,7 @@ class Lookups(ManagerParts):
 
     async def get_user_connections(self, user_id: str) -> list[Connection]:
         """Return all connections of a user."""
-        return self._resolved(await self.backend.registry_user_records(user_id))
+        return self._resolved(await self.backend.registry_user_records(require_user_id(user_id)))
 
     async def get_group_connections(self, group: str) -> list[Connection]:
         """Return all connections in a group, without the consumers that have joined it."""

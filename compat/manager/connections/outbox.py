@@ -108,6 +108,7 @@ class Outbox:
             if not self._has_room(frame):
                 return self._overflow(frame)
         elif self._broken:
+            self._statistics.lose("gone")
             return False
         self._append(frame)
         return True
@@ -205,6 +206,7 @@ class Outbox:
                     self._size -= frame.size
                     await write(frame)
             except WebSocketDisconnect:
+                self._statistics.lose("gone")
                 return
             finally:
                 self._busy = False

@@ -7,16 +7,17 @@ from collections.abc import Iterable
 from typing import Any
 
 from compat.layers.redis.keys import EXCLUDE_KEY, PLACE_KEY, RESERVED_KEY
-from compat.manager.backends.records import Record
+from compat.manager.backends.records import Record, require_user_id
 from compat.manager.connections.parts import ManagerParts, id_of
 from compat.manager.connections.state import Connection
-from compat.manager.connections.switchboard import COMMANDS, CONTROL
+from compat.manager.connections.switchboard import CONTROL
 from compat.manager.exceptions import BackendError, ValidationError
 from compat.manager.frames import Frame, frame_of
 from compat.manager.plain import plain_message
 from compat.manager.relay import EXCEPT_KEY
 from compat.manager.typed import Message
 from compat.manager.utils.batching import run_with_concurrency_limit
+from compat.names import is_own_type
 
 __all__ = ["Sending"]
 
@@ -91,7 +92,7 @@ class Sending(ManagerParts):
         """Send to all connections of a user on all servers, and return how many there were."""
         content = self._content(message)
         self.statistics.count_call()
-        records = await self.backend.registry_user_records(user_id)
+        records = await self.backend.registry_user_records(require_user_id(user_id))
         here = [
             one for one in (self.registry.get(record.connection_id) for record in records) if one is not None
         ]
@@ -134,10 +135,11 @@ class Sending(ManagerParts):
         Messages often contain a client's data, which must not become a command to managers or layers.
         """
         content = plain_message(message)
-        if content.get("type") in COMMANDS or not RESERVED.isdisjoint(content):
+        if is_own_type(content.get("type")) or not RESERVED.isdisjoint(content):
             raise ValidationError(
-                f"a message may not have the type {' or '.join(map(repr, COMMANDS))}, nor the keys "
-                f"{', '.join(sorted(RESERVED))}",
+                f"a message may not have the keys {', '.join(sorted(RESERVED))}, nor a type for which "
+                "consumers in its group have a handler of the library: one that begins with '_', 'compat.', "
+                "'http.', 'typed.' or 'websocket.', or names another one, such as 'presence.diff'",
                 error_code="RESERVED_NAME",
             )
         return content

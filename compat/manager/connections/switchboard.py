@@ -22,12 +22,11 @@ from compat.manager.serializers.base import BaseSerializer
 from compat.manager.statistics import Statistics
 from compat.types import Message
 
-__all__ = ["COMMANDS", "CONTROL", "Switchboard"]
+__all__ = ["CONTROL", "Switchboard"]
 
+TRY_AGAIN_LATER = 1013
 CONTROL = "__manager__"
 """The type of a command from one manager to the manager of a connection: ``{"do": …, "with": […]}``."""
-COMMANDS = (CONTROL, CLOSE, PERSON)
-"""The types of messages that are not passed on to a client as they are."""
 
 Obey = Callable[[Connection, str, list[Any]], Coroutine[Any, Any, None]]
 
@@ -51,7 +50,7 @@ class Switchboard:
         self.serializer = serializer
         self.statistics = statistics
         self.obey = obey
-        self.relays = Relays(backend.layer, _name_of, self._to_members)
+        self.relays = Relays(backend.layer, _name_of, self._to_members, self._lose)
         self._lines: dict[str, Subscription] = {}
         """By address, as the members of the relays, because an id may pass to another connection."""
         self._jobs: set[asyncio.Task[None]] = set()
@@ -62,8 +61,11 @@ class Switchboard:
         def deliver(message: Message) -> None:
             self._to_one(connection, message)
 
+        def lose(error: BaseException) -> None:
+            self._lose({connection.address: connection}, error)
+
         with backend_errors(f"connecting {connection.channel_name}"):
-            line = await attached(self.backend.layer, connection.address, deliver)
+            line = await attached(self.backend.layer, connection.address, deliver, lose)
             self._lines[connection.address] = line
             self._attend(connection)
             await self.relays.join(BROADCAST_GROUP, connection.address, connection)
@@ -148,6 +150,14 @@ class Switchboard:
         frame = self.frame(message, f"connection {connection.channel_name}")
         if frame is not None and connection.outbox is not None:
             connection.outbox.push(frame)
+
+    def _lose(self, members: Mapping[str, Connection], error: BaseException) -> None:
+        """End connections that no message reaches any more; their clients come back."""
+        self.statistics.report_failed(
+            "reading a channel of the layer, whose clients are asked to return,", error
+        )
+        for connection in tuple(members.values()):
+            self._begin(self.obey(connection, "disconnect", [TRY_AGAIN_LATER]))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         job = self.loop.create_task(work)

@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from compat.manager.connections.manager import ConnectionManager
 from compat.manager.current import get_manager
 from compat.manager.status.prometheus import CONTENT_TYPE, prometheus_text
+from compat.security.dependencies import require_dependency
 from compat.settings import settings
 
 __all__ = ["status_router"]
@@ -35,6 +36,7 @@ def status_router(
         ) from error
     from compat.live import page  # a process that imports it reports and answers to others
 
+    require_dependency(dependency, "status_router()")
     guard = Depends(only_in_debug) if dependency is None else _depends(dependency, Depends)
     guarded = APIRouter(prefix=prefix, dependencies=[guard], tags=["status"])
     looked = page(authenticate=_name)

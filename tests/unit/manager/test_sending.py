@@ -146,6 +146,12 @@ async def test_what_cannot_travel_fails_at_the_sender(
     [
         {"type": "__manager__", "do": "disconnect", "with": [1000]},
         {"type": "compat.close", "code": 4000},
+        {"type": "compat_close"},
+        {"type": "websocket.disconnect", "code": 1000},
+        {"type": "websocket_receive", "text": "as another client"},
+        {"type": "typed.event"},
+        {"type": "presence.diff", "joins": {}, "leaves": {}},
+        {"type": "_private"},
         {"type": "compat.person", "message": {"type": "compat.close"}},
         {"type": ["unhashable"], "__except__": []},
         {"type": "x", "__except__": ["somebody"]},
@@ -406,6 +412,43 @@ async def test_a_layer_that_only_receives_will_do() -> None:
     assert manager.backend.layer.groups["room"] == set()
 
 
+class Failing(ReceiveOnlyLayer):
+    """Its ``receive()`` fails, once its server is away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.away = asyncio.Event()
+
+    async def receive(self, channel: str) -> Any:
+        taking = asyncio.ensure_future(super().receive(channel))
+        leaving = asyncio.ensure_future(self.away.wait())
+        done, _ = await asyncio.wait((taking, leaving), return_when=asyncio.FIRST_COMPLETED)
+        for one in (taking, leaving):
+            one.cancel()
+        if taking not in done:
+            raise OSError("the server has gone")
+        return taking.result()
+
+
+async def test_clients_that_no_message_reaches_any_more_are_sent_away() -> None:
+    """Was: one line in the log, and connections that stayed open and heard nothing, with who joined later."""
+    layer = Failing()
+    manager = ConnectionManager(backend=MemoryBackend(layer))
+    connect = connector(manager)
+    _, one = await connect("alice", "room")
+    _, two = await connect("bob", "room")
+    with recorded() as records:
+        layer.away.set()
+        await until_async(lambda: (one.closed_with, two.closed_with) == (1013, 1013), "both are closed")
+    assert "the server has gone" in "\n".join(records.messages())
+    layer.away.clear()
+    await until_async(lambda: not manager.registry.get_all(), "they have left")
+    _, three = await connect("eve", "room")
+    await manager.send_to_group("room", {"n": 1})
+    assert await three.hear_json() == {"n": 1}
+    await manager.stop_tasks()
+
+
 # What clients get
 
 
@@ -529,3 +572,17 @@ async def test_disconnecting_a_connection_of_another_loop(manager: ConnectionMan
     over.set()
     await asyncio.to_thread(thread.join, 10)
     assert closed == [4002] and await manager.count_connections() == 0
+
+
+@pytest.mark.parametrize("user", [0, 42, ("ada",)])
+async def test_a_user_is_named_by_a_text(connect: Connect, manager: ConnectionManager, user: Any) -> None:
+    """Was: an error from three layers down, and 0 was nobody."""
+    attempts: list[Any] = [
+        lambda: connect(user),
+        lambda: manager.send_to_user(user, {"n": 0}),
+        lambda: manager.disconnect_user(user),
+        lambda: manager.get_user_connections(user),
+    ]
+    for attempt in attempts:
+        with pytest.raises(TypeError, match=r"user_id must be a str, such as str\(user\.pk\); found"):
+            await attempt()

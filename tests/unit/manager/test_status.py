@@ -12,9 +12,11 @@ from fastapi import Depends, FastAPI, HTTPException, Request, WebSocket
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
 from compat import metrics
+from compat.live import basic, staff
 from compat.manager import ConnectionManager, WSConfig, status_router
 from compat.manager.connections.upkeep import Upkeep
 from compat.manager.status.prometheus import prometheus_text
+from compat.publish import router
 from compat.settings import override
 from tests.support.clients import Client, get
 from tests.support.servers import LiveServer
@@ -154,3 +156,13 @@ def test_metrics_are_what_prometheus_reads(manager: ConnectionManager) -> None:
 
 def test_the_line_of_statistics(manager: ConnectionManager) -> None:
     assert Upkeep(manager, 60).line().startswith('statistics: server=the "one" connections=0 users=0 ')
+
+
+def test_what_refuses_by_returning_none_is_no_dependency() -> None:
+    """Was: FastAPI ignores what a dependency returns, so everybody was shown the pages."""
+    for dependency in (staff, Depends(staff)):
+        with pytest.raises(TypeError, match=r"staff is for compat\.live\.page.*everybody would be admitted"):
+            status_router(dependency)
+        with pytest.raises(TypeError, match=r"router\(\): staff .*raises an HTTPException"):
+            router(authenticate=dependency)
+    assert status_router(basic("ada", "a password")) is not None

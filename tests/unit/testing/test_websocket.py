@@ -224,3 +224,10 @@ async def test_two_clients_of_a_sync_consumer(layer: InMemoryChannelLayer) -> No
     assert await max_.receive_from() == "anybody?"
     await max_.disconnect()
     assert layer.groups == {}
+
+
+async def test_a_block_may_expect_that_nothing_comes() -> None:
+    """Was: its end raised a CancelledError, because the time limit had ended the application."""
+    async with WebsocketCommunicator(answering(ACCEPT), "/") as client:
+        with pytest.raises(asyncio.TimeoutError):
+            await client.receive_from(timeout=0.01)

@@ -140,3 +140,16 @@ async def test_faults_tests_close_code_of_an_authenticator(
     client = Talk(Closed.as_asgi())
     await client.open()
     assert await client.closed() == code
+
+
+async def test_a_handshake_that_is_decided_later_is_refused(
+    layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Was: a later accept() let the client in, and nobody asked the authenticator."""
+
+    class Later(Guarded):
+        async def connect(self) -> None:
+            pass
+
+    assert await Talk(Later.as_asgi(), "/ws/?token=bad").connect() == (False, 1011)
+    assert "Later.connect() has neither accepted nor refused its client" in caplog.text

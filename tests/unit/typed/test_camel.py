@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, RootModel
 
 from compat.typed import BaseMessage
 from compat.typed.camel import reader, to_camel, written
@@ -91,3 +91,29 @@ def test_an_instance_inside_any_is_written_by_its_own_class() -> None:
     assert written(holder, holder.model_dump(mode="json"))["payload"] == [
         {"firstName": "Ada", "freeData": {}}
     ]
+
+
+class Item(BaseModel):
+    user_name: str
+
+
+class Items(RootModel[list["Items | Item"]]):
+    """It refers to itself."""
+
+
+class ByName(RootModel[dict[str, Item]]):
+    pass
+
+
+class Stock(BaseMessage):
+    action: Literal["stock"] = "stock"
+    payload: Items | ByName
+
+
+@pytest.mark.parametrize(
+    "payload", [[{"userName": "ada"}], [[{"userName": "bob"}]], {"a_key": {"userName": "eve"}}]
+)
+def test_inside_a_root_model(payload: Any) -> None:
+    message = Stock.model_validate(reader(Stock)({"action": "stock", "payload": payload}))
+    assert "user_name" in repr(message)
+    assert written(message, message.model_dump(mode="json"))["payload"] == payload

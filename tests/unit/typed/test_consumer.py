@@ -725,6 +725,8 @@ async def test_the_discriminator_can_have_another_name(layer: InMemoryChannelLay
     client = await talk(Kinds)
     assert await client.ask({"kind": "ping"}) == {"kind": "pong", "payload": None}
     assert (await client.ask({"kind": "say", "payload": {"text": "x"}}))["kind"] == "said"
+    pong = await client.ask({"kind": "ping", "action": "say"})
+    assert pong["kind"] == "pong", "was: the key of the other name chose the message"
     error = await client.ask({"action": "ping"})
     assert error["kind"] == "error" and error["payload"][0]["type"] == "union_tag_not_found"
     await client.leave()

@@ -308,3 +308,21 @@ def test_one_thing_where_a_list_of_them_is_meant(attributes: dict[str, Any], fix
 async def test_an_event_must_be_a_message(layer: InMemoryChannelLayer) -> None:
     with pytest.raises(TypeError, match=r"an event for .* must be a message, not \{'action': 'alert'\}"):
         await Room.broadcast_event({"action": "alert"})  # type: ignore[arg-type]
+
+
+def test_a_handler_that_becomes_one_of_events_is_no_client_s_any_more() -> None:
+    """Was: a client could send the event, because the base class had a handler of that name."""
+
+    class Base(AsyncJsonWebsocketConsumer):
+        @ws_handler
+        async def handle_note(self, message: Note) -> None: ...
+
+    class Events(Base):
+        @event_handler
+        async def handle_note(self, event: Note) -> None: ...
+
+    class Same(Base):
+        async def handle_note(self, message: Note) -> None: ...
+
+    assert set(Base._typed_messages.handlers) == set(Same._typed_messages.handlers) == {"handle_note"}
+    assert not Events._typed_messages.handlers and set(Events._typed_events.handlers) == {"handle_note"}
