@@ -54,7 +54,11 @@ def check_hooks(cls: type, *, sync: bool) -> None:
         if name in cls.__dict__:
             check_handler(cls, name, cls.__dict__[name], sync=sync)
     for name in NOTICES:
-        if inspect.isfunction(notice := cls.__dict__.get(name)):
+        notice = getattr(cls, name, None)
+        if (
+            inspect.isfunction(notice)
+            and len(inspect.signature(notice, follow_wrapped=False).parameters) == 1
+        ):
             setattr(cls, name, with_message(notice))
     groups = inspect.getattr_static(cls, "groups", None)
     if groups and hasattr(cls, "websocket_connect"):
@@ -62,12 +66,10 @@ def check_hooks(cls: type, *, sync: bool) -> None:
 
 
 def with_message(notice: F) -> F:
-    """Return the method ``notice``, or, if it takes only ``self``, one that takes a message too."""
-    if len(inspect.signature(notice).parameters) != 1:
-        return notice
+    """Return a method that may be given a message, and calls ``notice``, which takes only ``self``."""
 
     @functools.wraps(notice)
-    def taking(consumer: Any, message: Any) -> Any:
+    def taking(consumer: Any, message: Any = None) -> Any:
         return notice(consumer)
 
     return cast("F", taking)

@@ -913,7 +913,7 @@ export class Socket extends EventTarget {
 
   /** @param {Data[]} frames */
   _tellUnsure(frames) {
-    if (frames.length && !this._closing) this.dispatchEvent(new CustomEvent("unsure", { detail: { frames } }));
+    if (frames.length) this.dispatchEvent(new CustomEvent("unsure", { detail: { frames } }));
   }
 }
 
@@ -968,7 +968,7 @@ function kept(data) {
   if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
   // By what they have: those of a frame are of other classes.
   if (data?.byteLength >= 0) return new Uint8Array(data).slice().buffer;
-  return data?.stream && data.size >= 0 ? data : String(data);
+  return data?.slice && data.size >= 0 ? data : String(data);
 }
 
 /** @param {any} data */

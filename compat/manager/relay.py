@@ -57,6 +57,7 @@ class Relays:
         self.deliver = deliver
         self.lost = lost
         self.groups: dict[str, GroupRelay] = {}
+        self._forgetting: set[asyncio.Task[None]] = set()
 
     async def join(self, group: str, connection_id: str, connection: Any, address: str = "") -> None:
         """Add a connection, and return when it gets the messages that are sent to the group from now on.
@@ -135,8 +136,15 @@ class Relays:
         def deliver(message: Message) -> None:
             self.deliver(group, message, relay.members)
 
+        failures: list[BaseException] = []
+
         def lose(error: BaseException) -> None:
-            relay.subscription = None  # who joins now opens another one
+            failures.append(error)
+            lost, relay.subscription = relay.subscription, None  # who joins now opens another one
+            if lost is not None:
+                task = asyncio.get_running_loop().create_task(self._forget_channel(group, lost))
+                self._forgetting.add(task)
+                task.add_done_callback(self._forgetting.discard)
             self.lost(relay.members, error)
 
         channel = await self.layer.new_channel("ws.group")
@@ -145,10 +153,18 @@ class Relays:
             # Earlier messages are for one member; see ``_join_after``.
             nothing = (0,) if self._on_join(group) else ()
             await self.layer.group_add(self.name_of(group), channel, *nothing)
+            if failures:
+                raise LayerUnavailable(f"the channel of group {group} cannot be read") from failures[0]
         except BaseException:
             await subscription.end()
             raise
         return subscription
+
+    async def _forget_channel(self, group: str, lost: Subscription) -> None:
+        """Take a channel that nobody reads any more out of its group."""
+        with contextlib.suppress(Exception):  # any layer
+            await self.layer.group_discard(self.name_of(group), lost.channel)
+            await lost.end()
 
     def _forget_if_empty(self, group: str, relay: GroupRelay) -> None:
         if not relay.members and relay.subscription is None and self.groups.get(group) is relay:

@@ -112,9 +112,14 @@ class Resumable:
 
 def _application(app: Any) -> App:
     """Return an ASGI application: ``app``, or what calls it, if it is a function of a ``WebSocket``."""
-    if not inspect.isroutine(app) or len(inspect.signature(app).parameters) != 1:
+    if not (inspect.isfunction(app) or inspect.ismethod(app)):
         return cast("App", app)
-    return websocket_session(app)
+    parameters = list(inspect.signature(app, follow_wrapped=False).parameters.values())
+    takes_one = len(parameters) == 1 and parameters[0].kind in (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    )
+    return websocket_session(app) if takes_one else cast("App", app)
 
 
 async def serve(

@@ -283,9 +283,14 @@ class ResumableConnection(Parking):
         return self._why_gone()
 
     def refuse(self, generation: int) -> None:
-        """End the park: the client, whose ticket is of this generation, may not come back any more."""
-        if self.confirmed <= generation <= self.generation:
-            self.give_up("refused", counted=True)
+        """The client, whose ticket is of this generation, may not come back any more: end it."""
+        if not self.confirmed <= generation <= self.generation:
+            return
+        link = self.link
+        if link is not None:  # it is dead, or the client would not be at another one
+            self.ended(link, LOST, goodbye=False)
+            link.drop(TAKEN_OVER)
+        self.give_up("refused", counted=True)
 
     def why_no_post(self, generation: int) -> str | None:
         """Return why frames that were posted with a ticket of this generation are not taken."""

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Awaitable
 from typing import Any
 
-from compat.engine.fast.framing import frame_of, goes_plain, is_open
+from compat.engine.fast.framing import behind_starlette, frame_of, goes_plain, is_open
 from compat.engine.fast.write_batching import readiness_of
 from compat.engine.mailbox import settle
 from compat.engine.parts import framed_by
@@ -32,7 +32,7 @@ class Outward:
 
     __slots__ = (
         *("_sent", "after_close", "busy", "closing", "controls", "direct", "framed", "gone", "loop"),
-        *("owner", "protocol", "raw_send", "ready"),
+        *("owner", "protocol", "raw_send", "ready", "wrapped"),
     )
 
     def __init__(self, send: Send, protocol: Any, owner: Owner, sent: int) -> None:
@@ -43,6 +43,8 @@ class Outward:
         """The server's protocol, if frames can be batched for it."""
         self.ready = readiness_of(protocol, send)
         self.framed = framed_by(self.loop, send)
+        self.wrapped = not hasattr(behind_starlette(send), "__self__")
+        """The server's ``send()`` is in a function of a middleware; Starlette's own one only calls it."""
         self._sent = sent
         self.controls: deque[Message] | None = None
         """Control frames that wait for the socket; None: none do."""
@@ -168,7 +170,7 @@ class Outward:
         return message
 
     def _send(self, message: Message) -> None:
-        if self.ready is None and (self._is_wrapped() or asyncio.current_task(self.loop) is None):
+        if self.ready is None and (self.wrapped or asyncio.current_task(self.loop) is None):
             # Middleware around send() may have time limits or cancel scopes, which need a task, and end in
             # the one in which they began.
             self.busy = self.loop.create_task(self._see_through(self.raw_send(message), message))
@@ -183,10 +185,6 @@ class Outward:
             self.busy = self.loop.create_task(self._see_through(rest, message))
         elif message["type"] == "websocket.close":
             self._closed(message)
-
-    def _is_wrapped(self) -> bool:
-        """Return True if the server's ``send()`` is in a function, as middleware writes it."""
-        return not hasattr(self.raw_send, "__self__")
 
     async def _see_through(self, rest: Awaitable[None], message: Message) -> None:
         try:

@@ -17,7 +17,7 @@ from compat.clock import steady
 from compat.layers.memory import InMemoryChannelLayer
 from compat.resume.ends import COME_BACK, LOST, AwayEnd, HomeEnd
 from compat.resume.link import Link
-from compat.resume.peer import Peer
+from compat.resume.peer import DEAD_S, Peer
 from compat.resume.posts import LATER, frames_of, take
 from compat.resume.registry import registry
 from compat.resume.wire import Malformed
@@ -54,6 +54,8 @@ class Relay:
         self.links = 0
         """How many sockets have been relayed to other processes so far; numbers them."""
         self.opening: asyncio.Task[None] | None = None
+        self.closed_since: float | None = None
+        """When the mailbox could not be opened first; None: it has not been tried, or is open."""
         self.listens = asyncio.Event()
         """What is sent to the mailbox arrives."""
         self.reading: asyncio.Task[None] | None = None
@@ -86,8 +88,9 @@ class Relay:
                 raise TimeoutError(f"its mailbox has not opened within {OPEN_S:g} s")
         except Exception as error:  # noqa: BLE001 - any layer
             log.warning("resumable connections are found in this process only: %s", error)
+            self.closed_since = self.closed_since or steady()
         else:
-            self.channel = channel
+            self.channel, self.closed_since = channel, None
 
     async def _read(self, channel: str) -> None:
         while True:
@@ -173,6 +176,11 @@ class Relay:
                 del self.peers[channel]
         self.timer = self.loop.call_later(ALIVE_S, self._look) if self.peers else None
 
+    def _not_reached(self) -> str:
+        """Return why another process cannot be asked; for a while it is this one that cannot."""
+        waits = self.closed_since is None or steady() - self.closed_since < DEAD_S
+        return LATER if not self.channel and waits else ELSEWHERE
+
     def _reached(self, home: str) -> Peer | None:
         """Return the process that has the mailbox ``home``; None if it cannot be asked now."""
         peer = self._peer(home) if self.channel else None
@@ -251,7 +259,7 @@ class Relay:
         """
         peer = self._reached(ticket.home)
         if peer is None:
-            return ELSEWHERE if self.channel else LATER
+            return self._not_reached()
         self.links += 1
         number = self.links
         answered = peer.posts[number] = self.loop.create_future()
@@ -290,7 +298,7 @@ class Relay:
         """
         peer = self._reached(ticket.home)
         if peer is None:
-            return ELSEWHERE if self.channel else LATER
+            return self._not_reached()
         self.links += 1
         number = self.links
         away = peer.aways[number] = AwayEnd(peer, number, self.loop)

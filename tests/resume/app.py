@@ -337,6 +337,20 @@ class Beating(Async):
         note("beat", self.who)
 
 
+class Noticing:
+    """A mixin whose method takes no message."""
+
+    who: str
+
+    async def compat_resumed(self) -> None:
+        note("resumed", self.who)
+
+
+class Mixed(Noticing, Async):
+    async def compat_parked(self) -> None:
+        await super().compat_parked()
+
+
 class Asked(Async):
     """Knows its principal by a header, and lets nobody return who is banned."""
 
@@ -526,6 +540,7 @@ CONSUMERS: dict[str, Any] = {
     "idle": Idle,
     "beating": Beating,
     "asked": Asked,
+    "mixed": Mixed,
 }
 ENDPOINTS: dict[str, Any] = {
     **{name: consumer.as_asgi() for name, consumer in CONSUMERS.items()},

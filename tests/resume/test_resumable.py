@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import anyio
@@ -64,6 +65,24 @@ class Room:
 
 async def function(websocket: WebSocket) -> None:
     await Room().serve(websocket)
+
+
+async def any_call(*call: Any) -> None:
+    await endpoint(*call)
+
+
+@functools.wraps(function)
+async def decorated(scope: Any, receive: Any, send: Any) -> None:
+    await endpoint(scope, receive, send)
+
+
+@pytest.mark.parametrize("app", [endpoint, any_call, decorated])
+async def test_an_application_is_called_as_one(app: Any) -> None:
+    with LiveServer(Resumable(app)) as server:
+        client = await Resuming(server, f"/{name('application')}").open()
+        await client.send("one")
+        assert await client.receive() == "one"
+        await client.leave()
 
 
 @pytest.mark.parametrize("app", [function, Room().serve])

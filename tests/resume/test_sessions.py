@@ -164,9 +164,10 @@ async def test_S3_connect_and_disconnect_once_over_ten_cuts(place: Place, flavou
     await place.code(who)
 
 
-async def test_S3_the_consumer_hears_of_its_clients_absence(place: Place) -> None:
+@pytest.mark.parametrize("flavour", [*BOTH, "mixed"])
+async def test_S3_the_consumer_hears_of_its_clients_absence(place: Place, flavour: str) -> None:
     who = name("hears")
-    client = await place.away("async", who)
+    client = await place.away(flavour, who)
     assert not place.notes("resumed", who)
     assert await client.back() == "all"
     await place.noted("resumed", who)

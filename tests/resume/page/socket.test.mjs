@@ -312,7 +312,7 @@ test("a buffer or a Blob of another window is what it is here", () => {
   const world = new World();
   const socket = opened(world);
   const { buffer, blob } = vm.runInNewContext(
-    "({ buffer: new Uint8Array([1, 2]).buffer, blob: { stream() {}, size: 3 } })",
+    "({ buffer: new Uint8Array([1, 2]).buffer, blob: { slice() {}, size: 3 } })",
   );
   assert.ok(!(buffer instanceof ArrayBuffer));
   socket.send(buffer);

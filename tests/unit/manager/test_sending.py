@@ -150,6 +150,7 @@ async def test_what_cannot_travel_fails_at_the_sender(
         {"type": "websocket.disconnect", "code": 1000},
         {"type": "websocket_receive", "text": "as another client"},
         {"type": "typed.event"},
+        {"type": "receive.json", "action": "delete"},
         {"type": "presence.diff", "joins": {}, "leaves": {}},
         {"type": "_private"},
         {"type": "compat.person", "message": {"type": "compat.close"}},
@@ -443,6 +444,7 @@ async def test_clients_that_no_message_reaches_any_more_are_sent_away() -> None:
     assert "the server has gone" in "\n".join(records.messages())
     layer.away.clear()
     await until_async(lambda: not manager.registry.get_all(), "they have left")
+    await until_async(lambda: not any(layer.groups.values()), "nothing of them is left in a group")
     _, three = await connect("eve", "room")
     await manager.send_to_group("room", {"n": 1})
     assert await three.hear_json() == {"n": 1}

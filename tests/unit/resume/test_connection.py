@@ -568,6 +568,24 @@ async def test_one_that_waits_for_room_may_end_and_the_others_wait_on(
     connection.put_disconnect(1000)
 
 
+@pytest.mark.parametrize(("generation", "ends"), [(0, True), (1, False)])
+@pytest.mark.parametrize("away", [True, False])
+async def test_one_that_may_not_come_back_ends_also_beside_a_dead_link(
+    generation: int, ends: bool, away: bool
+) -> None:
+    connection, socket = await connected()
+    if away:
+        socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1006})
+        await turns()
+    connection.refuse(generation)
+    await turns()
+    assert left(connection) is ends
+    assert socket.codes == ([4409] if ends and not away else [])
+    if ends:
+        assert await connection.receive() == {"type": "websocket.disconnect", "code": 1006}
+    connection.put_disconnect(1000)
+
+
 async def test_a_refused_handshake_is_not_parked() -> None:
     before = len(registry.parked)
     socket = FalseSocket()

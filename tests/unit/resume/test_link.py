@@ -7,6 +7,7 @@ import gc
 from typing import Any
 
 import anyio
+from starlette.middleware.exceptions import ExceptionMiddleware
 
 from compat.engine.socket import Socket
 from compat.resume.journal import Journal
@@ -89,3 +90,21 @@ async def test_the_time_limit_of_a_middleware_ends_in_the_task_in_which_it_began
     reads.set()
     await until_async(lambda: len(sent) == 2, "both are sent")
     assert [message["text"] for message in sent] == ["one", "two"] and not link.gone
+
+
+async def test_frames_behind_starlette_leave_at_once() -> None:
+    sent: list[Message] = []
+
+    class Server:
+        async def send(self, message: Message) -> None:
+            sent.append(message)
+
+    async def endpoint(scope: Any, receive: Any, send: Any) -> None:
+        link = Link(silence, send, owner := Owner())
+        for number in range(3):
+            assert owner.journal.add(str(number), 1)
+        link.flush()
+        assert [message["text"] for message in sent] == ["0", "1", "2"] and link.busy is None
+
+    scope = {"type": "websocket", "headers": []}
+    await ExceptionMiddleware(endpoint)(scope, silence, Server().send)

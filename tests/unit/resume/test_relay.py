@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from compat import tickets
+from compat.clock import steady
 from compat.layers.memory import InMemoryChannelLayer
 from compat.resume import peer as peer_module
 from compat.resume import relay as relay_module
@@ -156,6 +157,9 @@ async def test_a_process_that_cannot_ask_lets_its_clients_come_later() -> None:
     socket = FalseSocket()
     assert await relay.serve(ticket, 0, PLACE, socket.receive, socket.send) == LATER
     assert await relay.post(ticket, 0, "[]") == LATER
+    relay.closed_since = steady() - peer_module.DEAD_S - 1  # the layer is away for long
+    assert await relay.serve(ticket, 0, PLACE, socket.receive, socket.send) == ELSEWHERE
+    assert await relay.post(ticket, 0, "[]") == ELSEWHERE
 
 
 async def test_empty_frames_that_are_not_read_count(monkeypatch: pytest.MonkeyPatch) -> None:
