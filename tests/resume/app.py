@@ -346,7 +346,7 @@ class Noticing:
         note("resumed", self.who)
 
 
-class Mixed(Noticing, Async):
+class Mixed(Noticing, Async):  # type: ignore[misc]
     async def compat_parked(self) -> None:
         await super().compat_parked()
 

@@ -45,8 +45,6 @@ class Bridge(Handling):
         *("waiter", "worker"),
     )
 
-    inbox: SyncInbox
-
     def __init__(self, consumer: SyncHandlers, socket: Socket, scheduler: Scheduler) -> None:
         loop = socket.loop
         super().__init__(consumer, socket, pool_of(loop))

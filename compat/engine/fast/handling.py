@@ -13,10 +13,10 @@ from compat.engine.contracts import SyncHandlers
 from compat.engine.fast.framing import MOST_AT_ONCE
 from compat.engine.fast.made_once import Judgement, judge
 from compat.engine.fast.pool import TICK_S, Pool
+from compat.engine.fast.sync_inbox import SyncInbox
 from compat.engine.fast.thread_locals import enter
 from compat.engine.fast.unsent import Unsent
 from compat.engine.fast.workers import Worker
-from compat.engine.inbox import Inbox
 from compat.engine.socket import Socket
 from compat.engine.threads import guarded
 from compat.types import Message
@@ -61,7 +61,7 @@ class Handling(Unsent):
 
     __slots__ = ("closing", "consumer", "context", "handle", "home", "inbox", "judged", "nested", "pool")
 
-    inbox: Inbox
+    inbox: SyncInbox
 
     def __init__(self, consumer: SyncHandlers, socket: Socket, pool: Pool) -> None:
         super().__init__(socket)
