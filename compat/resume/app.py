@@ -6,10 +6,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
-
-from starlette.routing import websocket_session
-from starlette.websockets import WebSocket
+from typing import TYPE_CHECKING, Any, cast
 
 from compat import tickets
 from compat.advice.endpoint import ASGISignature
@@ -31,6 +28,9 @@ from compat.resume.relay import ELSEWHERE, Relay, relay_of
 from compat.resume.rules import is_allowed, path_of, principal_of, resume_seconds
 from compat.resume.wire import PROTOCOL, Malformed, Offer, hide_offer, offer_of
 from compat.types import Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from starlette.websockets import WebSocket
 
 __all__ = ["Resumable", "is_offered", "outlive", "serve"]
 
@@ -119,7 +119,11 @@ def _application(app: Any) -> App:
         inspect.Parameter.POSITIONAL_ONLY,
         inspect.Parameter.POSITIONAL_OR_KEYWORD,
     )
-    return websocket_session(app) if takes_one else cast("App", app)
+    if not takes_one:
+        return cast("App", app)
+    from starlette.routing import websocket_session  # which projects without plain endpoints need not load
+
+    return websocket_session(app)
 
 
 async def serve(

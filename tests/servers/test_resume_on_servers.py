@@ -131,7 +131,7 @@ async def test_a_goodbye(kind: Kind, place: Place, flavour: str) -> None:
     client = await place.open(flavour, who)
     await ended(kind, place, client, who)
     assert not place.notes("parked", who)
-    assert await client.back() == "" and client.why == "gone"
+    assert await client.back() == "" and client.why == "left"
     await client.leave()
 
 
