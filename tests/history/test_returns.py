@@ -77,6 +77,9 @@ async def test_history_P3_a_server_that_stops_in_order(fleet: Fleet, flavour: st
     clients = [await fleet.client(here, flavour, where).open() for _ in range(5)]
     for client in clients:
         await positioned(client)
+        # They read nothing while the server ends, and what they sent to it then would reset the connection:
+        # the kernel forgets what has not been read, the last ticket for one.
+        client.acks = False
     saying = asyncio.ensure_future(fleet.say(there, where, 1, 300))
     for client in clients:
         assert await client.numbers(20) == list(range(1, 21))
