@@ -29,7 +29,7 @@ __all__ = ["OPEN_LOOP", "capacity", "levels"]
 SLICES, SLICE_S, WARM_S = 5, 1.0, 0.7
 MAX_TICKS_S = 4000
 """Ticks in a second; at a higher rate, several messages leave together."""
-BEHIND_S = 1.0
+BEHIND_S = SLICE_S / 2
 """A peer that has more to deliver is overloaded; it is not asked for higher rates."""
 
 
