@@ -569,3 +569,18 @@ async def test_silence_begins_when_a_client_is_back(waits: int) -> None:
         message = await guarded(consumer, receive, close)()
     assert message["type"] == "websocket.disconnect" and closes == [1001]
     assert away.looks == 2 * waits + 1
+
+
+async def test_a_time_limit_of_a_middleware_is_its_own() -> None:
+    """Was: an AssertionError without a text, if the consumer had a limit and no time for idle clients."""
+
+    async def receive() -> Message:
+        raise asyncio.TimeoutError("of the middleware")
+
+    async def close(code: int) -> None:
+        raise AssertionError("nothing is closed")
+
+    consumer = chat("async", max_message_size=100)()
+    consumer.scope = {"type": "websocket", "path": "/"}
+    with pytest.raises(asyncio.TimeoutError, match="of the middleware"):
+        await guarded(consumer, receive, close)()
