@@ -292,7 +292,7 @@ CASES: dict[str, Callable[[Server], Awaitable[Result]]] = {
 CLOSED = {"A1": A1, "A2": A2, "B": B, "C": C, "A1-sync": A1, "A2-sync": A2, "C-sync": C}
 IN_SLICES: dict[str, Begin] = {case: partial(_loop, crowd) for case, crowd in CLOSED.items()}
 IN_SLICES |= {"D": visits, "R": returns}
-"""The cases in which servers can be loaded in turn (``load.in_slices``)."""
+"""The cases in which servers can be loaded in turn (``slices.in_slices``)."""
 WITHOUT_SERVER = frozenset(("H", "S-shards", "S-members", "S-groups", "S-history", "S-presence"))
 NEEDS_REDIS = frozenset(("G", "B-redis", "I1", "I3", "L4", *WITHOUT_SERVER))
 TITLES = {

@@ -57,18 +57,8 @@ CLOSE = "compat.close"
 """The type of the message that closes a connection."""
 OWN_PREFIXES = ("_", "compat_", "http_", "typed_", "websocket_")
 OWN_HANDLERS = frozenset(
-    (
-        *(
-            "base_send",
-            "decode_json",
-            "dispatch",
-            "encode_json",
-            "presence_diff",
-            "receive_json",
-            "send_json",
-        ),
-        *("handle_channel_event", "handle_group_message", "handle_topic_event", "topic_event"),
-    )
+    "base_send decode_json dispatch encode_json handle_channel_event handle_group_message handle_topic_event "
+    "presence_diff receive_json send_json topic_event".split()
 )
 """The handlers of messages that a server, a client or the library sends: consumers trust what they say."""
 LIVE = "compat.live"

@@ -12,7 +12,7 @@ import functools
 import inspect
 import types
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 __all__ = [
     "HOOKS",
@@ -23,8 +23,6 @@ __all__ = [
     "require_application",
     "require_list",
 ]
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 HOOKS = (
     "compat_parked",
@@ -54,25 +52,29 @@ def check_hooks(cls: type, *, sync: bool) -> None:
         if name in cls.__dict__:
             check_handler(cls, name, cls.__dict__[name], sync=sync)
     for name in NOTICES:
-        notice = getattr(cls, name, None)
-        if (
-            inspect.isfunction(notice)
-            and len(inspect.signature(notice, follow_wrapped=False).parameters) == 1
-        ):
+        notice: Any = getattr(cls, name, None)
+        if takes_no_message(notice):
             setattr(cls, name, with_message(notice))
     groups = inspect.getattr_static(cls, "groups", None)
     if groups and hasattr(cls, "websocket_connect"):
         require_list(cls, "groups", groups, "names")
 
 
-def with_message(notice: F) -> F:
+def takes_no_message(notice: Any) -> bool:
+    """Return True for a method that takes only ``self``."""
+    if not inspect.isfunction(notice):
+        return False
+    return len(inspect.signature(notice, follow_wrapped=False).parameters) == 1
+
+
+def with_message(notice: Callable[[Any], Any]) -> Callable[..., Any]:
     """Return a method that may be given a message, and calls ``notice``, which takes only ``self``."""
 
     @functools.wraps(notice)
     def taking(consumer: Any, message: Any = None) -> Any:
         return notice(consumer)
 
-    return cast("F", taking)
+    return taking
 
 
 def require_list(cls: type, attribute: str, value: Any, of: str) -> None:

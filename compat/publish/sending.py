@@ -27,7 +27,7 @@ OK = 200
 AT_ONCE = 50
 """The number of messages between which other clients have a turn."""
 OWN_CLASSES = (AsyncHttpConsumer, AsyncJsonWebsocketConsumer, JsonWebsocketConsumer)
-OWN_METHODS = {name for cls in OWN_CLASSES for base in cls.__mro__ for name in vars(base)} | {"base_send"}
+OWN_METHODS = {name for cls in OWN_CLASSES for base in cls.__mro__ for name in vars(base)}
 """What a server or the library calls: a consumer trusts what comes to these methods."""
 
 Send = Callable[[], Awaitable[Any]]

@@ -280,11 +280,10 @@ async def _checked(
 
 async def _end_park(ticket: tickets.Ticket, relay: Relay | None) -> None:
     """End the connection of a client that may not come back any more, if it waits for it."""
-    found = registry.connections.get(ticket.connection)
-    if found is None and relay is not None and ticket.home not in ("", await _home_of(relay)):
+    if registry.refuse(ticket.connection, ticket.generation) or relay is None:
+        return
+    if ticket.home not in ("", await _home_of(relay)):
         relay.refuse(ticket)
-    elif found is not None and found.loop is asyncio.get_running_loop():
-        found.refuse(ticket.generation)
 
 
 async def _come_back(

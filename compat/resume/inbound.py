@@ -72,7 +72,7 @@ class Inbound:
             await self.reading
         message = self.waiting.popleft()
         self.size -= size_of(payload_of(message))
-        if self.space is not None and self._has_space():
+        if self.space is not None and self.has_space():
             self.make_space()
         return message
 
@@ -89,9 +89,9 @@ class Inbound:
 
     def wait_for_space(self) -> asyncio.Future[None] | None:
         """Return a future to wait for before the next message, or None if there is room for it."""
-        if self._has_space():
+        if self.has_space():
             return None
-        if self.space is None or self.space.done():  # who waits may have been cancelled
+        if self.space is None:
             self.space = self.loop.create_future()
             self.loop.call_later(LIFE_S, self._show_life, self.space)
         return self.space
@@ -101,18 +101,15 @@ class Inbound:
             self.connection.acknowledge()
             self.loop.call_later(LIFE_S, self._show_life, space)
 
-    def is_full(self) -> bool:
-        """Return True while nothing more is read, not even an acknowledgement."""
-        return not self._has_space()
-
-    def _has_space(self) -> bool:
+    def has_space(self) -> bool:
+        """Return False while nothing more is read, not even an acknowledgement."""
         frames, size = (WIDE_FRAMES, WIDE_BYTES) if self.wide else (MAX_FRAMES, MAX_BYTES)
         return len(self.waiting or ()) < frames and self.size < size
 
     def widen(self, wide: bool) -> None:
         """Read on for an acknowledgement, or (False) no longer."""
         self.wide = wide
-        if self._has_space():
+        if self.has_space():
             self.make_space()
 
     def make_space(self) -> None:

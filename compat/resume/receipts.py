@@ -33,7 +33,7 @@ def ask(connection: ResumableConnection) -> None:
     inbound.widen(True)
     if link is not None:
         link.tell(control("ack", n=inbound.told(), ask=True))
-        if inbound.is_full():
+        if not inbound.has_space():
             connection.journal.wake()
 
 

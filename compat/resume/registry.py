@@ -172,6 +172,13 @@ class Registry:
         if len(self.given_up) > MAX_GIVEN_UP:
             self.given_up.popitem(last=False)
 
+    def refuse(self, connection: bytes, generation: int) -> bool:
+        """End a connection whose client may not come back any more; return False if it is not here."""
+        found = self.connections.get(connection)
+        if found is not None and found.loop is asyncio.get_running_loop():
+            found.refuse(generation)
+        return found is not None
+
     def said_goodbye(self, connection: Parking) -> None:
         """Keep that its client has said goodbye, should that come back all the same."""
         self.left[connection.id] = None

@@ -129,7 +129,7 @@ class Relay:
         elif kind in ("posting", "posted", "malformed"):
             self._answered(peer, number, kind, value)
         elif kind == "refused":
-            self._refuse(*value)
+            registry.refuse(bytes.fromhex(value[0]), value[1])
         elif kind in HomeEnd.KINDS:
             if (home := peer.homes.get(number)) is not None:
                 home.take(kind, value)
@@ -220,11 +220,6 @@ class Relay:
         if link.task is not None:  # it reads no further than a malformed frame
             link.task.add_done_callback(lambda _: end.leave())
 
-    def _refuse(self, connection: str, generation: int) -> None:
-        found = registry.connections.get(bytes.fromhex(connection))
-        if found is not None and found.loop is self.loop:
-            found.refuse(generation)
-
     async def _post(self, peer: Peer, number: int, value: str) -> None:
         connection, generation, first, text = value.split(" ", 3)
         identity = bytes.fromhex(connection)
@@ -302,8 +297,7 @@ class Relay:
         self.links += 1
         number = self.links
         away = peer.aways[number] = AwayEnd(peer, number, self.loop)
-        untold = True
-        """The home may have a link that nobody else ends."""
+        untold = True  # the home may have a link that nobody else ends
         try:
             whose = place.user.hex(), place.path.hex()
             asked = [ticket.connection.hex(), ticket.generation, received, *whose]
