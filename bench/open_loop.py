@@ -75,6 +75,7 @@ async def levels(case: Crowd, servers: dict[str, Server], carried: float) -> dic
                     disconnect(member.clients)
         for member in members.values():
             disconnect(member.clients)
+        gc.unfreeze()  # the clients of this turn are not those of the next
     return found
 
 
