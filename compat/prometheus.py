@@ -71,7 +71,7 @@ class Read(NamedTuple):
 
 REASONS = ("overflow", "expired", "queue full", "undecodable", "gone", "reset", "dead")
 WHYS = (
-    *("gone", "left", "overflow", "stopped", "elsewhere", "user", "path"),
+    *("gone", "left", "overflow", "stopped", "elsewhere", "user", "path", "logout"),
     *("refused", "used", "position", "expired", "invalid"),
 )
 PER_PROCESS = (

@@ -25,7 +25,7 @@ from compat.resume.link import Link
 from compat.resume.posts import Carrier, carrier_of, frames_of, take
 from compat.resume.registry import registry
 from compat.resume.relay import ELSEWHERE, Relay, relay_of
-from compat.resume.rules import is_allowed, path_of, principal_of, resume_seconds
+from compat.resume.rules import is_allowed, path_of, principal_of, resume_seconds, session_of
 from compat.resume.wire import PROTOCOL, Malformed, Offer, hide_offer, offer_of
 from compat.types import Receive, Scope, Send
 
@@ -224,7 +224,8 @@ async def _made(
             await _turn_away(receive, send, NOT_THERE)
             return None
     place = tickets.place_of(who, path_of(scope), await _home_of(relay))
-    made = ResumableConnection(seconds, place, why, returned, scope.get("path", ""))
+    session = session_of(rules, scope, who)
+    made = ResumableConnection(seconds, place, why, returned, scope.get("path", ""), session)
     scope[RESUMABLE_KEY] = made
     scope["resume"] = None if why in (None, OF_PAGE) else {"recovered": "", "why": why}
     if returned is not None:

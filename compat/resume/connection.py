@@ -39,7 +39,7 @@ class ResumableConnection(Parking):
     __slots__ = (
         *("admission", "confirmed", "counted_from", "followed", "grace"),
         *("id", "inbound", "journal", "loop", "notices", "over", "place", "posts"),
-        *("seconds", "socket", "subprotocol", "told", "where", "why"),
+        *("seconds", "session", "socket", "subprotocol", "told", "where", "why"),
     )
 
     def __init__(
@@ -49,6 +49,7 @@ class ResumableConnection(Parking):
         why: str | None,
         returned: Returned | None = None,
         where: str = "",
+        session: str = "",
     ) -> None:
         super().__init__()
         self.id = secrets.token_bytes(16)
@@ -57,6 +58,8 @@ class ResumableConnection(Parking):
         """Why it replaces another connection of its client; None: it does not."""
         self.where = where
         """The path of its URL, for the log; the query string may be a secret."""
+        self.session = session
+        """What stands for the session that says whose it is (``logouts.mark_of``); empty: none does."""
         self.loop = asyncio.get_running_loop()
         self.journal = Journal()
         self.inbound = Inbound(self.loop, self)

@@ -28,7 +28,9 @@ CLOSED_S = 60.0
 class Parking(Telling):
     """Base of ``ResumableConnection``."""
 
-    __slots__ = ("accepted", "back_at", "drained", "final", "link", "park_timer", "said", "untold")
+    __slots__ = (
+        *("accepted", "back_at", "drained", "final", "link", "logged_out", "park_timer", "said", "untold"),
+    )
 
     loop: asyncio.AbstractEventLoop
     journal: Journal
@@ -51,6 +53,8 @@ class Parking(Telling):
         """The close of the application, for a client that was away, or has not got what came before."""
         self.said = False
         """That close has been written to a link, behind all frames."""
+        self.logged_out = False
+        """Its user has logged out: its client cannot come back."""
         self.park_timer: asyncio.TimerHandle | None = None
         self.untold: list[Message] | None = None
         """The control frames for a client that has said ``pause``; None: it has not."""
@@ -104,7 +108,10 @@ class Parking(Telling):
             self.park()
 
     def park(self) -> None:
-        """Wait for the client."""
+        """Wait for the client, if it can come back."""
+        if self.logged_out:
+            self.give_up("logout")
+            return
         seconds = min(self.seconds, CLOSED_S) if self.said else self.seconds
         self.park_timer = self.loop.call_later(seconds, self.give_up, "gone")
         registry.park(self)  # which may end it at once, and so the timer
@@ -176,6 +183,11 @@ class Parking(Telling):
         if self.followed is not None:
             await self.followed.rest()
         self.end_relayed()
+
+    def log_out(self) -> None:
+        """Its user has logged out: end the park, or wait for nobody later."""
+        self.logged_out = True
+        self.give_up("logout")
 
     def give_up(self, why: str, *, counted: bool = False) -> None:
         """End a park: the application gets its disconnect, unless it has ended already.

@@ -179,6 +179,13 @@ class Registry:
             found.refuse(generation)
         return found is not None
 
+    def log_out(self, session: str) -> None:
+        """End what waits for the user of a session, and will wait; call it in any thread."""
+        for connection in tuple(self.connections.values()):
+            if connection.session == session:
+                with contextlib.suppress(RuntimeError):  # its loop is no more
+                    connection.loop.call_soon_threadsafe(connection.log_out)
+
     def said_goodbye(self, connection: Parking) -> None:
         """Keep that its client has said goodbye, should that come back all the same."""
         self.left[connection.id] = None

@@ -17,6 +17,7 @@ from compat.clock import steady
 from compat.layers.memory import InMemoryChannelLayer
 from compat.resume.ends import COME_BACK, LOST, AwayEnd, HomeEnd
 from compat.resume.link import Link
+from compat.resume.logouts import LOGGED_OUT, belong
 from compat.resume.peer import DEAD_S, Peer
 from compat.resume.posts import LATER, frames_of, take
 from compat.resume.registry import registry
@@ -59,6 +60,8 @@ class Relay:
         self.listens = asyncio.Event()
         """What is sent to the mailbox arrives."""
         self.reading: asyncio.Task[None] | None = None
+        self.belonging: asyncio.Task[None] | None = None
+        """Keeps the mailbox in the group of all processes."""
         self.timer: asyncio.TimerHandle | None = None
         self._posting: set[asyncio.Task[None]] = set()
 
@@ -77,6 +80,9 @@ class Relay:
             if self.reading is not None:
                 self.reading.cancel()
             self.reading = self.loop.create_task(self._read(channel))
+            if self.belonging is not None:
+                self.belonging.cancel()
+            self.belonging = self.loop.create_task(belong(self.layer, channel))
             for _ in range(OPEN_ATTEMPTS):  # over pub/sub the first ones may come before the subscription
                 await self.layer.send(channel, {"type": OPENED})
                 try:
@@ -105,6 +111,8 @@ class Relay:
                     self._take(message)
                 elif message.get("type") == OPENED:
                     self.listens.set()
+                elif message.get("type") == LOGGED_OUT:
+                    registry.log_out(message["session"])
             except Exception:  # one of another version, perhaps; the others must be heard
                 log.exception("what another process has sent cannot be understood")
 

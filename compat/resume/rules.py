@@ -9,12 +9,15 @@ from typing import Any
 
 from compat.exceptions import ImproperlyConfigured
 from compat.names import person_key, shows_address
+from compat.resume.logouts import mark_of
 from compat.settings import settings
 from compat.types import Scope
 
-__all__ = ["is_allowed", "path_of", "principal_of", "resume_seconds"]
+__all__ = ["is_allowed", "path_of", "principal_of", "resume_seconds", "session_of"]
 
 SETTING = "CHANNEL_RESUME_SECONDS"
+NOBODY = repr(None)
+"""The principal of who has not logged in."""
 
 
 def resume_seconds(own: Any, whose: str = "resume_seconds") -> float:
@@ -46,6 +49,17 @@ async def principal_of(rules: Any, scope: Scope) -> str:
             "another one when the client comes back: return a str, bytes, a number, or a tuple of these"
         )
     return text
+
+
+def session_of(rules: Any, scope: Scope, who: str) -> str:
+    """Return what stands for the session whose user is the principal ``who``; empty if there is none.
+
+    With a ``resume_key`` a logout says nothing: the connection may be somebody's by other means.
+    """
+    if who == NOBODY or getattr(rules, "resume_key", None) is not None:
+        return ""
+    key = getattr(scope.get("session"), "session_key", None)  # a dict of Starlette's has none
+    return mark_of(key) if isinstance(key, str) and key else ""
 
 
 async def is_allowed(rules: Any, scope: Scope) -> bool:

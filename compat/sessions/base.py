@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from compat.resume.logouts import logged_out
 from compat.settings import settings
 
 __all__ = ["Data", "SessionBase", "UpdateError"]
@@ -118,13 +119,22 @@ class SessionBase:
         await self.asave(must_create=True)
 
     def delete(self, session_key: str | None = None) -> None:
-        """Delete the session from the store; this object keeps the data."""
+        """Delete the session from the store; this object keeps the data.
+
+        A connection that waits for its client, who is its user by this session, ends.
+        """
+        if session_key is None:
+            self._known()
         if key := session_key or self._key:
             self.remove(key)
+            logged_out(key)
 
     async def adelete(self, session_key: str | None = None) -> None:
+        if session_key is None:
+            await self.aload_once()
         if key := session_key or self._key:
             await self.aremove(key)
+            logged_out(key)
 
     def exists(self, session_key: str) -> bool:
         return self.read(session_key) is not None
@@ -171,9 +181,12 @@ class SessionBase:
         self._data = found or {}
         return self._data
 
+    def _known(self) -> Data:
+        return self._data if self._data is not None else self.load()
+
     def _loaded(self) -> Data:
         self.accessed = True
-        return self._data if self._data is not None else self.load()
+        return self._known()
 
     async def _aloaded(self) -> Data:
         self.accessed = True

@@ -26,7 +26,7 @@ from django_shim.with_django.db import DjangoDatabase  # noqa: E402
 if TYPE_CHECKING:
     from django_shim.with_django.auth import DjangoUsers
 
-__all__ = ["DjangoIntegration", "django_settings", "in_use", "register", "unregister"]
+__all__ = ["DjangoIntegration", "django_settings", "in_use", "register", "unregister", "watch_logouts"]
 
 FORWARDER = "django_shim.with_django"
 
@@ -36,7 +36,7 @@ class DjangoIntegration:
 
     def __init__(self) -> None:
         self.connections = DjangoDatabase()
-        self.forwards_changes = False
+        self.forwards_changes = self.watches_logouts = False
 
     @property
     def database(self) -> DjangoDatabase | None:
@@ -53,6 +53,7 @@ class DjangoIntegration:
     def _users(self) -> DjangoUsers:
         from django_shim.with_django.auth import DjangoUsers
 
+        watch_logouts()
         return DjangoUsers()
 
 
@@ -72,6 +73,11 @@ def unregister() -> None:
 
         setting_changed.disconnect(dispatch_uid=FORWARDER)
         _integration.forwards_changes = False
+    if _integration.watches_logouts:
+        from django.contrib.auth.signals import user_logged_out
+
+        user_logged_out.disconnect(dispatch_uid=FORWARDER)
+        _integration.watches_logouts = False
 
 
 def in_use() -> bool:
@@ -83,6 +89,28 @@ def in_use() -> bool:
     if conf is not None:
         return named or bool(conf.configured)
     return named and real_spec("django") is not None
+
+
+def watch_logouts() -> None:
+    """End what waits for a user whom Django logs out; a second call does nothing.
+
+    Each process notices its own logouts, and tells the others. The subset of Django has none.
+    """
+    if in_use():
+        from django.contrib.auth.signals import user_logged_out
+
+        user_logged_out.connect(_logged_out, dispatch_uid=FORWARDER)
+        _integration.watches_logouts = True
+
+
+def _logged_out(*, request: Any, user: Any = None, **_: Any) -> None:
+    # Django empties the session afterwards. Without a request it is that of a websocket (``auth``), and
+    # without a user any client may have made up its key.
+    key = getattr(getattr(request, "session", None), "session_key", None)
+    if key and user is not None:
+        from compat.resume.logouts import logged_out  # which few processes need
+
+        logged_out(key)
 
 
 def django_settings() -> Any:

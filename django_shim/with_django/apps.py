@@ -24,3 +24,4 @@ class WithDjangoConfig(AppConfig):
 
     def ready(self) -> None:
         with_django.register()
+        with_django.watch_logouts()

@@ -17,6 +17,7 @@ from django.core.exceptions import AppRegistryNotReady
 from django.utils.crypto import constant_time_compare
 
 from compat.db import database_sync_to_async
+from compat.resume.logouts import logged_out
 from compat.types import Scope
 
 __all__ = ["DjangoUsers"]
@@ -52,7 +53,7 @@ def _get_user(session: Any) -> Any:
         return _anonymous()
     user = auth.load_backend(path).get_user(user_id)
     if user is not None and not _is_current(session, user):
-        session.flush()
+        _flush(session)
         user = None
     return user or _anonymous()
 
@@ -65,7 +66,7 @@ def _login(scope: Scope, user: Any, backend: str | None) -> None:
     if auth.SESSION_KEY not in session:
         session.cycle_key()
     elif _user_id(session) != user.pk or (session_hash and not _same(session, session_hash)):
-        session.flush()  # the session of another user, or from before a change of the password
+        _flush(session)  # that of another user, or from before a change of the password
     session[auth.SESSION_KEY] = user._meta.pk.value_to_string(user)
     session[auth.BACKEND_SESSION_KEY] = path
     session[auth.HASH_SESSION_KEY] = session_hash
@@ -79,9 +80,17 @@ def _logout(scope: Scope) -> None:
     user = scope.get("user")
     if user is not None and getattr(user, "is_authenticated", True):
         auth.user_logged_out.send(sender=user.__class__, request=None, user=user)
-    scope["session"].flush()
+    _flush(scope["session"])
     if "user" in scope:
         scope["user"] = _anonymous()
+
+
+def _flush(session: Any) -> None:
+    """Empty a session, and end what waits for its user."""
+    key = session.session_key if auth.SESSION_KEY in session else None
+    session.flush()
+    if key:
+        logged_out(key)
 
 
 def _is_current(session: Any, user: Any) -> bool:

@@ -1,8 +1,9 @@
 """Consumers of every kind whose clients may come back; what happens to them is noted in RESUME_NOTES.
 
 Paths are ``/async/?who`` and so on; the cookie ``user`` or ``token`` names the user. Frames of a client are
-commands (see ``operations``), which the page ``/tell`` gives as well, also while the client is away. From
-the environment: RESUME_LAYER, RESUME_REDIS and RESUME_PREFIX (without them a layer in memory), RESUME_SECRET,
+commands (see ``operations``), which the page ``/tell`` gives as well, also while the client is away. Below
+``/session/`` the user is that of a session, in the channel layer; the page ``/login`` begins one. From the
+environment: RESUME_LAYER, RESUME_REDIS and RESUME_PREFIX (without them a layer in memory), RESUME_SECRET,
 RESUME_DRAIN.
 """
 
@@ -27,7 +28,7 @@ from starlette.routing import Route
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from compat import AsyncConsumer, AsyncWebsocketConsumer, WebsocketConsumer, configure, metrics
-from compat.auth import AuthMiddleware
+from compat.auth import AuthMiddleware, AuthMiddlewareStack, login, logout
 from compat.closing import close_group, close_user
 from compat.exceptions import StopConsumer
 from compat.generic.websocket import AsyncJsonWebsocketConsumer, JsonWebsocketConsumer
@@ -47,6 +48,8 @@ if "RESUME_REDIS" in os.environ:
     CONFIG |= {"hosts": [os.environ["RESUME_REDIS"]], "prefix": os.environ["RESUME_PREFIX"]}
 configure(
     ALLOWED_HOSTS=["127.0.0.1"],
+    AUTHENTICATION_BACKENDS=[f"{__name__}.Backend"],
+    SESSION_ENGINE="compat.session_layer",
     CHANNEL_LAYERS={"default": {"BACKEND": BACKEND, "CONFIG": CONFIG}},
     DRAIN_SECONDS=float(os.environ.get("RESUME_DRAIN", "0")),
     SECRET_KEY=os.environ.get("RESUME_SECRET", ""),
@@ -477,6 +480,16 @@ async def kick(request: Request) -> JSONResponse:
     return JSONResponse({})
 
 
+async def login_page(request: Request) -> JSONResponse:
+    await login(request.scope, SimpleNamespace(pk=request.query_params["user"]))
+    return JSONResponse({})
+
+
+async def logout_page(request: Request) -> JSONResponse:
+    await logout(request.scope)
+    return JSONResponse({})
+
+
 async def ban(request: Request) -> JSONResponse:
     banned.add(request.query_params["key"])
     return JSONResponse({})
@@ -527,6 +540,13 @@ async def user_of(scope: Any) -> Any:
     return SimpleNamespace(pk=cookies["user"].value, is_authenticated=True) if "user" in cookies else None
 
 
+class Backend:
+    """Everybody whom a session names."""
+
+    def get_user(self, user_id: str) -> Any:
+        return SimpleNamespace(pk=user_id, is_authenticated=True)
+
+
 CONSUMERS: dict[str, Any] = {
     "async": Async,
     "sync": Sync,
@@ -552,11 +572,23 @@ ENDPOINTS: dict[str, Any] = {
 }
 PAGES = (tell, publish, kick, ban, limit, sign, numbers)
 
+sockets = [path(f"{name}/", endpoint) for name, endpoint in ENDPOINTS.items()]
 app = ProtocolTypeRouter(
     {
-        "http": Starlette(routes=[Route(f"/{page.__name__}", page) for page in PAGES]),
-        "websocket": AuthMiddleware(
-            URLRouter([path(f"{name}/", endpoint) for name, endpoint in ENDPOINTS.items()]), get_user=user_of
+        "http": AuthMiddlewareStack(
+            Starlette(
+                routes=[
+                    *(Route(f"/{page.__name__}", page) for page in PAGES),
+                    Route("/login", login_page),
+                    Route("/logout", logout_page),
+                ]
+            )
+        ),
+        "websocket": URLRouter(
+            [
+                path("session/", AuthMiddlewareStack(URLRouter(sockets))),
+                path("", AuthMiddleware(URLRouter(sockets), get_user=user_of)),
+            ]
         ),
     }
 )

@@ -100,6 +100,53 @@ async def scenario_logging_out_tells_who_and_empties_the_session() -> None:
     assert heard == [eva]
 
 
+async def scenario_a_logout_ends_what_waits_for_its_user() -> None:
+    """Django's own over HTTP, that of a websocket, and a changed password."""
+    from django.contrib import auth
+    from django.contrib.sessions.backends.db import SessionStore
+    from django.test import RequestFactory
+
+    from compat.auth import AuthMiddlewareStack, login, logout
+    from compat.generic.websocket import AsyncWebsocketConsumer
+    from compat.testing import WebsocketCommunicator
+    from django_shim import with_django
+
+    eva = await make_user()
+    ended: asyncio.Queue[str] = asyncio.Queue()
+
+    class Waits(AsyncWebsocketConsumer):
+        async def disconnect(self, code: int) -> None:
+            await ended.put(self.scope["path"])
+
+    async def away(path: str) -> str:
+        """The cookie of a new session, in which a client has left without a goodbye."""
+        cookie, _ = await visit(lambda scope: login(scope, eva))
+        headers = [(b"cookie", f"sessionid={cookie}".encode())]
+        stack = AuthMiddlewareStack(Waits.as_asgi())
+        gone = WebsocketCommunicator(stack, path, headers, ["channels.resume.v1"])
+        assert (await gone.connect(timeout=10))[0]
+        await gone.send_input({"type": "websocket.disconnect", "code": 1006})
+        return cookie
+
+    def view(cookie: str) -> None:
+        request = RequestFactory().get("/")
+        request.session, request.user = SessionStore(cookie), eva
+        auth.logout(request)
+
+    with_django.watch_logouts()  # as the app does when it is ready
+    over_http, over_websocket, changed = await away("/http"), await away("/websocket"), await away("/changed")
+    await away("/stays")
+    await sync_to_async(view)(over_http)
+    assert await asyncio.wait_for(ended.get(), 10) == "/http"
+    await visit(logout, over_websocket)
+    assert await asyncio.wait_for(ended.get(), 10) == "/websocket"
+    eva.set_password("another")
+    await eva.asave()
+    await visit(nothing, changed)
+    assert await asyncio.wait_for(ended.get(), 10) == "/changed"
+    assert ended.empty()
+
+
 async def scenario_a_changed_password_ends_the_session() -> None:
     from compat.auth import login
 

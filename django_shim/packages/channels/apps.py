@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
+from django_shim.with_django import watch_logouts
+
 __all__ = ["ChannelsConfig"]
 
 
@@ -13,3 +15,6 @@ class ChannelsConfig(AppConfig):
 
     name = "channels"
     verbose_name = "Channels"
+
+    def ready(self) -> None:
+        watch_logouts()

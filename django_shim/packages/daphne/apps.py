@@ -7,6 +7,7 @@ from django.apps import AppConfig
 from django.core import checks
 
 from daphne.checks import check_daphne_installed
+from django_shim.with_django import watch_logouts
 
 __all__ = ["DaphneConfig"]
 
@@ -19,3 +20,4 @@ class DaphneConfig(AppConfig):
 
     def ready(self) -> None:
         checks.register(check_daphne_installed, checks.Tags.staticfiles)
+        watch_logouts()

@@ -1,0 +1,180 @@
+"""A logout ends the connections of its session that wait for their client, in every process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from compat.layers import get_channel_layer
+from compat.resume.logouts import HOMES, logged_out, mark_of
+from compat.session_memory import MemorySession
+from compat.settings import override
+from tests.resume.place import Place, name, placed
+from tests.resume.test_workers import layer_of
+from tests.support.resuming import Resuming
+from tests.support.waiting import until_async
+
+SLOW = pytest.mark.slow
+Headers = Mapping[str, str]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with placed(tmp_path_factory.mktemp("logouts")) as place:
+        yield place
+
+
+@pytest.fixture
+async def place(running: Place) -> AsyncIterator[Place]:
+    yield running
+    running.no_failure()
+
+
+async def logged_in(place: Place, user: str = "ann") -> dict[str, str]:
+    """The headers of a browser whose user has logged in."""
+    async with httpx.AsyncClient(trust_env=False, verify=False) as browser:
+        answer = await browser.get(place.server.http("/login"), params={"user": user})
+        assert answer.status_code == 200, answer.text
+        (cookie,) = browser.cookies.jar
+        return {"Cookie": f"{cookie.name}={cookie.value}"}
+
+
+async def log_out(place: Place, headers: Headers) -> None:
+    async with httpx.AsyncClient(trust_env=False, verify=False, headers=dict(headers)) as browser:
+        assert (await browser.get(place.server.http("/logout"))).status_code == 200
+
+
+@pytest.mark.parametrize("flavour", ["async", "plain", pytest.param("sync", marks=SLOW)])
+async def test_a_logout_ends_what_waits_for_its_user(place: Place, flavour: str) -> None:
+    headers, who = await logged_in(place), name("out")
+    client = await place.open(f"session/{flavour}", who, headers=headers)
+    client.cut()
+    await place.parked(1)
+    before = (await place.resumable())["lost"].get("logout", 0)
+    await log_out(place, headers)
+    assert await place.code(who) == 1006
+    assert (await place.resumable())["lost"]["logout"] == before + 1
+    assert await client.back() == "" and client.why == "user"
+    await client.leave()
+
+
+async def test_another_session_of_the_user_is_left_alone(place: Place) -> None:
+    phone, laptop = await logged_in(place), await logged_in(place)
+    clients: list[Resuming] = []
+    for headers in (phone, laptop):
+        client = await place.open("session/async", name("both"), headers=headers)
+        client.cut()
+        clients.append(client)
+    await place.parked(2)
+    await log_out(place, phone)
+    await place.parked(1)
+    assert await clients[0].back() == "" and clients[0].why == "user"
+    assert await clients[1].back() == "all"
+    for client in clients:
+        await client.leave()
+
+
+async def test_a_connection_with_its_client_stays_and_waits_for_nobody_later(place: Place) -> None:
+    headers, who = await logged_in(place), name("open")
+    client = await place.open("session/async", who, headers=headers)
+    await log_out(place, headers)
+    for number in (1, 2):
+        await client.send(f"echo {number}")
+        assert await client.numbers(1) == [number]
+    client.cut()
+    assert await place.code(who) == 1006
+    assert not place.notes("parked", who)
+
+
+async def test_one_who_logs_in_again_gets_a_new_connection(place: Place) -> None:
+    """The ticket is the same user's, but the connection has ended with the session."""
+    headers, who = await logged_in(place), name("again")
+    client = await place.away("session/async", who, headers=headers)
+    await log_out(place, headers)
+    assert await place.code(who) == 1006
+    client.headers = await logged_in(place)
+    assert await client.back() == "" and client.why == "logout"
+    await client.leave()
+
+
+async def test_who_has_not_logged_in_or_is_known_otherwise_is_left_alone(place: Place) -> None:
+    session = await logged_in(place)
+    keyed = await place.away("session/asked", name("keyed"), headers={**session, "X-Key": "three"})
+    nobody = await place.away("session/async", name("nobody"))
+    await log_out(place, session)
+    assert await nobody.back() == "all"
+    keyed.headers = {"X-Key": "three"}
+    assert await keyed.back() == "all"
+    for client in (keyed, nobody):
+        await client.leave()
+
+
+@pytest.mark.parametrize("kind", ["queue", "pubsub", pytest.param("streams", marks=SLOW)])
+async def test_a_logout_in_another_process(kind: str, redis_url: str, tmp_path: Path) -> None:
+    layer = layer_of(kind, redis_url)
+    with ExitStack() as stack:
+        home, other = (stack.enter_context(placed(tmp_path, **layer)) for _ in range(2))
+        headers, who = await logged_in(other), name("elsewhere")
+        client = await home.open("session/async", who, headers=headers)
+        assert await client.back(to=other.server) == "all"  # by a relay, whose end it notices as well
+        client.cut()
+        await home.noted("parked", who)
+        stays = await home.away("session/async", name("stays"), headers=await logged_in(home))
+        await log_out(other, headers)
+        assert await home.code(who) == 1006
+        assert await client.back(to=other.server) == "" and client.why == "user"
+        assert await stays.back(to=other.server) == "all"
+        for one in (client, stays):
+            await one.leave()
+        for server in (home, other):
+            server.no_failure()
+
+
+async def test_a_logout_in_a_thread_of_a_process_without_connections(redis_url: str, tmp_path: Path) -> None:
+    layer = layer_of("queue", redis_url)
+    config = {"hosts": [redis_url], "prefix": layer["RESUME_PREFIX"]}
+    with placed(tmp_path, **layer) as home:
+        headers, who = await logged_in(home), name("thread")
+        await home.away("session/async", who, headers=headers)
+        key = headers["Cookie"].partition("=")[2]
+        with override(CHANNEL_LAYERS={"default": {"BACKEND": layer["RESUME_LAYER"], "CONFIG": config}}):
+            await asyncio.to_thread(logged_out, key)
+            assert await home.code(who) == 1006
+        home.no_failure()
+
+
+async def test_a_key_that_somebody_has_made_up_is_told_to_nobody(redis_url: str) -> None:
+    """Else each request to a page that logs out would be work for every process."""
+    layer = layer_of("queue", redis_url)
+    config = {"hosts": [redis_url], "prefix": layer["RESUME_PREFIX"]}
+    real = MemorySession()
+    real["user"] = "ann"
+    real.save()
+    key = str(real.session_key)
+    with override(CHANNEL_LAYERS={"default": {"BACKEND": layer["RESUME_LAYER"], "CONFIG": config}}):
+        reached: Any = get_channel_layer()
+        mailbox = await reached.new_channel()
+        await reached.group_add(HOMES, mailbox)
+        for method in ("flush", "delete", "aflush", "adelete"):
+            done = getattr(MemorySession("a key that nobody has"), method)()
+            assert done is None or await done is None
+        await MemorySession(key).aflush()
+        assert (await reached.receive(mailbox))["session"] == mark_of(key)
+
+
+async def test_a_logout_does_not_wait_for_redis(
+    caplog: pytest.LogCaptureFixture, unused_tcp_port: int
+) -> None:
+    hosts = [f"redis://127.0.0.1:{unused_tcp_port}"]
+    broken = {"BACKEND": "compat.no_such_module.Layer"}
+    away = {"BACKEND": "compat.layers.redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": hosts}}
+    with override(CHANNEL_LAYERS={"broken": broken, "default": away}), caplog.at_level(logging.WARNING):
+        logged_out("a key of a session that is no more")
+        await until_async(lambda: "were not told of 1 logouts" in caplog.text, "it is logged")
