@@ -59,6 +59,8 @@ async def shared(task: asyncio.Future[T]) -> T:
 
     Raises LayerUnavailable if the task itself was cancelled, because the layer is being closed.
     """
+    if task.done():
+        await asyncio.sleep(0)  # who keeps the task has not noted its end yet, and would share it once more
     await done(task)
     if task.cancelled():
         raise LayerUnavailable(CLOSED)
