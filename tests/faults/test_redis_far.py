@@ -63,7 +63,7 @@ async def cut_off(receiver: RedisChannelLayer, sender: RedisChannelLayer, proxy:
     proxy.refuse()
     await asyncio.to_thread(proxy.cut)
     await until_async(receiver.metrics.is_away, "it is cut off", deadline_s=WITHIN_S)
-    # Else it hands the first message to a reader that is gone, which is the loss that the documentation names.
+    # Else it hands the first message to a reader that is gone: the loss that the documentation names.
     with redis.Redis(port=proxy.target) as known:
         await until_async(
             lambda: known.info("clients")["blocked_clients"] == 0, "Redis knows it", deadline_s=WITHIN_S

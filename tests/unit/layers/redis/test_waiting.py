@@ -24,7 +24,7 @@ class Oracle:
 
 
 async def test_a_task_is_not_shared_again_when_it_has_ended() -> None:
-    """Was: who came in the very turn in which it ended was given it three times, and went away with nothing."""
+    """Was: who came in the turn in which it ended was given it three times, and went away with nothing."""
     kept: list[asyncio.Task[None]] = []
 
     async def ends() -> None:
