@@ -20,6 +20,7 @@ from compat.auth.users import (
     SessionUsers,
     call,
 )
+from compat.engine.contracts import SESSION_USER_KEY
 from compat.engine.outage import refuse_for_outage
 from compat.exceptions import LayerUnavailable
 from compat.middleware import BaseMiddleware
@@ -63,7 +64,10 @@ async def get_user(scope: Scope) -> Any:
     users = _users()
     if hasattr(session, "is_empty") and session.is_empty():
         return users.anonymous()  # without a cookie there is no need for a query, or a thread
-    return await users.get_user(scope)
+    user = await users.get_user(scope)
+    if getattr(user, "is_authenticated", True):
+        scope[SESSION_USER_KEY] = True
+    return user
 
 
 async def login(scope: Scope, user: Any, backend: str | None = None) -> None:

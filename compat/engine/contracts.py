@@ -9,7 +9,16 @@ from compat.engine.cursors import Progress
 from compat.engine.inbox import Inbox
 from compat.types import Message, Scope
 
-__all__ = ["MARK", "PLACE", "RESUMABLE_KEY", "Consumer", "Resumed", "SyncHandlers", "Work"]
+__all__ = [
+    "MARK",
+    "PLACE",
+    "RESUMABLE_KEY",
+    "SESSION_USER_KEY",
+    "Consumer",
+    "Resumed",
+    "SyncHandlers",
+    "Work",
+]
 
 
 class Consumer(Protocol):
@@ -61,6 +70,8 @@ MARK = "\x10"
 """What the control frames of clients that may come back begin with; in their data it stands twice."""
 RESUMABLE_KEY = "compat.resumable"
 """The key of a scope under which the connection of a client that may come back stands."""
+SESSION_USER_KEY = "compat.session_user"
+"""The key of a scope that is True if its session says who the user is."""
 
 
 class Resumed:

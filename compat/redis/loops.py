@@ -14,6 +14,7 @@ import contextlib
 import contextvars
 import logging
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
@@ -221,11 +222,20 @@ class Background:
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
+    if _are_greenlets():
+        return asyncio.new_event_loop()
     try:
         import uvloop
     except ImportError:
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()
+
+
+def _are_greenlets() -> bool:
+    """Return True if threads are greenlets of gevent or eventlet: uvloop would hold all of them up."""
+    gevent, eventlet = sys.modules.get("gevent.monkey"), sys.modules.get("eventlet.patcher")
+    patched = gevent is not None and gevent.is_module_patched("threading")
+    return patched or (eventlet is not None and eventlet.is_monkey_patched("thread"))
 
 
 background = Background()

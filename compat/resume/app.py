@@ -214,7 +214,8 @@ async def _made(
     if offer is not None:
         ticket, secret, why = await _checked(offer, who, rules, scope, relay)
         if ticket is not None and why is None:
-            why = await _come_back(ticket, secret, offer.received, who, relay, scope, receive, send)
+            session = session_of(rules, scope)
+            why = await _come_back(ticket, secret, offer.received, who, session, relay, scope, receive, send)
             if why is None:
                 return None
             # Only a consumer joins groups before its client is told what was recovered.
@@ -224,7 +225,7 @@ async def _made(
             await _turn_away(receive, send, NOT_THERE)
             return None
     place = tickets.place_of(who, path_of(scope), await _home_of(relay))
-    session = session_of(rules, scope, who)
+    session = session_of(rules, scope)
     made = ResumableConnection(seconds, place, why, returned, scope.get("path", ""), session)
     scope[RESUMABLE_KEY] = made
     scope["resume"] = None if why in (None, OF_PAGE) else {"recovered": "", "why": why}
@@ -292,6 +293,7 @@ async def _come_back(
     secret: object,
     received: int,
     who: str,
+    session: str,
     relay: Relay | None,
     scope: Scope,
     receive: Receive,
@@ -305,7 +307,7 @@ async def _come_back(
     place = tickets.place_of(who, path, home, secret)
     found = registry.connections.get(ticket.connection)
     if found is None and relay is not None and ticket.home not in ("", place.home):
-        why = await relay.serve(ticket, received, place, receive, send, posts=posts)
+        why = await relay.serve(ticket, received, place, receive, send, posts=posts, session=session)
         if why == LATER:
             await _turn_away(receive, send, TRY_AGAIN_LATER)
             return None
@@ -326,6 +328,7 @@ async def _come_back(
         if found.why_not(ticket.generation, received) is not None:  # another socket was faster
             await send({"type": "websocket.close", "code": COME_BACK})
             return None
+        found.belongs_to(session)
         found.resume(link, place, ticket.generation, posts=posts)
     await link.until_left()
     return None

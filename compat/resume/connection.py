@@ -39,7 +39,7 @@ class ResumableConnection(Parking):
     __slots__ = (
         *("admission", "confirmed", "counted_from", "followed", "grace"),
         *("id", "inbound", "journal", "loop", "notices", "over", "place", "posts"),
-        *("seconds", "session", "socket", "subprotocol", "told", "where", "why"),
+        *("seconds", "socket", "subprotocol", "told", "where", "why"),
     )
 
     def __init__(
@@ -59,7 +59,6 @@ class ResumableConnection(Parking):
         self.where = where
         """The path of its URL, for the log; the query string may be a secret."""
         self.session = session
-        """What stands for the session that says whose it is (``logouts.mark_of``); empty: none does."""
         self.loop = asyncio.get_running_loop()
         self.journal = Journal()
         self.inbound = Inbound(self.loop, self)

@@ -29,7 +29,8 @@ class Parking(Telling):
     """Base of ``ResumableConnection``."""
 
     __slots__ = (
-        *("accepted", "back_at", "drained", "final", "link", "logged_out", "park_timer", "said", "untold"),
+        *("accepted", "back_at", "drained", "final", "link", "logged_out", "park_timer", "said", "session"),
+        "untold",
     )
 
     loop: asyncio.AbstractEventLoop
@@ -53,6 +54,8 @@ class Parking(Telling):
         """The close of the application, for a client that was away, or has not got what came before."""
         self.said = False
         """That close has been written to a link, behind all frames."""
+        self.session = ""
+        """What stands for the session that says whose it is (``logouts.mark_of``); empty: none does."""
         self.logged_out = False
         """Its user has logged out: its client cannot come back."""
         self.park_timer: asyncio.TimerHandle | None = None
@@ -184,10 +187,15 @@ class Parking(Telling):
             await self.followed.rest()
         self.end_relayed()
 
-    def log_out(self) -> None:
-        """Its user has logged out: end the park, or wait for nobody later."""
-        self.logged_out = True
-        self.give_up("logout")
+    def belongs_to(self, session: str) -> None:
+        """Its client comes back, as its user, by this session, which may be another one than before."""
+        self.session, self.logged_out = session, False
+
+    def log_out(self, session: str) -> None:
+        """This session has ended by a logout: end the park, or wait for nobody later."""
+        if session == self.session:
+            self.logged_out = True
+            self.give_up("logout")
 
     def give_up(self, why: str, *, counted: bool = False) -> None:
         """End a park: the application gets its disconnect, unless it has ended already.

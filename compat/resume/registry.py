@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from compat.engine.draining import drain
@@ -179,12 +179,12 @@ class Registry:
             found.refuse(generation)
         return found is not None
 
-    def log_out(self, session: str) -> None:
-        """End what waits for the user of a session, and will wait; call it in any thread."""
+    def log_out(self, sessions: Collection[str]) -> None:
+        """End what waits for the users of these sessions, and will wait; call it in any thread."""
         for connection in tuple(self.connections.values()):
-            if connection.session == session:
+            if connection.session and connection.session in sessions:
                 with contextlib.suppress(RuntimeError):  # its loop is no more
-                    connection.loop.call_soon_threadsafe(connection.log_out)
+                    connection.loop.call_soon_threadsafe(connection.log_out, connection.session)
 
     def said_goodbye(self, connection: Parking) -> None:
         """Keep that its client has said goodbye, should that come back all the same."""

@@ -112,7 +112,7 @@ class Relay:
                 elif message.get("type") == OPENED:
                     self.listens.set()
                 elif message.get("type") == LOGGED_OUT:
-                    registry.log_out(message["session"])
+                    registry.log_out(frozenset(message["sessions"]))
             except Exception:  # one of another version, perhaps; the others must be heard
                 log.exception("what another process has sent cannot be understood")
 
@@ -206,6 +206,7 @@ class Relay:
         user: str,
         path: str,
         posts: bool = False,
+        session: str = "",
     ) -> None:
         identity = bytes.fromhex(connection)
         found = registry.connections.get(identity)
@@ -223,6 +224,7 @@ class Relay:
         end = peer.homes[number] = HomeEnd(peer, number)
         link = Link(end.receive, end.send, found, received, relayed=True)
         place = Place(bytes.fromhex(user), bytes.fromhex(path), self.channel)
+        found.belongs_to(session)
         found.resume(link, place, generation, posts=posts)
         link.begin()
         if link.task is not None:  # it reads no further than a malformed frame
@@ -294,10 +296,12 @@ class Relay:
         send: Send,
         *,
         posts: bool = False,
+        session: str = "",
     ) -> str | None:
         """Serve a socket whose connection lives in another process; return why it cannot, or None.
 
-        ``posts``: it is a response. The reason is ``LATER`` if this process cannot ask.
+        ``posts``: it is a response. ``session``: see ``rules.session_of``. The reason is ``LATER`` if this
+        process cannot ask.
         """
         peer = self._reached(ticket.home)
         if peer is None:
@@ -308,8 +312,8 @@ class Relay:
         untold = True  # the home may have a link that nobody else ends
         try:
             whose = place.user.hex(), place.path.hex()
-            asked = [ticket.connection.hex(), ticket.generation, received, *whose]
-            peer.put(number, "attach", [*asked, True] if posts else asked)
+            asked = [ticket.connection.hex(), ticket.generation, received, *whose, posts, session]
+            peer.put(number, "attach", asked)
             await asyncio.wait((away.answered,), timeout=ANSWER_S)
             if not away.answered.done():
                 peer.does_not_answer()

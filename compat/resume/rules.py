@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from compat.engine.contracts import SESSION_USER_KEY
 from compat.exceptions import ImproperlyConfigured
 from compat.names import person_key, shows_address
 from compat.resume.logouts import mark_of
@@ -16,8 +17,6 @@ from compat.types import Scope
 __all__ = ["is_allowed", "path_of", "principal_of", "resume_seconds", "session_of"]
 
 SETTING = "CHANNEL_RESUME_SECONDS"
-NOBODY = repr(None)
-"""The principal of who has not logged in."""
 
 
 def resume_seconds(own: Any, whose: str = "resume_seconds") -> float:
@@ -51,12 +50,12 @@ async def principal_of(rules: Any, scope: Scope) -> str:
     return text
 
 
-def session_of(rules: Any, scope: Scope, who: str) -> str:
-    """Return what stands for the session whose user is the principal ``who``; empty if there is none.
+def session_of(rules: Any, scope: Scope) -> str:
+    """Return what stands for the session that says whose a connection is; empty if none does.
 
-    With a ``resume_key`` a logout says nothing: the connection may be somebody's by other means.
+    With a ``resume_key``, or a user whom the application knows otherwise, the end of a session says nothing.
     """
-    if who == NOBODY or getattr(rules, "resume_key", None) is not None:
+    if not scope.get(SESSION_USER_KEY) or getattr(rules, "resume_key", None) is not None:
         return ""
     key = getattr(scope.get("session"), "session_key", None)  # a dict of Starlette's has none
     return mark_of(key) if isinstance(key, str) and key else ""

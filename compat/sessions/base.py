@@ -45,6 +45,8 @@ class SessionBase:
         self.modified = False
         self.accessed = False
         self._data: Data | None = None
+        self._is_stored = False
+        """The store is known to have the key."""
         self._key = session_key if session_key and len(session_key) >= SHORTEST_KEY else None
 
     # Methods that a store implements.
@@ -104,10 +106,12 @@ class SessionBase:
         """Write the data; with ``must_create`` under a new key."""
         data = self._loaded()
         self._key = self.write(None if must_create else self._key, data, self._store_lifetime())
+        self._is_stored = True
 
     async def asave(self, must_create: bool = False) -> None:
         data = await self.aload_once()
         self._key = await self.awrite(None if must_create else self._key, data, self._store_lifetime())
+        self._is_stored = True
 
     def create(self) -> None:
         """Save as a new session; it is empty if no data was loaded."""
@@ -123,18 +127,24 @@ class SessionBase:
 
         A connection that waits for its client, who is its user by this session, ends.
         """
-        if session_key is None:
-            self._known()
         if key := session_key or self._key:
+            try:
+                known = bool(session_key) or self._is_stored or self.read(key) is not None
+            except Exception:  # noqa: BLE001 - what cannot be read can be deleted all the same
+                known = True
             self.remove(key)
-            logged_out(key)
+            if known:  # else any client may have made it up
+                logged_out(key)
 
     async def adelete(self, session_key: str | None = None) -> None:
-        if session_key is None:
-            await self.aload_once()
         if key := session_key or self._key:
+            try:
+                known = bool(session_key) or self._is_stored or await self.aread(key) is not None
+            except Exception:  # noqa: BLE001 - as in ``delete``
+                known = True
             await self.aremove(key)
-            logged_out(key)
+            if known:
+                logged_out(key)
 
     def exists(self, session_key: str) -> bool:
         return self.read(session_key) is not None
@@ -176,17 +186,15 @@ class SessionBase:
         self.accessed = self.modified = True
 
     def _adopt(self, found: Data | None) -> Data:
+        self._is_stored = found is not None
         if found is None:
             self._key = None
         self._data = found or {}
         return self._data
 
-    def _known(self) -> Data:
-        return self._data if self._data is not None else self.load()
-
     def _loaded(self) -> Data:
         self.accessed = True
-        return self._known()
+        return self._data if self._data is not None else self.load()
 
     async def _aloaded(self) -> Data:
         self.accessed = True

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["DjangoIntegration", "django_settings", "in_use", "register", "unregister", "watch_logouts"]
 
 FORWARDER = "django_shim.with_django"
+USER_ID = "_auth_user_id"
+"""``django.contrib.auth.SESSION_KEY``."""
 
 
 class DjangoIntegration:
@@ -78,6 +80,7 @@ def unregister() -> None:
 
         user_logged_out.disconnect(dispatch_uid=FORWARDER)
         _integration.watches_logouts = False
+        _integration.__dict__.pop("_users", None)  # whose making watches
 
 
 def in_use() -> bool:
@@ -103,11 +106,12 @@ def watch_logouts() -> None:
         _integration.watches_logouts = True
 
 
-def _logged_out(*, request: Any, user: Any = None, **_: Any) -> None:
-    # Django empties the session afterwards. Without a request it is that of a websocket (``auth``), and
-    # without a user any client may have made up its key.
-    key = getattr(getattr(request, "session", None), "session_key", None)
-    if key and user is not None:
+def _logged_out(*, request: Any = None, user: Any = None, **_: Any) -> None:
+    # Django empties the session afterwards. Without a request it is that of a websocket (``auth``). Without a
+    # user any client may have made up its key, and a token's user may have nothing to do with the session.
+    session: Any = getattr(request, "session", ())
+    key = getattr(session, "session_key", None)
+    if key and user is not None and USER_ID in session:
         from compat.resume.logouts import logged_out  # which few processes need
 
         logged_out(key)

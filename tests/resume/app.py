@@ -587,6 +587,7 @@ app = ProtocolTypeRouter(
         "websocket": URLRouter(
             [
                 path("session/", AuthMiddlewareStack(URLRouter(sockets))),
+                path("token/", AuthMiddlewareStack(URLRouter(sockets), get_user=user_of)),
                 path("", AuthMiddleware(URLRouter(sockets), get_user=user_of)),
             ]
         ),

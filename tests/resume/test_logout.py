@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -150,6 +152,131 @@ async def test_a_logout_in_a_thread_of_a_process_without_connections(redis_url: 
         home.no_failure()
 
 
+async def test_another_session_of_the_user_takes_over(place: Place) -> None:
+    """Was: the session of its first link counted for ever: the end of that one ended it, and not of this."""
+    first, second, who = await logged_in(place), await logged_in(place), name("moved")
+    client = await place.away("session/async", who, headers=first)
+    client.headers = second
+    assert await client.back() == "all"
+    await log_out(place, first)
+    await client.send("echo 1")
+    assert await client.numbers(1) == [1]
+    client.cut()
+    await place.noted("parked", who, 2)
+    assert not place.notes("disconnect", who)
+    await log_out(place, second)
+    assert await place.code(who) == 1006
+
+
+async def test_a_logout_is_over_when_the_user_is_back(place: Place) -> None:
+    """The old link looks alive at the logout; by the next cut the user has logged in again."""
+    headers, who = await logged_in(place), name("back")
+    client = await place.open("session/async", who, headers=headers)
+    await log_out(place, headers)
+    client.headers = await logged_in(place)
+    assert await client.back() == "all"
+    client.cut()
+    await place.noted("parked", who)
+    assert await client.back() == "all"
+    await client.leave()
+
+
+@pytest.mark.parametrize("kind", ["queue"])
+async def test_the_session_moves_over_a_relay(kind: str, redis_url: str, tmp_path: Path) -> None:
+    layer = layer_of(kind, redis_url)
+    with ExitStack() as stack:
+        home, other = (stack.enter_context(placed(tmp_path, **layer)) for _ in range(2))
+        first, second, who = await logged_in(home), await logged_in(other), name("relayed")
+        client = await home.open("session/async", who, headers=first)
+        client.headers = second
+        assert await client.back(to=other.server) == "all"
+        client.cut()
+        await home.noted("parked", who)
+        await log_out(other, first)
+        assert await client.back(to=other.server) == "all"
+        client.cut()
+        await log_out(other, second)
+        assert await home.code(who) == 1006
+
+
+async def test_a_user_whom_a_function_knows_is_left_alone(place: Place) -> None:
+    """Their session says nothing of who they are."""
+    session, who = await logged_in(place), name("token")
+    cookie = {"Cookie": f"{session['Cookie']}; token=eva"}
+    client = await place.away("token/async", who, headers=cookie)
+    await log_out(place, session)
+    assert await client.back() == "all"
+    await client.leave()
+
+
+@pytest.mark.parametrize("layers", [["oops"], {"default": {}}, {1: {}, "a": {}}], ids=str)
+def test_a_logout_does_not_fail_with_the_layers(layers: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with override(CHANNEL_LAYERS=layers):
+        session = MemorySession()
+        session["user"] = "ann"
+        session.save()
+        session.flush()
+        assert session.is_empty()
+
+
+def test_what_cannot_be_read_is_deleted_all_the_same() -> None:
+    removed: list[str] = []
+
+    class Corrupt(MemorySession):
+        def read(self, key: str) -> Any:
+            raise ValueError("no JSON")
+
+        def remove(self, key: str) -> None:
+            removed.append(key)
+
+    Corrupt("a key of a session").flush()
+    assert removed == ["a key of a session"]
+
+
+@pytest.mark.parametrize("ends", ["sync", "async"])
+async def test_a_script_that_ends_has_told_of_it(ends: str, redis_url: str) -> None:
+    layer = layer_of("queue", redis_url)
+    config = {"hosts": [redis_url], "prefix": layer["RESUME_PREFIX"]}
+    layers = {"default": {"BACKEND": layer["RESUME_LAYER"], "CONFIG": config}}
+    call = "s.flush()" if ends == "sync" else "asyncio.run(s.aflush())"
+    script = f"""
+import asyncio
+from compat.settings import configure
+from compat.session_memory import MemorySession
+configure(CHANNEL_LAYERS={layers!r})
+s = MemorySession()
+s["user"] = "ann"
+s.save()
+key = s.session_key
+{call}
+print(key)
+"""
+    with override(CHANNEL_LAYERS=layers):
+        reached: Any = get_channel_layer()
+        mailbox = await reached.new_channel()
+        await reached.group_add(HOMES, mailbox)
+        command = (sys.executable, "-c", script)
+        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=True)
+        assert (await reached.receive(mailbox))["sessions"] == [mark_of(done.stdout.strip())]
+
+
+async def test_many_logouts_are_told_together(redis_url: str) -> None:
+    """Was: a message of each, which overflowed the mailboxes that the links between processes need."""
+    layer = layer_of("queue", redis_url)
+    config = {"hosts": [redis_url], "prefix": layer["RESUME_PREFIX"]}
+    keys = [f"session-{number}" for number in range(3000)]
+    with override(CHANNEL_LAYERS={"default": {"BACKEND": layer["RESUME_LAYER"], "CONFIG": config}}):
+        reached: Any = get_channel_layer()
+        mailbox = await reached.new_channel()
+        await reached.group_add(HOMES, mailbox)
+        for key in keys:
+            logged_out(key)
+        heard: list[str] = []
+        while len(heard) < len(keys):
+            heard += (await reached.receive(mailbox))["sessions"]
+        assert heard == list(map(mark_of, keys))
+
+
 async def test_a_key_that_somebody_has_made_up_is_told_to_nobody(redis_url: str) -> None:
     """Else each request to a page that logs out would be work for every process."""
     layer = layer_of("queue", redis_url)
@@ -163,10 +290,13 @@ async def test_a_key_that_somebody_has_made_up_is_told_to_nobody(redis_url: str)
         mailbox = await reached.new_channel()
         await reached.group_add(HOMES, mailbox)
         for method in ("flush", "delete", "aflush", "adelete"):
-            done = getattr(MemorySession("a key that nobody has"), method)()
-            assert done is None or await done is None
+            for first in ("is_empty", "clear"):
+                session = MemorySession("a key that nobody has")
+                getattr(session, first)()
+                done = getattr(session, method)()
+                assert done is None or await done is None
         await MemorySession(key).aflush()
-        assert (await reached.receive(mailbox))["session"] == mark_of(key)
+        assert (await reached.receive(mailbox))["sessions"] == [mark_of(key)]
 
 
 async def test_a_logout_does_not_wait_for_redis(
