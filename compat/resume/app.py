@@ -211,10 +211,10 @@ async def _made(
     if registry.stopping:  # it would get what it has missed, and no ticket that says so
         await _turn_away(receive, send, COME_BACK)
         return None
+    session = session_of(rules, scope)
     if offer is not None:
         ticket, secret, why = await _checked(offer, who, rules, scope, relay)
         if ticket is not None and why is None:
-            session = session_of(rules, scope)
             why = await _come_back(ticket, secret, offer.received, who, session, relay, scope, receive, send)
             if why is None:
                 return None
@@ -225,8 +225,8 @@ async def _made(
             await _turn_away(receive, send, NOT_THERE)
             return None
     place = tickets.place_of(who, path_of(scope), await _home_of(relay))
-    session = session_of(rules, scope)
-    made = ResumableConnection(seconds, place, why, returned, scope.get("path", ""), session)
+    made = ResumableConnection(seconds, place, why, returned, scope.get("path", ""))
+    made.belongs_to(session)
     scope[RESUMABLE_KEY] = made
     scope["resume"] = None if why in (None, OF_PAGE) else {"recovered": "", "why": why}
     if returned is not None:

@@ -49,7 +49,6 @@ class ResumableConnection(Parking):
         why: str | None,
         returned: Returned | None = None,
         where: str = "",
-        session: str = "",
     ) -> None:
         super().__init__()
         self.id = secrets.token_bytes(16)
@@ -58,7 +57,6 @@ class ResumableConnection(Parking):
         """Why it replaces another connection of its client; None: it does not."""
         self.where = where
         """The path of its URL, for the log; the query string may be a secret."""
-        self.session = session
         self.loop = asyncio.get_running_loop()
         self.journal = Journal()
         self.inbound = Inbound(self.loop, self)

@@ -29,8 +29,8 @@ class Parking(Telling):
     """Base of ``ResumableConnection``."""
 
     __slots__ = (
-        *("accepted", "back_at", "drained", "final", "link", "logged_out", "park_timer", "said", "session"),
-        "untold",
+        *("accepted", "back_at", "drained", "final", "link", "logged_out"),
+        *("park_timer", "said", "session", "untold"),
     )
 
     loop: asyncio.AbstractEventLoop
@@ -188,7 +188,7 @@ class Parking(Telling):
         self.end_relayed()
 
     def belongs_to(self, session: str) -> None:
-        """Its client comes back, as its user, by this session, which may be another one than before."""
+        """Its client is its user by this session, which may be another one than before."""
         self.session, self.logged_out = session, False
 
     def log_out(self, session: str) -> None:

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["DjangoIntegration", "django_settings", "in_use", "register", "unregister", "watch_logouts"]
 
 FORWARDER = "django_shim.with_django"
-USER_ID = "_auth_user_id"
-"""``django.contrib.auth.SESSION_KEY``."""
 
 
 class DjangoIntegration:
@@ -107,13 +105,15 @@ def watch_logouts() -> None:
 
 
 def _logged_out(*, request: Any = None, user: Any = None, **_: Any) -> None:
-    # Django empties the session afterwards. Without a request it is that of a websocket (``auth``). Without a
-    # user any client may have made up its key, and a token's user may have nothing to do with the session.
-    session: Any = getattr(request, "session", ())
-    key = getattr(session, "session_key", None)
-    if key and user is not None and USER_ID in session:
-        from compat.resume.logouts import logged_out  # which few processes need
+    # Django empties the session afterwards. Without a request it is that of a websocket (``auth``). A token's
+    # user may have nothing to do with the session.
+    session = getattr(request, "session", None)
+    if session is None or user is None:
+        return
+    from compat.resume.logouts import logged_out  # which few processes need
+    from django_shim.with_django.auth import key_of_user
 
+    if key := key_of_user(session):
         logged_out(key)
 
 

@@ -20,7 +20,7 @@ from compat.db import database_sync_to_async
 from compat.resume.logouts import logged_out
 from compat.types import Scope
 
-__all__ = ["DjangoUsers"]
+__all__ = ["DjangoUsers", "key_of_user"]
 
 
 class DjangoUsers:
@@ -85,9 +85,14 @@ def _logout(scope: Scope) -> None:
         scope["user"] = _anonymous()
 
 
+def key_of_user(session: Any) -> str | None:
+    """Return the key of a session that names a user, else None: any client may have made up the key."""
+    return getattr(session, "session_key", None) if auth.SESSION_KEY in session else None
+
+
 def _flush(session: Any) -> None:
     """Empty a session, and end what waits for its user."""
-    key = session.session_key if auth.SESSION_KEY in session else None
+    key = key_of_user(session)
     session.flush()
     if key:
         logged_out(key)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pytest
 from compat.layers import get_channel_layer
 from compat.resume.logouts import HOMES, logged_out, mark_of
 from compat.session_memory import MemorySession
-from compat.settings import override
+from compat.settings import override, settings
 from tests.resume.place import Place, name, placed
 from tests.resume.test_workers import layer_of
 from tests.support.resuming import Resuming
@@ -25,6 +25,7 @@ from tests.support.waiting import until_async
 
 SLOW = pytest.mark.slow
 Headers = Mapping[str, str]
+Heard = Callable[[], Awaitable[list[str]]]
 
 
 @pytest.fixture(scope="module")
@@ -139,14 +140,34 @@ async def test_a_logout_in_another_process(kind: str, redis_url: str, tmp_path: 
             server.no_failure()
 
 
+def layers_of(layer: Mapping[str, str]) -> dict[str, Any]:
+    """CHANNEL_LAYERS of a process on the layer that servers with this environment have."""
+    config = {"hosts": [layer["RESUME_REDIS"]], "prefix": layer["RESUME_PREFIX"]}
+    return {"default": {"BACKEND": layer["RESUME_LAYER"], "CONFIG": config}}
+
+
+@pytest.fixture
+async def heard(redis_url: str) -> AsyncIterator[Heard]:
+    """This process is on a queue layer: returns the sessions that another one hears of next."""
+    with override(CHANNEL_LAYERS=layers_of(layer_of("queue", redis_url))):
+        layer: Any = get_channel_layer()
+        mailbox = await layer.new_channel()
+        await layer.group_add(HOMES, mailbox)
+
+        async def next_sessions() -> list[str]:
+            sessions: list[str] = (await layer.receive(mailbox))["sessions"]
+            return sessions
+
+        yield next_sessions
+
+
 async def test_a_logout_in_a_thread_of_a_process_without_connections(redis_url: str, tmp_path: Path) -> None:
     layer = layer_of("queue", redis_url)
-    config = {"hosts": [redis_url], "prefix": layer["RESUME_PREFIX"]}
     with placed(tmp_path, **layer) as home:
         headers, who = await logged_in(home), name("thread")
         await home.away("session/async", who, headers=headers)
         key = headers["Cookie"].partition("=")[2]
-        with override(CHANNEL_LAYERS={"default": {"BACKEND": layer["RESUME_LAYER"], "CONFIG": config}}):
+        with override(CHANNEL_LAYERS=layers_of(layer)):
             await asyncio.to_thread(logged_out, key)
             assert await home.code(who) == 1006
         home.no_failure()
@@ -181,9 +202,8 @@ async def test_a_logout_is_over_when_the_user_is_back(place: Place) -> None:
     await client.leave()
 
 
-@pytest.mark.parametrize("kind", ["queue"])
-async def test_the_session_moves_over_a_relay(kind: str, redis_url: str, tmp_path: Path) -> None:
-    layer = layer_of(kind, redis_url)
+async def test_the_session_moves_over_a_relay(redis_url: str, tmp_path: Path) -> None:
+    layer = layer_of("queue", redis_url)
     with ExitStack() as stack:
         home, other = (stack.enter_context(placed(tmp_path, **layer)) for _ in range(2))
         first, second, who = await logged_in(home), await logged_in(other), name("relayed")
@@ -210,7 +230,7 @@ async def test_a_user_whom_a_function_knows_is_left_alone(place: Place) -> None:
 
 
 @pytest.mark.parametrize("layers", [["oops"], {"default": {}}, {1: {}, "a": {}}], ids=str)
-def test_a_logout_does_not_fail_with_the_layers(layers: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_logout_does_not_fail_with_the_layers(layers: Any) -> None:
     with override(CHANNEL_LAYERS=layers):
         session = MemorySession()
         session["user"] = "ann"
@@ -233,13 +253,7 @@ def test_what_cannot_be_read_is_deleted_all_the_same() -> None:
     assert removed == ["a key of a session"]
 
 
-@pytest.mark.parametrize("ends", ["sync", "async"])
-async def test_a_script_that_ends_has_told_of_it(ends: str, redis_url: str) -> None:
-    layer = layer_of("queue", redis_url)
-    config = {"hosts": [redis_url], "prefix": layer["RESUME_PREFIX"]}
-    layers = {"default": {"BACKEND": layer["RESUME_LAYER"], "CONFIG": config}}
-    call = "s.flush()" if ends == "sync" else "asyncio.run(s.aflush())"
-    script = f"""
+SCRIPT = """
 import asyncio
 from compat.settings import configure
 from compat.session_memory import MemorySession
@@ -251,52 +265,41 @@ key = s.session_key
 {call}
 print(key)
 """
-    with override(CHANNEL_LAYERS=layers):
-        reached: Any = get_channel_layer()
-        mailbox = await reached.new_channel()
-        await reached.group_add(HOMES, mailbox)
-        command = (sys.executable, "-c", script)
-        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=True)
-        assert (await reached.receive(mailbox))["sessions"] == [mark_of(done.stdout.strip())]
 
 
-async def test_many_logouts_are_told_together(redis_url: str) -> None:
+@pytest.mark.parametrize("call", ["s.flush()", "asyncio.run(s.aflush())"])
+async def test_a_script_that_ends_has_told_of_it(heard: Heard, call: str) -> None:
+    script = SCRIPT.format(layers=settings.CHANNEL_LAYERS, call=call)
+    command = (sys.executable, "-c", script)
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=True)
+    assert await heard() == [mark_of(done.stdout.strip())]
+
+
+async def test_many_logouts_are_told_together(heard: Heard) -> None:
     """Was: a message of each, which overflowed the mailboxes that the links between processes need."""
-    layer = layer_of("queue", redis_url)
-    config = {"hosts": [redis_url], "prefix": layer["RESUME_PREFIX"]}
     keys = [f"session-{number}" for number in range(3000)]
-    with override(CHANNEL_LAYERS={"default": {"BACKEND": layer["RESUME_LAYER"], "CONFIG": config}}):
-        reached: Any = get_channel_layer()
-        mailbox = await reached.new_channel()
-        await reached.group_add(HOMES, mailbox)
-        for key in keys:
-            logged_out(key)
-        heard: list[str] = []
-        while len(heard) < len(keys):
-            heard += (await reached.receive(mailbox))["sessions"]
-        assert heard == list(map(mark_of, keys))
+    for key in keys:
+        logged_out(key)
+    sessions: list[str] = []
+    while len(sessions) < len(keys):
+        sessions += await heard()
+    assert sessions == list(map(mark_of, keys))
 
 
-async def test_a_key_that_somebody_has_made_up_is_told_to_nobody(redis_url: str) -> None:
+async def test_a_key_that_somebody_has_made_up_is_told_to_nobody(heard: Heard) -> None:
     """Else each request to a page that logs out would be work for every process."""
-    layer = layer_of("queue", redis_url)
-    config = {"hosts": [redis_url], "prefix": layer["RESUME_PREFIX"]}
     real = MemorySession()
     real["user"] = "ann"
     real.save()
     key = str(real.session_key)
-    with override(CHANNEL_LAYERS={"default": {"BACKEND": layer["RESUME_LAYER"], "CONFIG": config}}):
-        reached: Any = get_channel_layer()
-        mailbox = await reached.new_channel()
-        await reached.group_add(HOMES, mailbox)
-        for method in ("flush", "delete", "aflush", "adelete"):
-            for first in ("is_empty", "clear"):
-                session = MemorySession("a key that nobody has")
-                getattr(session, first)()
-                done = getattr(session, method)()
-                assert done is None or await done is None
-        await MemorySession(key).aflush()
-        assert (await reached.receive(mailbox))["sessions"] == [mark_of(key)]
+    for method in ("flush", "delete", "aflush", "adelete"):
+        for first in ("is_empty", "clear"):
+            session = MemorySession("a key that nobody has")
+            getattr(session, first)()
+            done = getattr(session, method)()
+            assert done is None or await done is None
+    await MemorySession(key).aflush()
+    assert await heard() == [mark_of(key)]
 
 
 async def test_a_logout_does_not_wait_for_redis(
