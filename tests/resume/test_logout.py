@@ -15,11 +15,14 @@ import httpx
 import pytest
 
 from compat.layers import get_channel_layer
-from compat.resume.logouts import HOMES, logged_out, mark_of
+from compat.layers.memory import InMemoryChannelLayer
+from compat.layers.redis import RedisChannelLayer
+from compat.resume.logouts import HOMES, belong, logged_out, mark_of
 from compat.session_memory import MemorySession
 from compat.settings import override, settings
 from tests.resume.place import Place, name, placed
 from tests.resume.test_workers import layer_of
+from tests.support.layers import moving, unique_prefix
 from tests.support.resuming import Resuming
 from tests.support.waiting import until_async
 
@@ -300,6 +303,17 @@ async def test_a_key_that_somebody_has_made_up_is_told_to_nobody(heard: Heard) -
             assert done is None or await done is None
     await MemorySession(key).aflush()
     assert await heard() == [mark_of(key)]
+
+
+async def test_a_mailbox_joins_on_a_moving_layer_once(redis_url: str) -> None:
+    """Joining again while one of the two layers is away would take it out of both."""
+    layer = moving(RedisChannelLayer([redis_url], prefix=unique_prefix()), InMemoryChannelLayer(), "old")
+    mailbox = await layer.new_channel()
+    async with asyncio.timeout(30):
+        await belong(layer, mailbox)
+    await layer.group_send(HOMES, {"type": "hello"})
+    assert await layer.receive(mailbox) == {"type": "hello"}
+    await layer.close_pools()
 
 
 async def test_a_logout_does_not_wait_for_redis(
