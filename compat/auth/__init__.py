@@ -66,7 +66,7 @@ async def get_user(scope: Scope) -> Any:
         return users.anonymous()  # without a cookie there is no need for a query, or a thread
     user = await users.get_user(scope)
     if getattr(user, "is_authenticated", True):
-        scope[SESSION_USER_KEY] = True
+        scope[SESSION_USER_KEY] = user
     return user
 
 

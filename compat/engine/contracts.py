@@ -71,7 +71,7 @@ MARK = "\x10"
 RESUMABLE_KEY = "compat.resumable"
 """The key of a scope under which the connection of a client that may come back stands."""
 SESSION_USER_KEY = "compat.session_user"
-"""The key of a scope that is True if its session says who the user is."""
+"""The key of a scope under which the user stands whom its session names."""
 
 
 class Resumed:

@@ -30,6 +30,7 @@ from compat.redis.connection import ROLE, Explain, abandon, opened
 from compat.redis.encoding import Argument, encode, require_short
 from compat.redis.hosts import Host
 from compat.redis.loops import background
+from compat.redis.native import are_greenlets
 from compat.redis.reasons import REPLICA, is_replica, reason_of, refusal_of
 from compat.redis.scripts import Script
 from compat.redis.servers import Server, is_slave
@@ -199,7 +200,7 @@ class Lines:
         self._misses = 0
         self._is_opening = False
         is_one = len(hosts) == 1 and not hosts[0].is_shard
-        possible = is_one and Parser is not None and hasattr(select, "poll")
+        possible = is_one and Parser is not None and hasattr(select, "poll") and not are_greenlets()
         self._not_before = 0.0 if possible else math.inf
         """The time, by ``clock.steady()``, before which no line is opened."""
         self._pid = os.getpid()

@@ -13,14 +13,17 @@ import concurrent.futures
 import contextlib
 import contextvars
 import logging
+import math
 import os
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from asgiref.sync import AsyncToSync
+
+from compat.redis.native import are_greenlets, start_daemon, wait_until
 
 __all__ = [
     "Background",
@@ -171,7 +174,7 @@ class Background:
     def _reset(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._join: Callable[[float], object] | None = None
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -179,9 +182,27 @@ class Background:
         loop = self._loop
         return loop if loop is not None else self._start()
 
+    @property
+    def is_running(self) -> bool:
+        """True if it has been started in this process."""
+        return self._loop is not None
+
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
         """Run ``coroutine`` on the background loop, and return a future for its result."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+
+    def call(self, coroutine: Coroutine[Any, Any, T], within_s: float | None = None) -> T:
+        """Run ``coroutine`` on the background loop, block, and return its result.
+
+        Raises ``concurrent.futures.TimeoutError`` after ``within_s`` seconds; the coroutine goes on.
+        """
+        future = self.submit(coroutine)
+        if are_greenlets():
+            done: list[object] = []
+            future.add_done_callback(done.append)
+            wait_until(done, math.inf if within_s is None else within_s)
+            within_s = 0
+        return future.result(within_s)
 
     async def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run ``coroutine`` on the background loop and return its result; a cancellation is passed on."""
@@ -189,21 +210,20 @@ class Background:
 
     def stop(self) -> None:
         """Close the loop's connections, and end its thread; called at the end of the process."""
-        loop, thread = self._loop, self._thread
-        if loop is None or thread is None:
+        loop, join = self._loop, self._join
+        if loop is None or join is None:
             return
         self._reset()
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(loop.stop)
-        thread.join(STOP_WITHIN_S)
+        join(STOP_WITHIN_S)
 
     def _start(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
                 loop = _new_loop()
-                thread = threading.Thread(target=self._serve, args=(loop,), name="compat-layers", daemon=True)
-                thread.start()
-                self._thread, self._loop = thread, loop
+                self._join = start_daemon(partial(self._serve, loop), "compat-layers")
+                self._loop = loop
             return self._loop
 
     @staticmethod
@@ -222,20 +242,11 @@ class Background:
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
-    if _are_greenlets():
-        return asyncio.new_event_loop()
     try:
         import uvloop
     except ImportError:
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()
-
-
-def _are_greenlets() -> bool:
-    """Return True if threads are greenlets of gevent or eventlet: uvloop would hold all of them up."""
-    gevent, eventlet = sys.modules.get("gevent.monkey"), sys.modules.get("eventlet.patcher")
-    patched = gevent is not None and gevent.is_module_patched("threading")
-    return patched or (eventlet is not None and eventlet.is_monkey_patched("thread"))
 
 
 background = Background()

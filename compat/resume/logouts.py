@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import concurrent.futures
 import contextlib
 import hashlib
 import logging
-import os
 from typing import Any
 
-from compat.forks import new_lock
 from compat.layers import channel_layers
 from compat.layers.memory import InMemoryChannelLayer
 from compat.metrics import Throttle
-from compat.redis.loops import background
+from compat.redis.loops import PerLoop, background
 from compat.resume.registry import registry
 
 __all__ = ["HOMES", "LOGGED_OUT", "belong", "logged_out", "mark_of"]
@@ -35,8 +32,8 @@ AGAIN_S, BELONGS_S = 2.0, 60.0
 MARK_BYTES = 16
 MOST_AT_ONCE, MOST_WAITING = 1000, 10_000
 """How many logouts are told in one message, and how many wait while Redis does not answer."""
-EXIT_S = 2.0
-"""How long the end of a process waits for the logouts that are being told."""
+TELL_S, EXIT_S = 5.0, 2.0
+"""How long telling over a layer may take, and how long the end of a process waits for it."""
 
 
 def mark_of(session_key: str) -> str:
@@ -70,68 +67,79 @@ def logged_out(session_key: str) -> None:
     try:
         mark = mark_of(session_key)
         registry.log_out((mark,))
-        _teller.put(mark)
+        for layer in _others():
+            background.loop.call_soon_threadsafe(_tell, layer, mark)
     except Exception as error:  # noqa: BLE001 - a logout must not fail, whatever is wrong with the layers
-        _teller.failed(1, error)
+        _failed(1, error)
 
 
 class _Teller:
-    """Tells the other processes on the background loop: together what has come while it told of others."""
+    """Tells other processes, on the background loop: over each layer by itself, and of many together."""
 
-    def __init__(self) -> None:
-        self._reset()
-        self._lock = new_lock()
-        self._throttle = Throttle()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._reset)
-        atexit.register(self._wait)
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: dict[Any, list[str]] = {}
+        """What they have yet to be told, by layer."""
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    def _reset(self) -> None:
-        self._waiting: dict[str, None] = {}
-        self._telling: concurrent.futures.Future[None] | None = None
+    def tell(self, layer: Any, mark: str) -> None:
+        """Tell of a logout soon, with those that come while others are told."""
+        waiting = self._waiting.get(layer)
+        if waiting is None:
+            self._waiting[layer] = [mark]
+            task = self._loop.create_task(self._tell(layer))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        elif len(waiting) < MOST_WAITING:
+            waiting.append(mark)
+        else:
+            _failed(1, RuntimeError("too many wait to be told"))
 
-    def put(self, mark: str) -> None:
-        """Tell of a logout soon, if there are layers that others hear."""
-        if not _others():
-            return
-        with self._lock:
-            if len(self._waiting) >= MOST_WAITING:
-                raise RuntimeError("too many wait to be told")
-            self._waiting[mark] = None
-            if self._telling is None or self._telling.done():
-                self._telling = background.submit(self._tell())
+    async def _tell(self, layer: Any) -> None:
+        waiting = self._waiting[layer]
+        while waiting:
+            marks = waiting[:MOST_AT_ONCE]
+            try:
+                message = {"type": LOGGED_OUT, "sessions": marks}
+                await asyncio.wait_for(layer.group_send(HOMES, message), TELL_S)
+            except asyncio.TimeoutError:
+                _failed(len(marks), RuntimeError(f"no answer within {TELL_S:g} s"))
+            except Exception as error:  # noqa: BLE001 - any layer
+                _failed(len(marks), error)
+            del waiting[: len(marks)]
+        del self._waiting[layer]
 
-    async def _tell(self) -> None:
-        while True:
-            with self._lock:
-                marks = list(self._waiting)[:MOST_AT_ONCE]
-                for mark in marks:
-                    del self._waiting[mark]
-                if not marks:
-                    self._telling = None
-                    return
-            await asyncio.gather(*(self._tell_over(layer, marks) for layer in _others()))
+    async def aclose(self) -> None:
+        """Wait until all is told, for ``EXIT_S`` at most."""
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks), timeout=EXIT_S)
+        if left := sum(map(len, self._waiting.values())):
+            self._waiting.clear()
+            _failed(left, RuntimeError("the process has ended"))
 
-    async def _tell_over(self, layer: Any, marks: list[str]) -> None:
-        try:
-            await layer.group_send(HOMES, {"type": LOGGED_OUT, "sessions": marks})
-        except Exception as error:  # noqa: BLE001 - any layer
-            self.failed(len(marks), error)
 
-    def failed(self, count: int, error: Exception) -> None:
-        """Log that others do not know of so many logouts."""
-        due = self._throttle.due(type(error), count)
-        if due:
-            log.warning(
-                "other processes were not told of %d logouts: what waits there for these users ends when its "
-                "time is over (%s)",
-                *(due, error),
-            )
+_tellers: PerLoop[_Teller] = PerLoop(_Teller)
 
-    def _wait(self) -> None:
-        telling = self._telling
-        if telling is not None:
-            concurrent.futures.wait((telling,), EXIT_S)
+
+def _tell(layer: Any, mark: str) -> None:
+    _tellers.get(background.loop).tell(layer, mark)
+
+
+@atexit.register  # runs before that of the background loop, which closes its connections
+def _tell_the_rest() -> None:
+    if background.is_running:
+        with contextlib.suppress(Exception):
+            background.call(_tellers.get(background.loop).aclose(), EXIT_S + 1)
+
+
+def _failed(count: int, error: Exception) -> None:
+    """Log that others do not know of so many logouts."""
+    if due := _throttle.due(type(error), count):
+        log.warning(
+            "other processes were not told of %d logouts: what waits there for these users ends when its "
+            "time is over (%s)",
+            *(due, error),
+        )
 
 
 def _others() -> list[Any]:
@@ -145,4 +153,4 @@ def _others() -> list[Any]:
     return found
 
 
-_teller = _Teller()
+_throttle = Throttle()

@@ -55,7 +55,13 @@ def session_of(rules: Any, scope: Scope) -> str:
 
     With a ``resume_key``, or a user whom the application knows otherwise, the end of a session says nothing.
     """
-    if not scope.get(SESSION_USER_KEY) or getattr(rules, "resume_key", None) is not None:
+    user = scope.get(SESSION_USER_KEY)
+    if user is None or getattr(rules, "resume_key", None) is not None:
+        return ""
+    try:
+        if person_key(user) != person_key(scope.get("user")):  # a middleware further in knows better
+            return ""
+    except TypeError:  # a user of whom nothing can be told
         return ""
     key = getattr(scope.get("session"), "session_key", None)  # a dict of Starlette's has none
     return mark_of(key) if isinstance(key, str) and key else ""

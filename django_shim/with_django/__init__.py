@@ -104,11 +104,11 @@ def watch_logouts() -> None:
         _integration.watches_logouts = True
 
 
-def _logged_out(*, request: Any = None, user: Any = None, **_: Any) -> None:
-    # Django empties the session afterwards. Without a request it is that of a websocket (``auth``). A token's
-    # user may have nothing to do with the session.
+def _logged_out(*, request: Any = None, **_: Any) -> None:
+    # Django empties the session afterwards, but not if this raises. Without a request it is that of a
+    # websocket (``auth``).
     session = getattr(request, "session", None)
-    if session is None or user is None:
+    if session is None:
         return
     from compat.resume.logouts import logged_out  # which few processes need
     from django_shim.with_django.auth import key_of_user

@@ -86,8 +86,16 @@ def _logout(scope: Scope) -> None:
 
 
 def key_of_user(session: Any) -> str | None:
-    """Return the key of a session that names a user, else None: any client may have made up the key."""
-    return getattr(session, "session_key", None) if auth.SESSION_KEY in session else None
+    """Return the key of a session that names a user, else None: any client may have made up the key.
+
+    What cannot be read may have named one. Raises nothing, because a logout goes on.
+    """
+    try:
+        names_user = auth.SESSION_KEY in session
+    except Exception:  # noqa: BLE001 - any store
+        names_user = True
+    key = getattr(session, "session_key", None)
+    return key if names_user and isinstance(key, str) else None
 
 
 def _flush(session: Any) -> None:

@@ -34,6 +34,7 @@ from compat.exceptions import StopConsumer
 from compat.generic.websocket import AsyncJsonWebsocketConsumer, JsonWebsocketConsumer
 from compat.layers import get_channel_layer
 from compat.manager import BaseConsumer, ConnectionManager, Message, WSConfig
+from compat.middleware import BaseMiddleware
 from compat.patterns import path
 from compat.resume import Resumable
 from compat.routing import ProtocolTypeRouter, URLRouter
@@ -540,6 +541,14 @@ async def user_of(scope: Any) -> Any:
     return SimpleNamespace(pk=cookies["user"].value, is_authenticated=True) if "user" in cookies else None
 
 
+class OfToken(BaseMiddleware):
+    """A middleware inside that of the sessions, which knows the user by other means."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        user = SimpleNamespace(pk="eva", is_authenticated=True)
+        await self.inner({**scope, "user": user}, receive, send)
+
+
 class Backend:
     """Everybody whom a session names."""
 
@@ -587,6 +596,7 @@ app = ProtocolTypeRouter(
         "websocket": URLRouter(
             [
                 path("session/", AuthMiddlewareStack(URLRouter(sockets))),
+                path("further/", AuthMiddlewareStack(OfToken(URLRouter(sockets)))),
                 path("token/", AuthMiddlewareStack(URLRouter(sockets), get_user=user_of)),
                 path("", AuthMiddleware(URLRouter(sockets), get_user=user_of)),
             ]

@@ -14,9 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
-from compat.layers import get_channel_layer
+from compat.layers import get_channel_layer, register_channel_layer, unregister_channel_layer
 from compat.layers.memory import InMemoryChannelLayer
 from compat.layers.redis import RedisChannelLayer
+from compat.redis.loops import background
 from compat.resume.logouts import HOMES, belong, logged_out, mark_of
 from compat.session_memory import MemorySession
 from compat.settings import override, settings
@@ -232,6 +233,15 @@ async def test_a_user_whom_a_function_knows_is_left_alone(place: Place) -> None:
     await client.leave()
 
 
+async def test_a_user_whom_a_middleware_further_in_knows_is_left_alone(place: Place) -> None:
+    """As that of a token is: the session names somebody else."""
+    session, who = await logged_in(place), name("further")
+    client = await place.away("further/async", who, headers=session)
+    await log_out(place, session)
+    assert await client.back() == "all"
+    await client.leave()
+
+
 @pytest.mark.parametrize("layers", [["oops"], {"default": {}}, {1: {}, "a": {}}], ids=str)
 def test_a_logout_does_not_fail_with_the_layers(layers: Any) -> None:
     with override(CHANNEL_LAYERS=layers):
@@ -289,6 +299,41 @@ async def test_many_logouts_are_told_together(heard: Heard) -> None:
     assert sessions == list(map(mark_of, keys))
 
 
+async def test_a_layer_that_does_not_answer_holds_up_no_other(heard: Heard) -> None:
+    """Was: all layers were told at once, so the next logouts waited for the slowest."""
+
+    class Stuck:
+        """Somebody's layer, over which others hear."""
+
+        def __init__(self) -> None:
+            self.asked: list[list[str]] = []
+            self.released = asyncio.Event()
+
+        async def group_send(self, group: str, message: dict[str, Any]) -> None:
+            self.asked.append(message["sessions"])
+            await self.released.wait()
+
+    stuck = Stuck()
+    register_channel_layer("stuck", stuck)
+    try:
+        keys = ("one", "two", "three")
+        for key in keys:
+            logged_out(key)
+            assert await heard() == [mark_of(key)]
+        assert stuck.asked == [[mark_of("one")]]
+        background.loop.call_soon_threadsafe(stuck.released.set)
+        rest = [mark_of(key) for key in keys[1:]]
+        await until_async(lambda: stuck.asked[1:] == [rest], "it is told of the rest")
+    finally:
+        unregister_channel_layer("stuck")
+
+
+def test_others_are_not_told_the_key() -> None:
+    """It is as good as a password."""
+    assert len(mark_of("a-key")) == 32 and mark_of("a-key") != mark_of("a-kez")
+    assert "a-key" not in mark_of("a-key")
+
+
 async def test_a_key_that_somebody_has_made_up_is_told_to_nobody(heard: Heard) -> None:
     """Else each request to a page that logs out would be work for every process."""
     real = MemorySession()
@@ -309,8 +354,7 @@ async def test_a_mailbox_joins_on_a_moving_layer_once(redis_url: str) -> None:
     """Joining again while one of the two layers is away would take it out of both."""
     layer = moving(RedisChannelLayer([redis_url], prefix=unique_prefix()), InMemoryChannelLayer(), "old")
     mailbox = await layer.new_channel()
-    async with asyncio.timeout(30):
-        await belong(layer, mailbox)
+    await asyncio.wait_for(belong(layer, mailbox), 30)
     await layer.group_send(HOMES, {"type": "hello"})
     assert await layer.receive(mailbox) == {"type": "hello"}
     await layer.close_pools()

@@ -103,6 +103,7 @@ async def scenario_logging_out_tells_who_and_empties_the_session() -> None:
 async def scenario_a_logout_ends_what_waits_for_its_user() -> None:
     """Django's own over HTTP, that of a websocket, and a changed password."""
     from django.contrib import auth
+    from django.contrib.auth.models import AnonymousUser
     from django.contrib.sessions.backends.db import SessionStore
     from django.test import RequestFactory
 
@@ -128,9 +129,9 @@ async def scenario_a_logout_ends_what_waits_for_its_user() -> None:
         await gone.send_input({"type": "websocket.disconnect", "code": 1006})
         return cookie
 
-    def view(cookie: str) -> None:
+    def view(cookie: str, user: Any = eva) -> None:
         request = RequestFactory().get("/")
-        request.session, request.user = SessionStore(cookie), eva
+        request.session, request.user = SessionStore(cookie), user
         auth.logout(request)
 
     with_django.watch_logouts()  # as the app does when it is ready
@@ -145,6 +146,39 @@ async def scenario_a_logout_ends_what_waits_for_its_user() -> None:
     await visit(nothing, changed)
     assert await asyncio.wait_for(ended.get(), 10) == "/changed"
     assert ended.empty()
+    deactivated = await away("/deactivated")
+    await type(eva).objects.aupdate(is_active=False)
+    await sync_to_async(view)(deactivated, AnonymousUser())  # as Django sees who may not log in any more
+    assert await asyncio.wait_for(ended.get(), 10) == "/deactivated"
+
+
+async def scenario_a_logout_goes_on_whatever_its_session_is() -> None:
+    """A signal's receiver that raises would end it before the session is emptied."""
+    from django.contrib import auth
+    from django.contrib.sessions.backends.db import SessionStore
+    from django.test import RequestFactory
+
+    from compat.auth import login
+    from django_shim import with_django
+
+    class Unreadable(SessionStore):
+        def load(self) -> Any:
+            raise ValueError("it is of another version")
+
+    with_django.watch_logouts()
+    eva = await make_user()
+    cookie, _ = await visit(lambda scope: login(scope, eva))
+
+    def view() -> None:
+        request = RequestFactory().get("/")
+        request.user = eva
+        for session in (Unreadable(cookie), mock.Mock()):
+            request.session = session
+            auth.logout(request)
+        session.flush.assert_called_once_with()
+        assert not SessionStore().exists(cookie)
+
+    await sync_to_async(view)()
 
 
 async def scenario_a_changed_password_ends_the_session() -> None:

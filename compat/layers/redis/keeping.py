@@ -62,17 +62,17 @@ class KeepsHistories(BaseChannelLayer):
     def history_sync(self, group: str, count: int | None = None, *, since: str | None = None) -> History:
         """Call ``history`` from code without an event loop, and block."""
         require_no_loop("layer.history(…)")
-        return background.submit(self.history(group, count, since=since)).result()
+        return background.call(self.history(group, count, since=since))
 
     def forget_sync(self, group: str, id: str | None = None) -> int:
         """Call ``forget`` from code without an event loop, and block."""
         require_no_loop("layer.forget(…)")
-        return background.submit(self.forget(group, id)).result()
+        return background.call(self.forget(group, id))
 
     def ticket_sync(self, groups: Iterable[str] | Mapping[str, str | None], user: Any = None) -> str:
         """Call ``ticket`` from code without an event loop, and block."""
         require_no_loop("layer.ticket(…)")
-        return background.submit(self.ticket(groups, user)).result()
+        return background.call(self.ticket(groups, user))
 
     # What is counted
 

@@ -321,25 +321,25 @@ class RedisLayer(KeepsPresence, KeepsHistories, Generic[S]):
         require_no_loop("layer.send(…)")
         if _is_ours(self.send):
             return self._outside.blocking(self._send_by, channel, message)
-        return background.submit(self.send(channel, message)).result()
+        return background.call(self.send(channel, message))
 
     def group_send_sync(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
         """Call ``group_send`` from code without an event loop, and block."""
         require_no_loop("layer.group_send(…)")
         if _is_ours(self.group_send):
             return self._outside.blocking(self._group_send_by, group, message, exclude)
-        result: SendResult = background.submit(self.group_send(group, message, exclude)).result()
+        result: SendResult = background.call(self.group_send(group, message, exclude))
         return result
 
     def group_add_sync(self, group: str, channel: str, **options: Any) -> None:
         """Call ``group_add`` from code without an event loop, and block."""
         require_no_loop("layer.group_add(…)")
-        background.submit(self.group_add(group, channel, **options)).result()
+        background.call(self.group_add(group, channel, **options))
 
     def group_discard_sync(self, group: str, channel: str) -> None:
         """Call ``group_discard`` from code without an event loop, and block."""
         require_no_loop("layer.group_discard(…)")
-        background.submit(self.group_discard(group, channel)).result()
+        background.call(self.group_discard(group, channel))
 
 
 def _is_ours(method: Callable[..., Any]) -> bool:

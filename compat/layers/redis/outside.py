@@ -39,7 +39,7 @@ class Outside:
         """Send from a thread without an event loop, block, and return the result."""
         line = self._lines.take()
         if line is None:
-            result = background.submit(self._carried(by, *arguments)).result()
+            result = background.call(self._carried(by, *arguments))
             self._lines.missed()
             return result
         try:

@@ -9,14 +9,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
 
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
-from compat.redis import loops
 from compat.redis.loops import Background, PerLoop, background, is_throwaway
 from tests.support.layers import unique_prefix
 from tests.support.paths import REPO
@@ -286,20 +284,3 @@ def test_names_differ_between_pubsub_loops(redis_url: str) -> None:
     assert background.loop.is_running() and os.getpid() and time.time()
     async_to_sync(layer.flush)()
     assert layer.channels == {} and layer.groups == {}
-
-
-@pytest.mark.parametrize(
-    "name, method", [("gevent.monkey", "is_module_patched"), ("eventlet.patcher", "is_monkey_patched")]
-)
-def test_where_threads_are_greenlets_the_loop_is_one_that_lets_them_run(
-    name: str, method: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Was: with uvloop, the first call of a worker of gunicorn with gevent held it up for ever."""
-    for patched in (True, False):
-        monkeypatch.setitem(
-            sys.modules, name, SimpleNamespace(**{method: lambda _, patched=patched: patched})
-        )
-        loop = loops._new_loop()
-        ours = type(loop).__module__.startswith("asyncio.")
-        loop.close()
-        assert ours or not patched
