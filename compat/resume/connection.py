@@ -276,6 +276,8 @@ class ResumableConnection(Parking):
         """Return why a client with a ticket of this generation, and so many frames, cannot come back here."""
         if not self.confirmed <= generation <= self.generation:
             return "used"
+        if self.link is not None and self.link.goodbye:
+            return "left"
         if not self.journal.begin <= received <= self.journal.end:
             return "position"
         if self.said and received == self.journal.end:

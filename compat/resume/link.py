@@ -26,9 +26,11 @@ MALFORMED, TAKEN_OVER, COME_BACK = 4400, 4409, 1012
 PAUSED, REPLACED = "paused", "replaced"
 """The reasons of closes: the client has asked for it by ``pause``, or it is back on another link."""
 CLOSE_TIMEOUT_S = 2.0
-NO_CODE = 1005
+GOODBYE_S = 0.3
+"""Seconds after a ``bye`` in which the client's close may come, with the code that it has chosen."""
+NORMAL, NO_CODE = 1000, 1005
 STOPS = frozenset((1012,))  # the server's own: it stops, and this process with it
-GOODBYES = frozenset((1000, 1001)) | STOPS
+GOODBYES = frozenset((NORMAL, 1001)) | STOPS
 """Codes after which nobody comes back. 1005 is none: uvicorn gives it for a cut as well."""
 COMES_BACK = frozenset((1012, 1013))
 """Our codes after which a client comes back."""
@@ -58,7 +60,7 @@ class Link(Outward):
         self.left: asyncio.Future[None] | None = None
         """Done when nobody reads any more; ``until_left`` waits for it."""
         self.overdue: asyncio.TimerHandle | None = None
-        """Fires if the reader does not tell how a link has ended to which nothing can be sent."""
+        """Fires if the reader does not tell how it has ended: nothing can be sent, or nobody is there."""
         self.reading: Any = None
         """The coroutine of ``receive()`` that ``_step`` runs on."""
         self.goodbye = self.paused = False
@@ -106,7 +108,16 @@ class Link(Outward):
         log.debug("a link has ended: %r", error)
         self.drop(COME_BACK)  # the socket may be open: nothing is sent there any more
         # Its end is the reader's to tell, which may be about to read the client's goodbye.
-        self.overdue = self.loop.call_later(CLOSE_TIMEOUT_S, lambda: self._end(NO_CODE, goodbye=self.goodbye))
+        self._end_within(CLOSE_TIMEOUT_S, NO_CODE)
+
+    def _end_within(self, seconds: float, code: int) -> None:
+        if self.overdue is not None:
+            self.overdue.cancel()
+        self.overdue = self.loop.call_later(seconds, self._end_overdue, code)
+
+    def _end_overdue(self, code: int) -> None:
+        self.drop(code)
+        self._end(code, goodbye=self.goodbye)
 
     def _closed(self, message: Message) -> None:
         self._over()
@@ -211,6 +222,7 @@ class Link(Outward):
             self.owner.watch_people(self, members)
         elif kind == "bye":
             self.bye()
+            self._end_within(GOODBYE_S, NORMAL)
         elif kind == "pause" and self.after_close is None and self.owner.may_pause():
             self.paused = True
             self.close({"type": "websocket.close", "code": COME_BACK, "reason": PAUSED})

@@ -107,7 +107,7 @@ class _Teller:
             except Exception as error:  # noqa: BLE001 - any layer
                 _failed(len(marks), error)
             del waiting[: len(marks)]
-        del self._waiting[layer]
+        self._waiting.pop(layer, None)
 
     async def aclose(self) -> None:
         """Wait until all is told, for ``EXIT_S`` at most."""
@@ -129,7 +129,11 @@ def _tell(layer: Any, mark: str) -> None:
 def _tell_the_rest() -> None:
     if background.is_running:
         with contextlib.suppress(Exception):
-            background.call(_tellers.get(background.loop).aclose(), EXIT_S + 1)
+            background.call(_close_teller(), EXIT_S + 1)
+
+
+async def _close_teller() -> None:
+    await _tellers.get(background.loop).aclose()
 
 
 def _failed(count: int, error: Exception) -> None:

@@ -20,6 +20,8 @@ log = logging.getLogger("compat.resume")
 
 DEAD_S = 30.0
 """Seconds for which a process that has not answered is not asked again: a storm costs one time limit."""
+SILENT_S = 8.0
+"""Seconds of silence after which a process counts as lost, and the links with it."""
 PAUSE_S = 0.1
 """Seconds after a batch that could not be sent."""
 MAX_BATCH = 128 * 1024
@@ -128,6 +130,10 @@ class Peer:
         if steady() - self.shown > 1 and self.sending is None:
             self.sending = self.loop.create_task(self._send(empty=True))
 
+    def has_links(self) -> bool:
+        """Return True if it has to know that this process lives."""
+        return bool(self.homes or self.aways or self.posts)
+
     def is_idle(self) -> bool:
         """Return True if nothing is on its way."""
         return self.sending is None
@@ -137,7 +143,12 @@ class Peer:
             self.sending = self.loop.create_task(self._send())
 
     async def _send(self, *, empty: bool = False) -> None:
-        """Send what waits, and what comes meanwhile, one batch after another."""
+        """Send what waits, and what comes meanwhile, one batch after another.
+
+        After one that could not be sent, another one goes, until the other side sees the gap: it knows
+        nothing else of it, and its clients would wait.
+        """
+        failing_since: float | None = None
         try:
             while self.waiting or empty:
                 empty = False
@@ -154,10 +165,14 @@ class Peer:
                 message = {"type": "compat.relay", "from": self.own, "seq": self.sent, "items": items}
                 try:
                     await self.layer.send(self.channel, message)
-                except Exception as error:  # noqa: BLE001 - any layer; the other side sees the gap
+                except Exception as error:  # noqa: BLE001 - any layer
                     log.debug("a batch could not be sent: %r", error)
                     self.drop_links()
+                    failing_since = failing_since or self.shown
+                    empty = self.shown - failing_since < SILENT_S  # then it has noticed the silence
                     await asyncio.sleep(PAUSE_S)  # a layer that is away may fail at once, each time
+                else:
+                    failing_since = None
         finally:
             self.sending = None
 

@@ -18,7 +18,7 @@ from compat.layers.memory import InMemoryChannelLayer
 from compat.resume.ends import COME_BACK, LOST, AwayEnd, HomeEnd
 from compat.resume.link import Link
 from compat.resume.logouts import LOGGED_OUT, belong
-from compat.resume.peer import DEAD_S, Peer
+from compat.resume.peer import DEAD_S, SILENT_S, Peer
 from compat.resume.posts import LATER, frames_of, take
 from compat.resume.registry import registry
 from compat.resume.wire import Malformed
@@ -37,10 +37,8 @@ NO_LINK = 0
 """The number of what concerns none; links have numbers from 1."""
 OPENED = "compat.relay.opened"
 OPEN_S, OPEN_ATTEMPTS = 2.0, 40
-ALIVE_S = 5.0
+ALIVE_S = 2.0
 """Seconds between two batches, even empty ones, while there are links."""
-SILENT_S = 15.0
-"""Seconds of silence after which the other process counts as dead."""
 
 
 class Relay:
@@ -126,6 +124,8 @@ class Relay:
         for numbers, kind, value in message["items"]:
             for number in numbers:
                 self._take_item(peer, number, kind, value)
+        if not message["items"] and not peer.has_links():  # it may have some, and see that something is lost
+            peer.show_life()
 
     def _take_item(self, peer: Peer, number: int, kind: str, value: Any) -> None:
         if kind == "attach":
@@ -176,7 +176,7 @@ class Relay:
         """Show the others that this process lives, and drop the links with those that do not."""
         now = steady()
         for channel, peer in tuple(self.peers.items()):
-            if peer.homes or peer.aways or peer.posts:
+            if peer.has_links():
                 if now - peer.heard > SILENT_S:
                     peer.drop_links()
                 peer.show_life()

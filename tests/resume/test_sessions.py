@@ -202,7 +202,9 @@ async def test_S4_the_environment_says_how_long(without: Place) -> None:
 
 
 @pytest.mark.parametrize("flavour", ONE)
-@pytest.mark.parametrize("how", ["1000", "1001", "4007", "bye", "bye and a cut"])
+@pytest.mark.parametrize(
+    "how", ["1000", "1001", "4007", "bye", "bye and a cut", "bye alone", "bye and a return"]
+)
 async def test_S5_a_goodbye_is_a_disconnect_at_once(place: Place, flavour: str, how: str) -> None:
     who = name("leaves")
     client = await place.open(flavour, who)
@@ -211,9 +213,13 @@ async def test_S5_a_goodbye_is_a_disconnect_at_once(place: Place, flavour: str, 
         await client.say("bye")
         if how == "bye":
             await client.close()
-        else:
+        elif how == "bye and a cut":
             await client.pong()
             client.cut()
+        elif how == "bye and a return":
+            await client.pong()
+            assert await client.back() == "" and client.why == "left"
+            await client.leave()
     else:
         await client.close(int(how))
     code = await place.code(who)

@@ -372,18 +372,23 @@ async def test_a_close_ends_the_wait_of_a_socket_for_its_home(two: tuple[Relay, 
 
 
 class Unreachable:
-    """Fails at once, as a layer does whose Redis has refused it a moment ago."""
+    """Fails at once, as a layer does whose Redis has refused it a moment ago, and works again after that."""
 
-    def __init__(self) -> None:
+    def __init__(self, failures: float = float("inf")) -> None:
         self.asked = 0
+        self.failures = failures
+        self.batches: list[Any] = []
 
     async def send(self, channel: str, message: Any) -> None:
         self.asked += 1
-        raise ConnectionError
+        if self.asked <= self.failures:
+            raise ConnectionError
+        self.batches.append((message["seq"], message["items"]))
 
 
-async def test_a_layer_that_fails_at_once_does_not_hold_the_loop() -> None:
+async def test_a_layer_that_fails_at_once_does_not_hold_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """Was: each failure put another close into the queue, whose send failed at once."""
+    monkeypatch.setattr(peer_module, "SILENT_S", 0)
     layer = Unreachable()
     peer = Peer(layer, "away", "own", asyncio.get_running_loop())
     homes = [peer.homes.setdefault(number, HomeEnd(peer, number)) for number in range(3)]
@@ -392,6 +397,34 @@ async def test_a_layer_that_fails_at_once_does_not_hold_the_loop() -> None:
     await until_async(lambda: peer.is_idle() and not peer.waiting, "nothing is sent any more")
     assert layer.asked == 2, "the frames, and then that the links have ended"
     assert not peer.homes and [len(home.came) for home in homes] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("failures", [1, 2, 3])
+async def test_the_other_side_sees_a_gap_as_soon_as_the_layer_is_back(failures: int) -> None:
+    """Was: nothing went there any more, and the client of the link waited for the silence to be noticed."""
+    layer = Unreachable(failures)
+    peer = Peer(layer, "away", "own", asyncio.get_running_loop())
+    peer.homes[1] = HomeEnd(peer, 1)
+    peer.put(1, "out text", "x")
+    await until_async(peer.is_idle, "nothing is sent any more")
+    closes = [([1], "close", [1012, ""])] if failures == 1 else []
+    assert layer.batches == [(failures + 1, closes)]
+
+
+async def test_a_link_of_which_the_home_does_not_know_ends_with_the_next_sign_of_life(
+    two: tuple[Relay, Relay],
+) -> None:
+    """Over pub/sub a batch may reach nobody, and nothing follows if it was about the end of the last link."""
+    home, other = two
+    to_home, to_other = other._peer(home.channel), home._peer(other.channel)
+    to_other.put(9, "no", "gone")
+    await until_async(lambda: to_home.expected == 2, "the first batch is there")
+    away = to_home.aways[1] = AwayEnd(to_home, 1, asyncio.get_running_loop())
+    to_other.sent += 1  # which nobody got
+    to_home.shown = to_other.shown = steady() - 2
+    with recorded():
+        to_home.show_life()
+        await until_async(lambda: away.closed, "its client is asked to come back")
 
 
 @pytest.mark.parametrize("code", [1011, 1012, 1013])
