@@ -295,7 +295,7 @@ class Client:
         """Something may have changed: wake who waits for it, and tell ``on_change``."""
         if self._exchange.ready and self.state != "open":
             self.state = "open"
-            self._attempts.opened(self._world.time())
+            self._attempts.opened(self._world.time(), returned=self.recovered == "all")
         self._news.set()
         self._room.set()
         now = (self.state, self.recovered)

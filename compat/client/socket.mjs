@@ -509,6 +509,8 @@ export class Socket extends EventTarget {
     this._link.close(code, reason);
   }
 
+  toJSON() { return {}; }
+
   // Links
 
   _connect() {
@@ -584,6 +586,8 @@ export class Socket extends EventTarget {
     this._timer("limit", milliseconds, () => {
       if (this._up && this._mode === "") return this._isPlain();
       if (this._mode === "resume") this._patience = Math.min(2 * this._patience, LONGEST_PING_MS);
+      // A server may take the first subprotocol that is offered, and wait for the page.
+      else if (this._way === "socket" && this._link?.protocol === RESUME && !this._ticket) this._trial = ["plain"];
       if (this._way !== "stream" || this._heard) return this._drop(1006);
       // Something holds the response back: polls end theirs.
       this._held = true;
@@ -630,6 +634,8 @@ export class Socket extends EventTarget {
     this._park = hello.park;
     this._watch();
     if (all) {
+      // The server works, whatever cuts its links.
+      this._failures = Math.min(this._failures, 2);
       this._forget(hello.have - this._base);
       this._base = hello.have;
     } else if (this._offered && OTHERS.includes(hello.why)) {
@@ -783,8 +789,8 @@ export class Socket extends EventTarget {
         heritages.add((heritage = { url, _ticket, _received, _park, _lostAt, _frames, _due, _base }));
       }
       this._tellUnsure(unsure);
-      if (code === 1006) this.dispatchEvent(new Event("error"));
     }
+    if (code === 1006 && !(this._closing && this._opened)) this.dispatchEvent(new Event("error"));
     this.dispatchEvent(new CloseEvent("close", { code, reason, wasClean }));
     // Handlers of these events call `close()` by habit.
     this._heritage = heritage;
@@ -838,11 +844,11 @@ export class Socket extends EventTarget {
     this._timer("watch", quiet ? SILENCE_MS : rest, () => this._watch());
   }
 
-  _ping() {
+  _ping(within = this._patience) {
     if (this._timers.limit) return;
     this._control({ type: "ping" });
     this._askedAt = this._env.now();
-    this._limit(this._patience);
+    this._limit(within);
   }
 
   /** @param {any} event */
@@ -861,7 +867,7 @@ export class Socket extends EventTarget {
     } else if (!this._up) {
       this._limit(PING_MS);
     } else if (this._mode === "resume") {
-      this._ping();
+      this._ping(PING_MS);
     }
   }
 
@@ -941,7 +947,7 @@ export function install({ reconnect = false, host = "", ticket = "", env = {} } 
     /** @param {any} one */
     static [Symbol.hasInstance](one) {
       const is = Function.prototype[Symbol.hasInstance];
-      return is.call(this, one) || (this === Installed && is.call(Native, one));
+      return this === Installed ? is.call(Socket, one) || is.call(Native, one) : is.call(this, one);
     }
   }
   window.WebSocket = Installed;
@@ -952,9 +958,14 @@ export function install({ reconnect = false, host = "", ticket = "", env = {} } 
  * @param {Environment} env
  */
 function resolve(url, env) {
-  const resolved = new URL(url, env.document?.baseURI || env.window.location?.href);
+  let resolved;
+  try {
+    resolved = new URL(url, env.document?.baseURI || env.window.location?.href);
+  } catch {}
+  if (!resolved || resolved.href.includes("#")) {
+    throw new DOMException(`"${url}" is no URL, or has a fragment.`, "SyntaxError");
+  }
   resolved.protocol = resolved.protocol.replace("http", "ws");
-  resolved.hash = "";
   return resolved;
 }
 
@@ -1010,5 +1021,5 @@ function parsed(text) {
 const script = page.document?.currentScript;
 if (script && "install" in script.dataset) {
   const { install: how, ticket } = script.dataset;
-  install({ reconnect: how === "reconnect", host: new URL(script.src).host, ticket });
+  install({ reconnect: how === "reconnect", host: new URL(script.src || page.document.baseURI).host, ticket });
 }

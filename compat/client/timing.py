@@ -34,8 +34,13 @@ class Attempts:
         self._was_short = False
         """The last link has not lived."""
 
-    def opened(self, now: float) -> None:
-        """The connection is open."""
+    def opened(self, now: float, *, returned: bool = False) -> None:
+        """The connection is open, and has ``returned`` if the client has missed nothing.
+
+        Then the server works, whatever cuts the links: the next pauses are short ones.
+        """
+        if returned:
+            self._failures = min(self._failures, 2)
         self._was_open = True
         self._opened_at = now
 

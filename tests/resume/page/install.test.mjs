@@ -10,10 +10,10 @@ import { World } from "./world.mjs";
 const code = readFileSync(process.env.CLASSIC, "utf8");
 
 /** Runs the script as <script src="https://cdn.example.com/_channels/socket.js" …dataset> would. */
-function paged(dataset) {
+function paged(dataset, src = "https://cdn.example.com/_channels/socket.js") {
   const world = new World();
   const { document, env } = world;
-  document.currentScript = dataset && { src: "https://cdn.example.com/_channels/socket.js", dataset };
+  document.currentScript = dataset && { src, dataset };
   const own = { WebSocket: env.WebSocket, setTimeout: env.setTimeout, clearTimeout: env.clearTimeout, document };
   const page = {
     ...own,
@@ -37,6 +37,12 @@ test("without data-install it only offers its class", () => {
     assert.equal(socket.url, "wss://example.com/ws/");
     assert.deepEqual(world.takeWire(), [{ link: ["channels.resume.v1"] }]);
   }
+});
+
+test("data-install on a script that stands in the page", () => {
+  const { world, page } = paged({ install: "" }, "");
+  new page.WebSocket("wss://example.com/ws/");
+  assert.deepEqual(world.takeWire(), [{ link: ["channels.resume.v1"] }]);
 });
 
 test("data-install: a WebSocket asks for its connection only", () => {
@@ -164,7 +170,8 @@ test("a class of the page's own can extend it", () => {
   }
   const chat = new Chat("/ws/");
   assert.ok(chat instanceof Chat && chat instanceof page.WebSocket);
-  assert.ok(!(new page.Socket("/other/") instanceof Chat));
+  const other = new page.Socket("/other/");
+  assert.ok(other instanceof page.WebSocket && !(other instanceof Chat));
   world.links.splice(1);
   world.accept();
   world.hello();

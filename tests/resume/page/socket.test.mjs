@@ -83,7 +83,12 @@ test("a link that worked makes the next wait short again", () => {
 });
 
 test("a server that greets and drops at once is tried less and less often, whatever its code", () => {
-  for (const code of [1006, 1012]) {
+  for (const [code, recovered, waited] of [
+    [1006, "", [300, 600, 1200, 2400, 4800]],
+    [1012, "", [300, 600, 1200, 2400, 4800]],
+    // The connection is there: it is the network that cuts.
+    [1006, "all", [300, 600, 1200, 2400, 2400]],
+  ]) {
     const world = new World({ random: 1 });
     opened(world);
     const waits = [];
@@ -94,9 +99,9 @@ test("a server that greets and drops at once is tried less and less often, whate
       while (world.links.length === links) world.clock.wait(0.1);
       waits.push(Math.round((world.clock.time - lost) / 100) * 100);
       world.accept();
-      world.hello({ recovered: "all" });
+      world.hello({ recovered, why: recovered ? undefined : "gone" });
     }
-    assert.deepEqual(waits, [300, 600, 1200, 2400, 4800], "the first is free");
+    assert.deepEqual(waits, waited, "the first is free");
     world.clock.wait(5);
     world.end(code);
     world.clock.wait(0.3);
@@ -113,6 +118,27 @@ test("a link without a hello is dropped after 10 s", () => {
   world.clock.wait(0.5);
   assert.equal(world.links.length, 2);
   assert.equal(world.links[0].readyState, 2);
+});
+
+test("a server that takes our subprotocol and waits for the page is a plain one", () => {
+  const world = new World({ random: 1 });
+  const socket = made(world);
+  world.accept();
+  world.clock.wait(11);
+  assert.deepEqual(world.link.offered, []);
+  world.accept("");
+  assert.deepEqual(kinds(world.takeEvents()), ["open"]);
+  assert.equal(socket.readyState, 1);
+});
+
+test("a server that is silent is no plain one for who has a ticket", () => {
+  const world = new World({ random: 1 });
+  opened(world);
+  world.end();
+  world.clock.wait(0.3);
+  world.accept();
+  world.clock.wait(11);
+  assert.ok(world.links.length > 2 && world.link.offered.includes("channels.resume.v1"));
 });
 
 test("an attempt that nothing answers is dropped after 10 s", () => {
@@ -163,7 +189,7 @@ test("readyState stays OPEN while it is away, and state says so", () => {
 
 test("it has the constants and the attributes of a WebSocket", () => {
   const world = new World();
-  const socket = made(world, { url: "/ws/chat/#top", protocols: "json" });
+  const socket = made(world, { url: "/ws/chat/", protocols: "json" });
   assert.deepEqual([Socket.CONNECTING, Socket.OPEN, Socket.CLOSING, Socket.CLOSED], [0, 1, 2, 3]);
   assert.deepEqual([socket.CONNECTING, socket.OPEN, socket.CLOSING, socket.CLOSED], [0, 1, 2, 3]);
   assert.equal(socket.url, "wss://example.com/ws/chat/");
@@ -180,6 +206,10 @@ test("it has the constants and the attributes of a WebSocket", () => {
   world.clock.wait(0.3);
   assert.equal(world.link.binaryType, "arraybuffer");
   assert.equal(socket.protocol, "json");
+});
+
+test("a page may log it", () => {
+  assert.equal(JSON.stringify({ socket: opened(new World()) }), '{"socket":{}}');
 });
 
 test("our own subprotocol is hidden from the page", () => {
@@ -214,7 +244,9 @@ test("handlers and listeners are called with the socket", () => {
 
 test("a URL that is none, and a code that pages may not send, are errors", () => {
   const world = new World();
-  assert.throws(() => made(world, { url: "http://[" }));
+  for (const url of ["http://[", "ws://", "/ws/#top", "/ws/#"]) {
+    assert.throws(() => made(world, { url }), { name: "SyntaxError" }, url);
+  }
   const socket = opened(world);
   assert.throws(() => socket.close(1001), { name: "InvalidAccessError" });
   assert.throws(() => socket.close(2999), { name: "InvalidAccessError" });
@@ -238,10 +270,12 @@ test("once is enough to close", () => {
 test("closed before it was open", async () => {
   const world = new World();
   const socket = made(world);
+  const seen = [];
+  for (const type of ["error", "close"]) socket.addEventListener(type, () => seen.push(type));
   socket.close();
   assert.equal(socket.readyState, 2);
   world.end(1006);
-  assert.deepEqual(kinds(world.takeEvents()), ["close"]);
+  assert.deepEqual(seen, ["error", "close"], "as with a WebSocket");
   world.clock.wait(60);
   assert.equal(world.links.length, 1);
 });
@@ -705,6 +739,20 @@ for (const wake of [
     assert.equal(world.links.length, 3);
   });
 }
+
+test("after a link that did not answer, a page that wakes up asks for as long as before", () => {
+  const world = new World({ random: 0 });
+  opened(world);
+  for (let wake = 1; wake <= 3; wake += 1) {
+    world.fire("online");
+    world.clock.wait(2.9);
+    assert.equal(world.links.length, wake);
+    world.clock.wait(0.3);
+    assert.equal(world.links.length, wake + 1);
+    world.accept();
+    world.hello({ recovered: "all" });
+  }
+});
 
 test("a hidden page, and a page that is shown for the first time, ask nothing", () => {
   const world = new World();
