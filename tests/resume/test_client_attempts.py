@@ -14,6 +14,7 @@ from tests.resume.wire_server import WireServer, wire_server
 from tests.support.waiting import until_async
 
 HELLO = '\x10{"type": "hello", "ticket": "T1", "have": 0, "park": 120}'
+BACK = '\x10{"type": "hello", "ticket": "T2", "have": 0, "park": 120, "recovered": "all"}'
 OFFER = ["channels.resume.v1"]
 
 
@@ -37,10 +38,10 @@ class Attempted:
     def offers(self) -> list[object]:
         return [what for kind, what in self.world.wire if kind == "link"]
 
-    async def greet(self) -> None:
+    async def greet(self, hello: str = HELLO) -> None:
         """The server of the newest link resumes."""
         self.world.link.accept("channels.resume.v1")
-        self.world.link.serve(HELLO)
+        self.world.link.serve(hello)
         await settle()
 
     async def leave(self) -> None:
@@ -289,6 +290,17 @@ async def test_a_server_that_greets_and_drops_is_asked_less_and_less_often() -> 
     await one.leave()
 
 
+async def test_a_network_that_cuts_again_and_again_is_tried_soon() -> None:
+    """Each return finds the connection, so it is not the server that fails."""
+    one = Attempted()
+    await one.link()
+    await one.greet()
+    await one.entering
+    for pause in (0.15, 0.3, 0.6, 1.2, 1.2, 1.2):
+        assert await pause_after_a_link(one, lived=1.0, hello=BACK) == pytest.approx(pause, abs=1e-6)
+    await one.leave()
+
+
 async def test_failures_are_forgotten_after_a_link_that_lived() -> None:
     one = Attempted()
     await refused(None, None, None, one=one)
@@ -300,7 +312,7 @@ async def test_failures_are_forgotten_after_a_link_that_lived() -> None:
     await one.leave()
 
 
-async def pause_after_a_link(one: Attempted, *, lived: float) -> float:
+async def pause_after_a_link(one: Attempted, *, lived: float, hello: str = HELLO) -> float:
     """Let the newest link end after so many seconds; return how long the client waits for the next."""
     await one.world.wait(lived)
     one.world.link.end(1012)
@@ -308,7 +320,7 @@ async def pause_after_a_link(one: Attempted, *, lived: float) -> float:
     ended, links = one.world.now, len(one.world.links)
     while len(one.world.links) == links:
         await one.world.wait(0.05)
-    await one.greet()
+    await one.greet(hello)
     return one.world.now - ended
 
 
