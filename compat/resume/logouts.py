@@ -32,6 +32,8 @@ AGAIN_S, BELONGS_S = 2.0, 60.0
 MARK_BYTES = 16
 MOST_AT_ONCE, MOST_WAITING = 1000, 10_000
 """How many logouts are told in one message, and how many wait while Redis does not answer."""
+PAUSE_S = 0.1
+"""Seconds between two messages: a mailbox holds a hundred, and its process may be slow."""
 TELL_S, EXIT_S = 5.0, 2.0
 """How long telling over a layer may take, and how long the end of a process waits for it."""
 
@@ -107,6 +109,7 @@ class _Teller:
             except Exception as error:  # noqa: BLE001 - any layer
                 _failed(len(marks), error)
             del waiting[: len(marks)]
+            await asyncio.sleep(PAUSE_S)  # what comes meanwhile is told together
         self._waiting.pop(layer, None)
 
     async def aclose(self) -> None:
