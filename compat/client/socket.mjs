@@ -380,8 +380,8 @@ export class Socket extends EventTarget {
     // For how long an answer is waited for; it may be behind a large frame.
     this._patience = PING_MS;
     this._askedAt = -Infinity;
-    // The last link that brought a frame was lost soon.
-    this._quick = false;
+    // How many of the last links that brought a frame were lost soon.
+    this._quick = 0;
     /** @type {BinaryType} */
     this._binaryType = "blob";
     /** @type {Record<string, any>} */
@@ -561,7 +561,8 @@ export class Socket extends EventTarget {
       // A plain link would cost the ticket: the server does not resume any more if it answers only such a one.
       return now() < this._lostAt + this._park * 1000 ? "socket" : "probe";
     }
-    return needed || (reached.has(this._host) && this._failures < OUTAGES) ? "socket" : "stream";
+    const outages = Math.max(this._failures, this._quick);
+    return needed || (reached.has(this._host) && outages < OUTAGES) ? "socket" : "stream";
   }
 
   _onOpen() {
@@ -635,7 +636,7 @@ export class Socket extends EventTarget {
     this._watch();
     if (all) {
       // The server works, whatever cuts its links.
-      this._failures = Math.min(this._failures, 2);
+      this._failures = Math.min(this._failures, 1);
       this._forget(hello.have - this._base);
       this._base = hello.have;
     } else if (this._offered && OTHERS.includes(hello.why)) {
@@ -739,7 +740,7 @@ export class Socket extends EventTarget {
     // A server may greet its clients, and let them go at once; the first time is free.
     const quick = this._heard && now - this._linkedAt < STEADY_MS;
     const worked = (this._heard && !(quick && this._quick)) || now - this._heardAt > SILENCE_MS;
-    if (this._heard) this._quick = quick;
+    if (this._heard) this._quick = quick ? this._quick + 1 : 0;
     this._failures = worked ? 0 : this._failures + 1;
     if (up) this._lostAt = now;
     if (this._only && end.code === GONE) return this._end(LOST);

@@ -40,7 +40,7 @@ class Attempts:
         Then the server works, whatever cuts the links: the next pauses are short ones.
         """
         if returned:
-            self._failures = min(self._failures, 2)
+            self._failures = min(self._failures, 1)
         self._was_open = True
         self._opened_at = now
 

@@ -23,7 +23,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from asgiref.sync import AsyncToSync
 
-from compat.redis.native import are_greenlets, start_daemon, wait_until
+from compat.redis.native import result_on, start_daemon, wait_until
 
 __all__ = [
     "Background",
@@ -180,7 +180,7 @@ class Background:
     def loop(self) -> asyncio.AbstractEventLoop:
         """The running loop; it is started if necessary."""
         loop = self._loop
-        return loop if loop is not None else self._start()
+        return loop if loop is not None and not loop.is_closed() else self._start()
 
     @property
     def is_running(self) -> bool:
@@ -196,13 +196,7 @@ class Background:
 
         Raises ``concurrent.futures.TimeoutError`` after ``within_s`` seconds; the coroutine goes on.
         """
-        future = self.submit(coroutine)
-        if are_greenlets():
-            done: list[object] = []
-            future.add_done_callback(done.append)
-            wait_until(done, math.inf if within_s is None else within_s)
-            within_s = 0
-        return future.result(within_s)
+        return result_on(self.loop, coroutine, within_s)
 
     async def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run ``coroutine`` on the background loop and return its result; a cancellation is passed on."""
@@ -220,15 +214,25 @@ class Background:
 
     def _start(self) -> asyncio.AbstractEventLoop:
         with self._lock:
-            if self._loop is None:
-                loop = _new_loop()
-                self._join = start_daemon(partial(self._serve, loop), "compat-layers")
+            if self._loop is None or self._loop.is_closed():
+                made: list[asyncio.AbstractEventLoop | BaseException] = []
+                self._join = start_daemon(partial(self._serve, made), "compat-layers")
+                wait_until(made, math.inf)
+                loop = made[0]
+                if isinstance(loop, BaseException):
+                    raise loop
                 self._loop = loop
             return self._loop
 
     @staticmethod
-    def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    def _serve(made: list[asyncio.AbstractEventLoop | BaseException]) -> None:
+        try:
+            loop = _new_loop()  # in its own thread: that of gevent belongs to the one which makes it
+        except BaseException as error:  # noqa: BLE001 - it is the caller's
+            made.append(error)
+            return
         asyncio.set_event_loop(loop)
+        made.append(loop)
         try:
             loop.run_forever()
         finally:

@@ -6,13 +6,17 @@ Django would refuse its ORM to them, and ``asyncio`` each other loop.
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import sys
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
-__all__ = ["are_greenlets", "start_daemon", "wait_until"]
+__all__ = ["are_greenlets", "result_on", "start_daemon", "wait_until"]
+
+T = TypeVar("T")
 
 POLL_S = 0.001
 
@@ -50,6 +54,41 @@ def start_daemon(target: Callable[[], None], name: str) -> Callable[[float], obj
 
     start(run, ())
     return lambda within_s: wait_until(ended, within_s)
+
+
+def result_on(
+    loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T], within_s: float | None = None
+) -> T:
+    """Run ``coroutine`` on the loop of another thread, block, and return its result.
+
+    Raises ``concurrent.futures.TimeoutError`` after ``within_s`` seconds; the coroutine goes on.
+    """
+    if not are_greenlets():
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(within_s)
+    done: list[tuple[Any, BaseException | None]] = []
+
+    async def run() -> None:
+        try:
+            done.append((await coroutine, None))
+        except BaseException as error:  # noqa: BLE001 - it is the caller's
+            done.append((None, error))
+
+    def start() -> None:
+        task = loop.create_task(run())
+        _running.add(task)
+        task.add_done_callback(_running.discard)
+
+    loop.call_soon_threadsafe(start)
+    if not wait_until(done, float("inf") if within_s is None else within_s):
+        raise concurrent.futures.TimeoutError
+    result, error = done[0]
+    if error is not None:
+        raise error
+    value: T = result
+    return value
+
+
+_running: set[asyncio.Task[None]] = set()
 
 
 def wait_until(done: list[Any], within_s: float) -> bool:

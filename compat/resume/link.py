@@ -26,8 +26,10 @@ MALFORMED, TAKEN_OVER, COME_BACK = 4400, 4409, 1012
 PAUSED, REPLACED = "paused", "replaced"
 """The reasons of closes: the client has asked for it by ``pause``, or it is back on another link."""
 CLOSE_TIMEOUT_S = 2.0
-GOODBYE_S = 0.3
-"""Seconds after a ``bye`` in which the client's close may come, with the code that it has chosen."""
+GOODBYE_S, LAST_LOOK_S = 0.3, 0.05
+"""Seconds after a ``bye`` in which the client's close may come, with the code that it has chosen; and those
+in which it is read if it has come while the loop was busy.
+"""
 NORMAL, NO_CODE = 1000, 1005
 STOPS = frozenset((1012,))  # the server's own: it stops, and this process with it
 GOODBYES = frozenset((NORMAL, 1001)) | STOPS
@@ -222,7 +224,8 @@ class Link(Outward):
             self.owner.watch_people(self, members)
         elif kind == "bye":
             self.bye()
-            self._end_within(GOODBYE_S, NORMAL)
+            if self.overdue is None:
+                self.overdue = self.loop.call_later(GOODBYE_S, self._end_within, LAST_LOOK_S, NORMAL)
         elif kind == "pause" and self.after_close is None and self.owner.may_pause():
             self.paused = True
             self.close({"type": "websocket.close", "code": COME_BACK, "reason": PAUSED})

@@ -115,7 +115,9 @@ class _Teller:
     async def aclose(self) -> None:
         """Wait until all is told, for ``EXIT_S`` at most."""
         if self._tasks:
-            await asyncio.wait(tuple(self._tasks), timeout=EXIT_S)
+            _, late = await asyncio.wait(tuple(self._tasks), timeout=EXIT_S)
+            for task in late:
+                task.cancel()
         if left := sum(map(len, self._waiting.values())):
             self._waiting.clear()
             _failed(left, RuntimeError("the process has ended"))
@@ -125,7 +127,7 @@ _tellers: PerLoop[_Teller] = PerLoop(_Teller)
 
 
 def _tell(layer: Any, mark: str) -> None:
-    _tellers.get(background.loop).tell(layer, mark)
+    _tellers.get(asyncio.get_running_loop()).tell(layer, mark)
 
 
 @atexit.register  # runs before that of the background loop, which closes its connections
@@ -136,7 +138,7 @@ def _tell_the_rest() -> None:
 
 
 async def _close_teller() -> None:
-    await _tellers.get(background.loop).aclose()
+    await _tellers.get(asyncio.get_running_loop()).aclose()
 
 
 def _failed(count: int, error: Exception) -> None:

@@ -125,10 +125,10 @@ class Peer:
             self._come_later(self.posts[number])
         return True
 
-    def show_life(self) -> None:
-        """Send an empty batch if nothing was sent for a while."""
+    def show_life(self, *, asks: bool = False) -> None:
+        """Send an empty batch if nothing was sent for a while; one that ``asks`` is answered."""
         if steady() - self.shown > 1 and self.sending is None:
-            self.sending = self.loop.create_task(self._send(empty=True))
+            self.sending = self.loop.create_task(self._send(empty=True, asks=asks))
 
     def has_links(self) -> bool:
         """Return True if it has to know that this process lives."""
@@ -142,7 +142,7 @@ class Peer:
         if self.sending is None:
             self.sending = self.loop.create_task(self._send())
 
-    async def _send(self, *, empty: bool = False) -> None:
+    async def _send(self, *, empty: bool = False, asks: bool = False) -> None:
         """Send what waits, and what comes meanwhile, one batch after another.
 
         After one that could not be sent, another one goes, until the other side sees the gap: it knows
@@ -163,6 +163,9 @@ class Peer:
                 self.shown = steady()
                 self.sent += 1
                 message = {"type": "compat.relay", "from": self.own, "seq": self.sent, "items": items}
+                if asks:
+                    message["asks"] = True
+                    asks = False
                 try:
                     await self.layer.send(self.channel, message)
                 except Exception as error:  # noqa: BLE001 - any layer

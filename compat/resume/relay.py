@@ -124,7 +124,7 @@ class Relay:
         for numbers, kind, value in message["items"]:
             for number in numbers:
                 self._take_item(peer, number, kind, value)
-        if not message["items"] and not peer.has_links():  # it may have some, and see that something is lost
+        if message.get("asks") and not peer.has_links():  # it has some, and sees that something is lost
             peer.show_life()
 
     def _take_item(self, peer: Peer, number: int, kind: str, value: Any) -> None:
@@ -179,7 +179,7 @@ class Relay:
             if peer.has_links():
                 if now - peer.heard > SILENT_S:
                     peer.drop_links()
-                peer.show_life()
+                peer.show_life(asks=True)
             elif now - peer.heard > SILENT_S and not peer.is_dead() and peer.is_idle():
                 del self.peers[channel]
         self.timer = self.loop.call_later(ALIVE_S, self._look) if self.peers else None

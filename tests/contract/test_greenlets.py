@@ -17,6 +17,7 @@ if {without_uvloop}:
     sys.modules["uvloop"] = None
 from asgiref.sync import async_to_sync
 from compat.layers import get_channel_layer
+from compat.manager import ConnectionManager
 from compat.resume.logouts import logged_out
 from compat.settings import configure
 
@@ -45,6 +46,8 @@ for sender in senders:
     sender.start()
 for sender in senders:
     sender.join()
+time.sleep(0.2)  # nothing is under way
+assert ConnectionManager().count_connections_sync() == 0
 sends()
 channel = async_to_sync(layer.new_channel)()
 layer.send_sync(channel, {{"type": "hello"}})

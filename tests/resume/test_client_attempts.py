@@ -296,7 +296,7 @@ async def test_a_network_that_cuts_again_and_again_is_tried_soon() -> None:
     await one.link()
     await one.greet()
     await one.entering
-    for pause in (0.15, 0.3, 0.6, 1.2, 1.2, 1.2):
+    for pause in (0.15, 0.3, 0.6, 0.6, 0.6):
         assert await pause_after_a_link(one, lived=1.0, hello=BACK) == pytest.approx(pause, abs=1e-6)
     await one.leave()
 

@@ -13,6 +13,7 @@ from compat.manager.connections.lookups import Lookups
 from compat.manager.connections.sending import Sendable, Sending
 from compat.manager.connections.state import Connection
 from compat.redis.loops import background
+from compat.redis.native import result_on
 
 __all__ = ["Blocking"]
 
@@ -103,7 +104,7 @@ class Blocking(Sending, Lookups):
                 f"{method}_sync() blocks, and an event loop is running in this thread; write: "
                 f"await manager.{method}(…), or manager.submit(manager.{method}(…)) where you cannot"
             )
-        return asyncio.run_coroutine_threadsafe(make(), self.home or background.loop).result()
+        return result_on(self.home or background.loop, make())
 
     # Implemented by ``ConnectionManager``
 

@@ -87,7 +87,7 @@ test("a server that greets and drops at once is tried less and less often, whate
     [1006, "", [300, 600, 1200, 2400, 4800]],
     [1012, "", [300, 600, 1200, 2400, 4800]],
     // The connection is there: it is the network that cuts.
-    [1006, "all", [300, 600, 1200, 2400, 2400]],
+    [1006, "all", [300, 600, 1200, 1200, 1200]],
   ]) {
     const world = new World({ random: 1 });
     opened(world);

@@ -423,7 +423,7 @@ async def test_a_link_of_which_the_home_does_not_know_ends_with_the_next_sign_of
     to_other.sent += 1  # which nobody got
     to_home.shown = to_other.shown = steady() - 2
     with recorded():
-        to_home.show_life()
+        to_home.show_life(asks=True)
         await until_async(lambda: away.closed, "its client is asked to come back")
 
 
