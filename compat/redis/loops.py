@@ -179,13 +179,16 @@ class Background:
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The running loop; it is started if necessary."""
-        loop = self._loop
-        return loop if loop is not None and not loop.is_closed() else self._start()
+        return self._live() or self._start()
 
     @property
     def is_running(self) -> bool:
-        """True if it has been started in this process."""
-        return self._loop is not None
+        """True if it has been started in this process, and not ended by a failure."""
+        return self._live() is not None
+
+    def _live(self) -> asyncio.AbstractEventLoop | None:
+        loop = self._loop
+        return None if loop is None or loop.is_closed() else loop
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
         """Run ``coroutine`` on the background loop, and return a future for its result."""
@@ -214,15 +217,15 @@ class Background:
 
     def _start(self) -> asyncio.AbstractEventLoop:
         with self._lock:
-            if self._loop is None or self._loop.is_closed():
+            live = self._live()
+            if live is None:
                 made: list[asyncio.AbstractEventLoop | BaseException] = []
                 self._join = start_daemon(partial(self._serve, made), "compat-layers")
                 wait_until(made, math.inf)
-                loop = made[0]
-                if isinstance(loop, BaseException):
-                    raise loop
-                self._loop = loop
-            return self._loop
+                if isinstance(made[0], BaseException):
+                    raise made[0]
+                self._loop = live = made[0]
+            return live
 
     @staticmethod
     def _serve(made: list[asyncio.AbstractEventLoop | BaseException]) -> None:

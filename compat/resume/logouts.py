@@ -124,6 +124,7 @@ class _Teller:
 
 
 _tellers: PerLoop[_Teller] = PerLoop(_Teller)
+_throttle = Throttle()
 
 
 def _tell(layer: Any, mark: str) -> None:
@@ -160,6 +161,3 @@ def _others() -> list[Any]:
             if not isinstance(layer, InMemoryChannelLayer):
                 found.append(layer)
     return found
-
-
-_throttle = Throttle()

@@ -44,6 +44,12 @@ class Attempted:
         self.world.link.serve(hello)
         await settle()
 
+    async def enter(self) -> None:
+        """The next attempt finds a server that resumes."""
+        await self.link()
+        await self.greet()
+        await self.entering
+
     async def leave(self) -> None:
         self.world.link.end(1000)
         await self.client.close()
@@ -117,9 +123,7 @@ async def test_a_server_that_refuses_the_subprotocol_has_plain_links() -> None:
 
 async def test_a_ticket_is_not_given_up_because_of_a_refusal() -> None:
     one = Attempted()
-    await one.link()
-    await one.greet()
-    await one.entering
+    await one.enter()
     one.world.link.end(1006)
     await refused(404, 404, 503, one=one)
     await one.link()
@@ -144,9 +148,7 @@ async def test_the_ticket_of_a_page_is_not_given_up_because_of_one_refusal() -> 
     """A load balancer answers 404 while the server behind it starts, which has given that ticket."""
     one = Attempted(ticket="P1")
     await refused(404, 503, 404, one=one)
-    await one.link()
-    await one.greet()
-    await one.entering
+    await one.enter()
     assert one.offers == [[*OFFER, "channels.ticket.P1.0"]] * 4
     await one.leave()
 
@@ -250,9 +252,7 @@ def test_other_wrong_arguments_are_told_at_once() -> None:
 
 async def test_what_nobody_expected_is_logged_and_told(caplog: pytest.LogCaptureFixture) -> None:
     one = Attempted()
-    await one.link()
-    await one.greet()
-    await one.entering
+    await one.enter()
     await one.client.send("0")
     await settle()
     one.world.link.end(1006)
@@ -278,9 +278,7 @@ async def test_what_nobody_expected_is_raised_by_the_first_connect() -> None:
 async def test_a_server_that_greets_and_drops_is_asked_less_and_less_often() -> None:
     """``random()`` is 0.5, and the first short link counts for nothing."""
     one = Attempted()
-    await one.link()
-    await one.greet()
-    await one.entering
+    await one.enter()
     for pause in (0.15, 0.3, 0.6, 1.2, 2.4):
         assert await pause_after_a_link(one, lived=4.9) == pytest.approx(pause, abs=1e-6)
     for pause in (0.15, 0.15):
@@ -293,9 +291,7 @@ async def test_a_server_that_greets_and_drops_is_asked_less_and_less_often() -> 
 async def test_a_network_that_cuts_again_and_again_is_tried_soon() -> None:
     """Each return finds the connection, so it is not the server that fails."""
     one = Attempted()
-    await one.link()
-    await one.greet()
-    await one.entering
+    await one.enter()
     for pause in (0.15, 0.3, 0.6, 0.6, 0.6):
         assert await pause_after_a_link(one, lived=1.0, hello=BACK) == pytest.approx(pause, abs=1e-6)
     await one.leave()
@@ -304,9 +300,7 @@ async def test_a_network_that_cuts_again_and_again_is_tried_soon() -> None:
 async def test_failures_are_forgotten_after_a_link_that_lived() -> None:
     one = Attempted()
     await refused(None, None, None, one=one)
-    await one.link()
-    await one.greet()
-    await one.entering
+    await one.enter()
     assert await pause_after_a_link(one, lived=1.0) == pytest.approx(1.2, abs=1e-6)
     assert await pause_after_a_link(one, lived=5.0) == pytest.approx(0.15, abs=1e-6)
     await one.leave()
@@ -330,9 +324,7 @@ async def pause_after_a_link(one: Attempted, *, lived: float, hello: str = HELLO
 async def away_with_frames(frames: list[str | bytes]) -> Attempted:
     """A client that has lost its link with one frame unacknowledged, and keeps ``frames`` since then."""
     one = Attempted()
-    await one.link()
-    await one.greet()
-    await one.entering
+    await one.enter()
     await one.client.send("written")
     await settle()
     one.world.link.end(1006)
