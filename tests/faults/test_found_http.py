@@ -101,7 +101,7 @@ SITE = {
         ]
     """,
     "mysite__asgi": """
-        import asyncio, json, os, time
+        import asyncio, contextlib, json, os, time
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
         from django.core.asgi import get_asgi_application
         project = get_asgi_application()
@@ -119,6 +119,11 @@ SITE = {
             with open("/proc/self/status") as file:
                 return next(int(line.split()[1]) for line in file if line.startswith(name)) / 1024
 
+        def open_files():
+            for fd in os.listdir("/proc/self/fd"):
+                with contextlib.suppress(FileNotFoundError):  # a thread has closed it meanwhile
+                    yield os.readlink(f"/proc/self/fd/{fd}")
+
         async def application(scope, receive, send):
             global worst, watching
             watching = watching or asyncio.ensure_future(watch())
@@ -128,10 +133,9 @@ SITE = {
                 except BaseException as error:
                     escaped.append(repr(error))
                     raise
-            files = [os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")]
             answer = {
                 "stall": worst, "peak": memory("VmHWM"), "escaped": escaped,
-                "files": [name for name in files if name.startswith("/tmp") and "log" not in name],
+                "files": [name for name in open_files() if name.startswith("/tmp") and "log" not in name],
             }
             worst = 0.0
             with open("/proc/self/clear_refs", "w") as file:
@@ -192,7 +196,9 @@ class Site:
 
     def stats(self) -> Any:
         """Of the time since the last call."""
-        return self.ask("GET", "/__stats").json
+        answer = self.ask("GET", "/__stats")
+        assert answer.status == 200, self.server.log()[-2000:]
+        return answer.json
 
 
 @contextmanager
