@@ -17,7 +17,9 @@ import pytest
 from compat.layers import get_channel_layer, register_channel_layer, unregister_channel_layer
 from compat.layers.memory import InMemoryChannelLayer
 from compat.layers.redis import RedisChannelLayer
+from compat.metrics import Throttle
 from compat.redis.loops import background
+from compat.resume import logouts
 from compat.resume.logouts import HOMES, belong, logged_out, mark_of
 from compat.session_memory import MemorySession
 from compat.settings import override, settings
@@ -299,33 +301,72 @@ async def test_many_logouts_are_told_together(heard: Heard) -> None:
     assert sessions == list(map(mark_of, keys))
 
 
-async def test_a_layer_that_does_not_answer_holds_up_no_other(heard: Heard) -> None:
+class Stuck:
+    """Somebody's layer, over which others hear, and which does not answer."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+        self.released = asyncio.Event()
+
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        self.asked.append(message["sessions"])
+        await self.released.wait()
+
+    def release(self) -> None:
+        background.loop.call_soon_threadsafe(self.released.set)
+
+
+@pytest.fixture
+def stuck() -> Iterator[Stuck]:
+    layer = Stuck()
+    register_channel_layer("stuck", layer)
+    yield layer
+    layer.release()
+    unregister_channel_layer("stuck")
+
+
+async def test_a_layer_that_does_not_answer_holds_up_no_other(heard: Heard, stuck: Stuck) -> None:
     """Was: all layers were told at once, so the next logouts waited for the slowest."""
+    keys = ("one", "two", "three")
+    for key in keys:
+        logged_out(key)
+        assert await heard() == [mark_of(key)]
+    assert stuck.asked == [[mark_of("one")]]
+    stuck.release()
+    rest = [mark_of(key) for key in keys[1:]]
+    await until_async(lambda: stuck.asked[1:] == [rest], "it is told of the rest")
 
-    class Stuck:
-        """Somebody's layer, over which others hear."""
 
-        def __init__(self) -> None:
-            self.asked: list[list[str]] = []
-            self.released = asyncio.Event()
+@pytest.fixture
+def warnings(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """What others were not told, however soon after another such line."""
+    monkeypatch.setattr(logouts, "_throttle", Throttle(0.0))
+    return lambda: [line for line in caplog.messages if line.startswith("other processes were not told")]
 
-        async def group_send(self, group: str, message: dict[str, Any]) -> None:
-            self.asked.append(message["sessions"])
-            await self.released.wait()
 
-    stuck = Stuck()
-    register_channel_layer("stuck", stuck)
-    try:
-        keys = ("one", "two", "three")
-        for key in keys:
-            logged_out(key)
-            assert await heard() == [mark_of(key)]
-        assert stuck.asked == [[mark_of("one")]]
-        background.loop.call_soon_threadsafe(stuck.released.set)
-        rest = [mark_of(key) for key in keys[1:]]
-        await until_async(lambda: stuck.asked[1:] == [rest], "it is told of the rest")
-    finally:
-        unregister_channel_layer("stuck")
+async def test_a_layer_that_never_answers_is_given_up(
+    stuck: Stuck, warnings: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logouts, "TELL_S", 0.2)
+    for key in ("one", "two"):
+        logged_out(key)
+        await until_async(lambda key=key: stuck.asked[-1:] == [[mark_of(key)]], f"it is told of {key}")
+    await until_async(lambda: len(warnings()) == 2, "both were given up")
+    assert all("of 1 logouts" in line and "no answer within 0.2 s" in line for line in warnings())
+
+
+async def test_not_all_wait_for_a_layer_that_does_not_answer(
+    stuck: Stuck, warnings: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logouts, "MOST_WAITING", 3)
+    keys = ("one", "two", "three", "four")
+    for key in keys:
+        logged_out(key)
+    await until_async(lambda: len(warnings()) == 1, "one is not told")
+    assert "of 1 logouts" in warnings()[0] and "too many wait" in warnings()[0]
+    stuck.release()
+    told = list(map(mark_of, keys[:3]))
+    await until_async(lambda: [key for keys in stuck.asked for key in keys] == told, "the others are told")
 
 
 def test_others_are_not_told_the_key() -> None:

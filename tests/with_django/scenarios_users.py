@@ -110,7 +110,6 @@ async def scenario_a_logout_ends_what_waits_for_its_user() -> None:
     from compat.auth import AuthMiddlewareStack, login, logout
     from compat.generic.websocket import AsyncWebsocketConsumer
     from compat.testing import WebsocketCommunicator
-    from django_shim import with_django
 
     eva = await make_user()
     ended: asyncio.Queue[str] = asyncio.Queue()
@@ -134,7 +133,6 @@ async def scenario_a_logout_ends_what_waits_for_its_user() -> None:
         request.session, request.user = SessionStore(cookie), user
         auth.logout(request)
 
-    with_django.watch_logouts()  # as the app does when it is ready
     over_http, over_websocket, changed = await away("/http"), await away("/websocket"), await away("/changed")
     await away("/stays")
     await sync_to_async(view)(over_http)
@@ -150,6 +148,18 @@ async def scenario_a_logout_ends_what_waits_for_its_user() -> None:
     await type(eva).objects.aupdate(is_active=False)
     await sync_to_async(view)(deactivated, AnonymousUser())  # as Django sees who may not log in any more
     assert await asyncio.wait_for(ended.get(), 10) == "/deactivated"
+
+
+def scenario_unready_each_app_watches_logouts() -> None:
+    from django.apps import AppConfig
+    from django.contrib.auth.signals import user_logged_out
+
+    from django_shim.with_django import FORWARDER
+
+    for app in ("channels", "daphne", "django_shim.with_django"):
+        assert not user_logged_out.disconnect(dispatch_uid=FORWARDER), app
+        AppConfig.create(app).ready()
+        assert user_logged_out.disconnect(dispatch_uid=FORWARDER), app
 
 
 async def scenario_a_logout_goes_on_whatever_its_session_is() -> None:
