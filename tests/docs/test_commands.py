@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -166,16 +165,3 @@ def test_the_commands_of_typed_consumers(bare: Environment, tmp_path: Path) -> N
     (shown,) = (block.text for block in BLOCKS if "./chat_client.mjs" in block.text)
     for name in re.findall(r"chat\.(\w+)\(|new (\w+)\(", shown):
         assert "".join(name) in module, name
-
-
-def test_the_configuration_of_nginx(tmp_path: Path) -> None:
-    """nginx itself reads it, where there is one."""
-    nginx = shutil.which("nginx")
-    if nginx is None:
-        pytest.skip("this test needs nginx")
-    (block,) = (block for block in BLOCKS if block.language == "nginx")
-    configuration = f"pid {tmp_path}/pid; events {{}} http {{ access_log off;\n{block.text}\n}}"
-    (tmp_path / "nginx.conf").write_text(configuration.replace("listen 80", "listen 127.0.0.1:8099"))
-    here = Environment("system", Path(nginx).parent)
-    done = here.run("nginx", "-t", "-e", "stderr", "-p", str(tmp_path), "-c", "nginx.conf", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
