@@ -12,6 +12,7 @@ are added to those here.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -46,7 +47,7 @@ def main(module: str) -> None:
     _prepare(
         name.removeprefix("scenario_").partition("_")[0], {**SETTINGS, **getattr(scenarios, "SETTINGS", {})}
     )
-    if asyncio.iscoroutinefunction(scenario):
+    if inspect.iscoroutinefunction(scenario):
         asyncio.run(scenario())
     else:
         scenario()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import unittest
 import urllib.request
 from pathlib import Path
@@ -41,6 +42,7 @@ def run_tests(case: type[unittest.TestCase]) -> unittest.TestResult:
     """As ``manage.py test`` runs them: with test databases."""
     from django.test.runner import DiscoverRunner
 
+    multiprocessing.set_start_method("fork", force=True)  # settings without a module reach no other child
     runner = DiscoverRunner(verbosity=0)
     runner.setup_test_environment()
     databases = runner.setup_databases()

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import inspect
 import json
 import pkgutil
 import re
@@ -67,7 +68,7 @@ class Teller:
 def play(script):
     teller = Teller()
     try:
-        if asyncio.iscoroutinefunction(script):
+        if inspect.iscoroutinefunction(script):
             asyncio.run(script(teller))
         else:
             script(teller)
