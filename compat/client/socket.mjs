@@ -49,6 +49,7 @@ const BUSY_MS = 1000;
 /** By the status of a post that would be refused again: the code of the close. */
 const FINAL = new Map([[400, 1007], [413, 1009]]);
 const JITTER_MS = 300;
+const LEFT_MS = 1000;
 const LONGEST_MS = 30000;
 
 const TYPES = ["open", "message", "close", "error", "offline", "resumed", "unsure"];
@@ -147,7 +148,7 @@ class RequestLink {
 
   /** @param {Data} data */
   send(data) {
-    const { type, code } = isControl(data) ? parsed(data) : { type: "", code: 0 };
+    const { type, code } = isControl(data) ? parsed(data) : {};
     // The next poll says it.
     if (type === "ack" && this._transport === "poll") return;
     if (type === "bye" && !code && this._posting) {
@@ -295,23 +296,6 @@ class RequestLink {
 }
 
 export class Socket extends EventTarget {
-  /** @returns {0} */
-  static get CONNECTING() { return 0; }
-  /** @returns {1} */
-  static get OPEN() { return 1; }
-  /** @returns {2} */
-  static get CLOSING() { return 2; }
-  /** @returns {3} */
-  static get CLOSED() { return 3; }
-  /** @returns {0} */
-  get CONNECTING() { return 0; }
-  /** @returns {1} */
-  get OPEN() { return 1; }
-  /** @returns {2} */
-  get CLOSING() { return 2; }
-  /** @returns {3} */
-  get CLOSED() { return 3; }
-
   /**
    * @param {string | URL} url
    * @param {string | string[]} [protocols] the page's own subprotocols
@@ -328,6 +312,14 @@ export class Socket extends EventTarget {
     this._host = host;
     this.readyState = 0;
     this.protocol = "";
+    /** @type {0} */
+    this.CONNECTING = 0;
+    /** @type {1} */
+    this.OPEN = 1;
+    /** @type {2} */
+    this.CLOSING = 2;
+    /** @type {3} */
+    this.CLOSED = 3;
 
     /** @type {((event: Event) => any) | null} */
     this.onopen = null;
@@ -374,6 +366,8 @@ export class Socket extends EventTarget {
     this._closing = false;
     this._ended = false;
     this._failures = 0;
+    // How many ways there are to try.
+    this._turns = this._env.fetch ? 4 : 3;
     // What the next attempts are, where it is not the failures that say it.
     /** @type {string[]} */
     this._trial = [];
@@ -486,14 +480,15 @@ export class Socket extends EventTarget {
    * @param {string} [reason] at most 123 bytes
    */
   close(code = 1000, reason = "") {
+    code = +code;
     if (code !== 1000 && !(code >= 3000 && code <= 4999)) {
       throw new DOMException("The code is 1000, or 3000 to 4999.", "InvalidAccessError");
     }
     if (new TextEncoder().encode(reason).length > 123) {
       throw new DOMException("The reason has more than 123 bytes.", "SyntaxError");
     }
-    // The page does not want it any more.
-    if (this._ended) heritages.delete(this._heritage);
+    // The page does not want it any more; or a library tidies up before it makes the next socket.
+    if (this._ended) this._timer("left", LEFT_MS, () => heritages.delete(this._heritage));
     if (this._closing || this._ended) return;
     this._closing = true;
     this.readyState = 2;
@@ -544,9 +539,8 @@ export class Socket extends EventTarget {
    * attempts come one by requests, and one that offers none of ours.
    */
   _nextWay() {
-    const { fetch, now } = this._env;
-    const turns = fetch ? 4 : 3;
-    const turn = this._failures % turns;
+    const { now } = this._env;
+    const turn = this._failures % this._turns;
     const known = ways.get(this._host);
     const needed = known && known.until > now() ? known.way : "";
     if (this._held) {
@@ -556,8 +550,7 @@ export class Socket extends EventTarget {
     const tried = this._trial.shift();
     if (tried) return tried === "plain" ? tried : needed || tried;
     if (turn < 2) return needed || "socket";
-    if (turn === turns - 1) {
-      if (!this._ticket) return "plain";
+    if (turn === this._turns - 1) {
       // A plain link would cost the ticket: the server does not resume any more if it answers only such a one.
       return now() < this._lostAt + this._park * 1000 ? "socket" : "probe";
     }
@@ -660,7 +653,7 @@ export class Socket extends EventTarget {
     if (control.ticket) this._ticket = control.ticket;
     const { type, again } = control;
     if (type === "ack" || type === "hello") {
-      const count = Math.min((type === "ack" ? control.n : control.have) - this._base, this._sent);
+      const count = Math.min((control.n ?? control.have) - this._base, this._sent);
       this._base += Math.max(0, count);
       this._forget(count);
       if (control.ask === true) this._ack();
@@ -744,8 +737,7 @@ export class Socket extends EventTarget {
     this._failures = worked ? 0 : this._failures + 1;
     if (up) this._lostAt = now;
     if (this._only && end.code === GONE) return this._end(LOST);
-    const attempts = this._env.fetch ? 4 : 3;
-    const over = this._only && (up ? this._mode !== "resume" : !this._opened && this._failures >= attempts);
+    const over = this._only && (up ? this._mode !== "resume" : !this._opened && this._failures >= this._turns);
     if ((over && !this._trial.length) || !COMES_BACK_AFTER.includes(end.code)) return this._end(end);
     if (up) this.dispatchEvent(new CustomEvent("offline", { detail: { code: end.code } }));
     if (!this._closing) this._retry();
@@ -754,7 +746,7 @@ export class Socket extends EventTarget {
   /** Connects after a while; ends a socket with `only` when the server has nothing left for it. */
   _retry() {
     const { now, random } = this._env;
-    const delay = random() * Math.min(LONGEST_MS, JITTER_MS * 2 ** this._failures);
+    const delay = this._trial.length ? 0 : random() * Math.min(LONGEST_MS, JITTER_MS * 2 ** this._failures);
     const left = this._only && this._opened ? this._lostAt + this._park * 1000 - now() : Infinity;
     if (left <= 0) this._end(LOST);
     else if (delay < left) this._timer("retry", delay, () => this._connect());
@@ -781,7 +773,7 @@ export class Socket extends EventTarget {
     this.readyState = 3;
     this._listen("removeEventListener");
     const leaves = this._only && this._ticket && COMES_BACK_AFTER.includes(code);
-    const unsure = this._frames.splice(0, leaves ? this._ever : Infinity);
+    const unsure = this._frames.splice(0, leaves && !this._own.length ? this._ever : Infinity);
     let heritage = null;
     if (!this._closing) {
       if (leaves) {
@@ -791,7 +783,7 @@ export class Socket extends EventTarget {
       }
       this._tellUnsure(unsure);
     }
-    if (code === 1006 && !(this._closing && this._opened)) this.dispatchEvent(new Event("error"));
+    if (code === 1006 && !this._opened) this.dispatchEvent(new Event("error"));
     this.dispatchEvent(new CloseEvent("close", { code, reason, wasClean }));
     // Handlers of these events call `close()` by habit.
     this._heritage = heritage;
@@ -853,15 +845,14 @@ export class Socket extends EventTarget {
   }
 
   /** @param {any} event */
-  _onWake(event) {
-    const { document } = this._env;
+  _onWake({ type, persisted }) {
     if (this._closing) return;
-    if (event.type === "pagehide") {
-      if (!event.persisted && this._up && this._mode === "resume") this._control({ type: "bye" });
+    if (type === "pagehide") {
+      if (!persisted && this._up && this._mode === "resume") this._control({ type: "bye" });
       return;
     }
-    if (event.type === "pageshow" && !event.persisted) return;
-    if (event.type === "visibilitychange" && document.visibilityState === "hidden") return;
+    if (type === "pageshow" && !persisted) return;
+    if (type === "visibilitychange" && this._env.document.visibilityState === "hidden") return;
     if (this._timers.retry) {
       this._clear("retry");
       this._connect();
@@ -894,13 +885,12 @@ export class Socket extends EventTarget {
 
   /** @param {string} name */
   _clear(name) {
-    if (!(name in this._timers)) return;
     this._env.clearTimeout(this._timers[name]);
     delete this._timers[name];
   }
 
   _stop() {
-    Object.keys(this._timers).forEach((name) => this._clear(name));
+    for (const name in this._timers) this._clear(name);
   }
 
   // What the page is told
@@ -923,6 +913,15 @@ export class Socket extends EventTarget {
     if (frames.length) this.dispatchEvent(new CustomEvent("unsure", { detail: { frames } }));
   }
 }
+
+/** @type {0} */
+Socket.CONNECTING = 0;
+/** @type {1} */
+Socket.OPEN = 1;
+/** @type {2} */
+Socket.CLOSING = 2;
+/** @type {3} */
+Socket.CLOSED = 3;
 
 /**
  * Replaces `WebSocket` for what goes to the page's host, or to that of the script.
@@ -1023,4 +1022,9 @@ const script = page.document?.currentScript;
 if (script && "install" in script.dataset) {
   const { install: how, ticket } = script.dataset;
   install({ reconnect: how === "reconnect", host: new URL(script.src || page.document.baseURI).host, ticket });
+}
+
+// As those of the browser's own, which libraries copy by a loop.
+for (const name of ["binaryType", "bufferedAmount", "extensions"]) {
+  Object.defineProperty(Socket.prototype, name, { enumerable: true });
 }

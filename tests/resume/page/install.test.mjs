@@ -115,7 +115,10 @@ for (const closed of [false, true]) {
     const { world, page } = paged({ install: "" });
     const socket = new page.WebSocket("/ws/");
     endOf(world, socket);
-    if (closed) socket.close();
+    if (closed) {
+      socket.close();
+      world.clock.wait(1);
+    }
     world.takeWire();
     new page.WebSocket("/ws/");
     const offered = ["channels.resume.v1", ...(closed ? [] : ["channels.ticket.T1.0"])];

@@ -564,7 +564,7 @@ test("a server that does not resume any more is known by what it accepts, and wh
   assert.deepEqual(dropped, { client_close: null });
   assert.deepEqual(link.slice(0, 2), ["channels.resume.v1", "json"]);
   world.end();
-  world.clock.wait(31);
+  world.clock.wait(0);
   assert.deepEqual(world.link.offered, ["json"]);
   world.accept("json");
   assert.equal(socket.state, "open");
@@ -885,6 +885,16 @@ test("only: against a plain server it ends as a WebSocket does", () => {
   assert.equal(world.links.length, 1);
 });
 
+test("only: a plain connection that is cut fires no error, as in a browser: libraries take one for the end", () => {
+  const world = new World();
+  const socket = made(world, { only: true, protocols: ["json"] });
+  const fired = [];
+  for (const type of ["error", "close"]) socket.addEventListener(type, () => fired.push(type));
+  world.accept("json");
+  world.end(1006);
+  assert.deepEqual(fired, ["close"]);
+});
+
 test("only: the next socket of the URL has the ticket, and what was never sent", () => {
   const world = new World();
   const url = "wss://example.com/ws/heritage/";
@@ -952,24 +962,77 @@ test("only: the connection was there all the same", () => {
   assert.deepEqual(world.takeWire().pop(), { client: "2" });
 });
 
-test("only: a server that does not resume any more is the end, and the next socket's", () => {
+for (const chosen of ["", "json"]) {
+  const heir = chosen ? "not the next socket's, as its subprotocol begins anew" : "the next socket's";
+  test(`only: a server that does not resume any more is the end; what waits is ${heir}`, () => {
+    const world = new World();
+    const url = `wss://example.com/ws/heritage-6/${chosen}`;
+    const protocols = chosen ? [chosen] : [];
+    const socket = opened(world, { only: true, url, protocols });
+    world.end();
+    socket.send("kept");
+    world.clock.wait(0.3);
+    world.accept(chosen);
+    world.takeEvents();
+    world.serve("a");
+    const unsure = chosen ? [{ event: "unsure", frames: ["kept"] }] : [];
+    assert.deepEqual(world.takeEvents(), [...unsure, { event: "close", code: 1006 }]);
+    world.clock.wait(60);
+    const { length } = world.links;
+    const next = made(world, { only: true, url, protocols });
+    world.takeWire();
+    world.accept(chosen);
+    world.serve("b");
+    assert.deepEqual([next.readyState, world.links.length], [1, length + 1]);
+    assert.deepEqual(world.takeWire(), chosen ? [] : [{ client: "kept" }]);
+  });
+}
+
+test("only: a library that closes its dead socket before it makes the next one loses nothing", () => {
   const world = new World();
-  const url = "wss://example.com/ws/heritage-6/";
-  const socket = opened(world, { only: true, url, protocols: ["json"] });
+  const url = "wss://example.com/ws/heritage-closed/";
+  const socket = opened(world, { only: true, url });
   world.end();
   socket.send("kept");
   world.clock.wait(0.3);
-  world.accept("json");
+  world.accept();
   world.serve("a");
-  assert.deepEqual([socket.readyState, world.takeEvents().pop()], [3, { event: "close", code: 1006 }]);
-  world.clock.wait(60);
-  const { length } = world.links;
-  const next = made(world, { only: true, url, protocols: ["json"] });
+  assert.equal(socket.readyState, 3);
+  socket.close();
+  made(world, { only: true, url });
+  world.accept();
   world.takeWire();
-  world.accept("json");
-  world.serve("b");
-  assert.deepEqual([next.readyState, world.links.length], [1, length + 1]);
-  assert.deepEqual(world.takeWire(), [{ client: "kept" }]);
+  world.hello({ recovered: "groups", why: "gone" });
+  assert.deepEqual(world.takeWire().pop(), { client: "kept" });
+});
+
+test("a page that loads while its server restarts has a socket that comes back", () => {
+  const world = new World({ random: 1 });
+  const socket = made(world);
+  while (world.link.offered.length) {
+    world.end();
+    world.clock.wait(5);
+  }
+  world.accept("");
+  assert.deepEqual(world.link.offered, ["channels.resume.v1"]);
+  world.accept();
+  world.hello();
+  assert.deepEqual([socket.state, socket._mode], ["open", "resume"]);
+});
+
+test("what libraries copy by a loop, or look for by one, is found so", () => {
+  const constants = ["CONNECTING", "OPEN", "CLOSING", "CLOSED"];
+  const found = (one) => {
+    const names = [];
+    for (const name in one) names.push(name);
+    return names;
+  };
+  assert.deepEqual(found(Socket), constants);
+  const attributes = ["url", "readyState", "protocol", "extensions", "bufferedAmount", "binaryType"];
+  const names = found(opened(new World()));
+  for (const name of [...constants, ...attributes, "onopen", "onmessage", "onclose", "onerror"]) {
+    assert.ok(names.includes(name), name);
+  }
 });
 
 for (const code of [1001, 1005, 1012, 1013]) {
@@ -1012,6 +1075,7 @@ test("only: each of several sockets of a URL leaves what it has, for a day", asy
     world.end(4410);
   }
   left[1].close();
+  worlds[1].clock.wait(1);
   const got = [];
   const later = new World();
   for (let round = 0; round < 2; round += 1) {
