@@ -210,7 +210,7 @@ class Relay:
     ) -> None:
         identity = bytes.fromhex(connection)
         found = registry.connections.get(identity)
-        if registry.stopping:  # nobody would tell its socket when that is over
+        if found is not None and registry.stopping:  # nobody would tell its socket when that is over
             peer.put(number, "no", LATER)
             return
         if found is None:

@@ -435,6 +435,27 @@ async def test_P2_a_home_stops_while_its_client_is_relayed(
             place.no_failure()
 
 
+async def test_P2_a_client_is_taken_elsewhere_while_its_home_drains(
+    servers: list[Place], layer: dict[str, str], tmp_path: Path
+) -> None:
+    """Was: each worker answered "later" until the home had ended, up to 30 s and the backoff."""
+    peer = servers[0]
+    with placed(tmp_path, RESUME_DRAIN="3", **layer) as home:
+        clients = [await home.open("async", name("drained")) for _ in range(3)]
+        endings = {asyncio.ensure_future(client.closed()): client for client in clients}
+        home.server.process.send_signal(signal.SIGTERM)
+        done, _ = await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
+        first = done.pop()
+        assert first.result() == 1012
+        client = endings[first]
+        assert await client.back(to=peer.server) == "" and client.why == "gone"
+        await client.leave()
+        await asyncio.gather(*endings)
+        await asyncio.to_thread(home.server.process.wait, deadline_s=12)
+        for place in (home, peer):
+            place.no_failure()
+
+
 async def test_P2_a_peer_stops_while_it_relays(
     servers: list[Place], layer: dict[str, str], tmp_path: Path
 ) -> None:
