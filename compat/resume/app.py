@@ -26,6 +26,7 @@ from compat.resume.posts import Carrier, carrier_of, frames_of, take
 from compat.resume.registry import registry
 from compat.resume.relay import ELSEWHERE, Relay, relay_of
 from compat.resume.rules import is_allowed, path_of, principal_of, resume_seconds, session_of
+from compat.resume.turning import COME_BACK, send_on, turn_away
 from compat.resume.wire import PROTOCOL, Malformed, Offer, hide_offer, offer_of
 from compat.types import Receive, Scope, Send
 
@@ -38,8 +39,8 @@ log = logging.getLogger("compat.resume")
 
 hide_tickets()
 
-NOT_THERE, COME_BACK, TRY_AGAIN_LATER = 4410, 1012, 1013
-"""The connection that a client wants only is not there; another socket was faster; the layer is away."""
+NOT_THERE, TRY_AGAIN_LATER = 4410, 1013
+"""The connection that a client wants only is not there; the layer is away."""
 FAILED, NORMAL = 1011, 1000
 OF_PAGE = "page"
 """Why the client of a page's ticket has no connection: it has never had one."""
@@ -209,7 +210,7 @@ async def _made(
         await _post(carrier, ticket, offer.received, why, relay)
         return None
     if registry.stopping:  # it would get what it has missed, and no ticket that says so
-        await _turn_away(receive, send, COME_BACK)
+        await send_on(scope, receive, send)
         return None
     session = session_of(rules, scope)
     if offer is not None:
@@ -222,7 +223,7 @@ async def _made(
             if why not in FINAL and ticket.cursors and isinstance(rules, type):
                 returned = Returned(ticket, secret, why)
         if offer.only:
-            await _turn_away(receive, send, NOT_THERE)
+            await turn_away(receive, send, NOT_THERE)
             return None
     place = tickets.place_of(who, path_of(scope), await _home_of(relay))
     made = ResumableConnection(seconds, place, why, returned, scope.get("path", ""))
@@ -309,7 +310,7 @@ async def _come_back(
     if found is None and relay is not None and ticket.home not in ("", place.home):
         why = await relay.serve(ticket, received, place, receive, send, posts=posts, session=session)
         if why == LATER:
-            await _turn_away(receive, send, TRY_AGAIN_LATER)
+            await turn_away(receive, send, TRY_AGAIN_LATER)
             return None
         return registry.lose(why) if why == ELSEWHERE else why  # the home has counted what it answers
     if found is None or found.loop is not asyncio.get_running_loop():
@@ -336,11 +337,3 @@ async def _come_back(
 
 async def _home_of(relay: Relay | None) -> str:
     return "" if relay is None else await relay.home()
-
-
-async def _turn_away(receive: Receive, send: Send, code: int) -> None:
-    """Close the socket of a client that gets no connection now."""
-    message = await receive()
-    if message["type"] == "websocket.connect":
-        await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
-        await send({"type": "websocket.close", "code": code})

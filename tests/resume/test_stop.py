@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.resume.place import APP, Place, name, placed, started
+from tests.support.clients import Refused
 from tests.support.resuming import Resuming
 from tests.support.waiting import until_async
 
@@ -120,6 +121,22 @@ async def test_a_drain_ends_those_who_are_away_too(tmp_path: Path) -> None:
         assert await ending == 1012
         for who in (away, here):
             assert await place.code(who) == 1012, who
+
+
+async def test_a_server_that_drains_sends_clients_on(tmp_path: Path) -> None:
+    """With a status that what balances the load may try another server after. Was: 101, and a close."""
+    with placed(tmp_path, RESUME_DRAIN="4") as place:
+        clients = [await place.open("async", name("here")) for _ in range(3)]
+        endings = {asyncio.ensure_future(client.closed()): client for client in clients}
+        place.server.process.send_signal(signal.SIGTERM)
+        done, rest = await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
+        for attempt in (endings[done.pop()].back, partial(place.open, "async", name("new"))):
+            with pytest.raises(Refused) as refused:
+                await attempt()
+            assert refused.value.status == 503
+        assert set(await asyncio.gather(*rest)) == {1012}
+        await asyncio.to_thread(place.server.process.wait, deadline_s=STOPPED_S)
+        place.no_failure()
 
 
 async def test_several_workers_stop(tmp_path: Path) -> None:

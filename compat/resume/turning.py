@@ -1,0 +1,29 @@
+"""Turns away a client that gets no connection now: it comes again."""
+
+from __future__ import annotations
+
+from compat.engine.limits import SERVICE_UNAVAILABLE
+from compat.engine.refusal import can_respond, refuse
+from compat.resume.wire import PROTOCOL
+from compat.types import Receive, Scope, Send
+
+__all__ = ["COME_BACK", "send_on", "turn_away"]
+
+COME_BACK = 1012
+"""Another socket was faster, or the server stops."""
+
+
+async def turn_away(receive: Receive, send: Send, code: int) -> None:
+    """Close the socket of a client, by which it knows why, with ``code``."""
+    message = await receive()
+    if message["type"] == "websocket.connect":
+        await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
+        await send({"type": "websocket.close", "code": code})
+
+
+async def send_on(scope: Scope, receive: Receive, send: Send) -> None:
+    """Turn away a client of a server that stops: with 503 if it can, so that a balancer tries another."""
+    if can_respond(scope):
+        await refuse(scope, receive, send, SERVICE_UNAVAILABLE, "the server is about to stop")
+    else:
+        await turn_away(receive, send, COME_BACK)
