@@ -145,7 +145,17 @@ def test_trap_03_a_built_wheel_installs_both_doors(tmp_path: Path) -> None:
 
 # Trap 8: what an interpreter pays that never imports channels
 
-CHEAP = {"__future__", "_warnings", "importlib", "sitecustomize", "types", "warnings"}
+CHEAP = {
+    "__future__",
+    "_contextvars",
+    "_py_warnings",
+    "_types",
+    "_warnings",
+    "importlib",
+    "sitecustomize",
+    "types",
+    "warnings",
+}
 EXPENSIVE = {"importlib.abc", "importlib.metadata", "importlib.resources", "importlib.util"}
 
 
