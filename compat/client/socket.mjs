@@ -28,6 +28,7 @@ const MARK = "\u0010";
 const OTHERS = ["user", "refused"];
 const COMES_BACK_AFTER = [1001, 1005, 1006, 1012, 1013];
 const GONE = 4410;
+const BYE = `${MARK}{"type":"bye"}`;
 /** The code and reason of a link that another one has replaced, perhaps one that was given up before. */
 const REPLACED = [4409, "replaced"];
 const LOST = { code: 1006 };
@@ -67,11 +68,13 @@ const ways = new Map();
 const reached = new Set();
 const OUTAGES = 6;
 
-const { WebSocket: found } = /** @type {any} */ (globalThis);
+/** @type {any} */
+const { WebSocket: found } = globalThis;
 
 /** @type {Environment} */
 const page = {
-  WebSocket: found?.native || found, // one that is installed has the browser's own
+  // One that is installed has the browser's own.
+  WebSocket: found?.native || found,
   fetch: globalThis.fetch && ((url, init) => fetch(url, init)),
   setTimeout: (call, milliseconds) => setTimeout(call, milliseconds),
   clearTimeout: (timer) => clearTimeout(timer),
@@ -151,8 +154,8 @@ class RequestLink {
     const { type, code } = isControl(data) ? parsed(data) : {};
     // The next poll says it.
     if (type === "ack" && this._transport === "poll") return;
-    if (type === "bye" && !code && this._posting) {
-      // The page is left, and does not see how the post ends that is under way.
+    if (type === "bye" && !code && (this._posting || this._ended)) {
+      // The page is left: it does not see how the post ends that is under way, or has lost its response already.
       const init = { body: JSON.stringify([data]), keepalive: true };
       this._request("send", this._offer(this._number), init).catch(() => {});
       return;
@@ -191,7 +194,8 @@ class RequestLink {
    */
   _request(transport, offered, init) {
     const headers = { "Channels-Transport": transport, "Channels-Protocols": offered.join(", ") };
-    const { fetch } = /** @type {any} */ (this._env);
+    /** @type {any} */
+    const { fetch } = this._env;
     // A redirect could take the ticket to another origin.
     const how = { method: "POST", credentials: "include", cache: "no-store", redirect: "error", headers };
     return fetch(this._url, { ...how, ...init });
@@ -337,13 +341,16 @@ export class Socket extends EventTarget {
     this.onunsure = null;
     for (const type of TYPES) {
       this.addEventListener(type, (event) => {
-        const handler = /** @type {any} */ (this)[`on${type}`];
+        /** @type {any} */
+        const { [`on${type}`]: handler } = this;
         if (typeof handler === "function") handler.call(this, event);
       });
     }
 
     /** @type {WebSocket | RequestLink | null} */
     this._link = null;
+    // That, or the one before.
+    this._last = this._link;
     // That of the link: "socket", "plain", "stream" or "poll".
     this._way = "socket";
     // A stream's response was held back, so the next link polls.
@@ -522,15 +529,15 @@ export class Socket extends EventTarget {
     const link = requests
       ? new RequestLink(this.url, offered, way, this._received, this._env)
       : new WebSocket(this.url, offered);
-    this._link = link;
+    this._link = this._last = link;
     this._way = way;
     this._mode = plain ? "plain" : "";
     this._heard = false;
     this._heardAt = this._linkedAt = now();
     link.binaryType = this._binaryType;
-    link.onopen = () => this._onOpen();
-    link.onmessage = (/** @type {MessageEvent} */ event) => this._onMessage(event);
-    link.onclose = (/** @type {End} */ event) => this._onClose(event);
+    link.onopen = this._onOpen.bind(this);
+    link.onmessage = this._onMessage.bind(this);
+    link.onclose = this._onClose.bind(this);
     this._limit(way === "stream" ? HELD_MS : HELLO_MS);
   }
 
@@ -629,7 +636,7 @@ export class Socket extends EventTarget {
     this._watch();
     if (all) {
       // The server works, whatever cuts its links.
-      this._failures = Math.min(this._failures, 1);
+      this._failures = Math.min(this._failures, this._way === "socket" ? 1 : 0);
       this._forget(hello.have - this._base);
       this._base = hello.have;
     } else if (this._offered && OTHERS.includes(hello.why)) {
@@ -794,13 +801,14 @@ export class Socket extends EventTarget {
   _flush() {
     const link = this._link;
     while (link && this._sent < this._frames.length) {
+      /** @type {any} */
       let frame = this._frames[this._sent];
       if (typeof frame === "string" && frame[0] === MARK) {
         // Doubled or not: the first frame of the server tells.
         if (this._mode === "") break;
         if (this._mode === "resume") frame = MARK + frame;
       }
-      link.send(/** @type {any} */ (frame));
+      link.send(frame);
       this._sent += 1;
     }
     this._ever = Math.max(this._ever, this._sent);
@@ -848,7 +856,8 @@ export class Socket extends EventTarget {
   _onWake({ type, persisted }) {
     if (this._closing) return;
     if (type === "pagehide") {
-      if (!persisted && this._up && this._mode === "resume") this._control({ type: "bye" });
+      // Browsers end a page's requests before they say that it is left.
+      if (!persisted && this._mode === "resume") this._last?.send(BYE);
       return;
     }
     if (type === "pageshow" && !persisted) return;

@@ -1503,3 +1503,30 @@ test("a page that is left says goodbye beside a post that is under way", async (
   world.fire("pagehide", { persisted: false });
   assert.deepEqual([asked[2].frames, asked[3].frames], [["a"], [`${MARK}{"type":"bye"}`]]);
 });
+
+test("a page that is left says goodbye though its browser has ended the response before", async () => {
+  const made = office();
+  const { world, asked } = made;
+  await begun(made);
+  await asked[0].end();
+  world.fire("pagehide", { persisted: false });
+  assert.deepEqual([asked[2].transport, asked[2].frames], ["send", [`${MARK}{"type":"bye"}`]]);
+  assert.deepEqual(asked[2].offered, ["channels.resume.v1", "channels.ticket.T.0"]);
+});
+
+test("after quick cuts, too, what works is tried first", async () => {
+  const made = office();
+  const { world, asked } = made;
+  await begun(made);
+  const { length } = world.links;
+  let [link] = asked;
+  for (let round = 0; round < 4; round += 1) {
+    await link.end();
+    world.clock.wait(1);
+    link = asked.filter(({ transport }) => transport === "stream").pop();
+    await link.say({ open: "channels.resume.v1" });
+    await link.say(hello({ recovered: "all" }));
+  }
+  assert.equal(asked.filter(({ transport }) => transport === "stream").length, 5);
+  assert.equal(world.links.length, length, "no websocket, which is known to be blocked");
+});
