@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from tests.support.environments import package
 from tests.support.processes import Process, free_port
+from tests.support.waiting import until
 
 __all__ = ["OTHER_SERVERS", "RedisServer", "other_server", "server_program", "server_version"]
 
@@ -81,6 +83,12 @@ class RedisServer:
         """Start it on the port it had before."""
         self._process = Process(self._command, cwd=self.folder, log=self.folder / "redis.log")
         self._process.wait_listening(self.port)
+        until(self._has_loaded, "Redis has read its data")
+
+    def _has_loaded(self) -> bool:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as wire:
+            wire.sendall(b"PING\r\n")
+            return not wire.recv(100).startswith(b"-LOADING")
 
     def stop(self) -> None:
         """End it in order (SIGTERM)."""
