@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from asgiref.sync import SyncToAsync, sync_to_async
 
 from compat import integration
+from compat.forks import renew_in_child
 
 __all__ = [
     "DatabaseSyncToAsync",
@@ -119,3 +120,11 @@ class DatabaseSyncToAsync(SyncToAsync[P, R]):
 
 
 database_sync_to_async = DatabaseSyncToAsync
+
+
+def _renew_single_thread() -> None:
+    """Replace asgiref's executor, whose thread a forked process does not have: its calls would never run."""
+    SyncToAsync.single_thread_executor = ThreadPoolExecutor(max_workers=1)
+
+
+renew_in_child(_renew_single_thread)

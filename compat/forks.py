@@ -1,7 +1,8 @@
-"""Locks that are free in a forked process, whoever held them in its parent.
+"""Locks and threads in a forked process, in which only the thread that forked exists.
 
-A pre-forking server may fork while another thread holds a lock; in the child that thread does not exist, and
-nobody would ever release it. ``logging`` renews its locks in the same way.
+A pre-forking server or a live test may fork while another thread holds a lock, or waits for work as part of a
+pool. In the child nothing releases that lock, and nothing does the work. ``logging`` renews its locks in the
+same way.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from typing import Any
 
-__all__ = ["new_lock"]
+__all__ = ["new_lock", "renew_in_child"]
 
+_renewals: list[Callable[[], None]] = []
 _locks: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
@@ -23,9 +26,16 @@ def new_lock() -> threading.Lock:
     return lock
 
 
+def renew_in_child(renew: Callable[[], None]) -> None:
+    """Call ``renew()`` in each process that this one forks, before its own code runs."""
+    _renewals.append(renew)
+
+
 def _renew_all() -> None:
     for lock in tuple(_locks):
         lock._at_fork_reinit()
+    for renew in _renewals:
+        renew()
 
 
 if hasattr(os, "register_at_fork"):

@@ -17,6 +17,7 @@ from compat.engine.reader import LAST
 from compat.engine.shielding import whole
 from compat.engine.socket import Socket
 from compat.exceptions import ClientDisconnected, ImproperlyConfigured
+from compat.forks import new_lock, renew_in_child
 from compat.settings import settings
 from compat.timings import Timing
 from compat.tracing import Tracing
@@ -51,7 +52,7 @@ class OwnThreads(ThreadPoolExecutor):
 
 own_threads = OwnThreads()
 _executor: ThreadPoolExecutor | None = None
-_executor_lock = threading.Lock()
+_executor_lock = new_lock()
 
 
 def executor() -> ThreadPoolExecutor:
@@ -61,6 +62,15 @@ def executor() -> ThreadPoolExecutor:
         if _executor is None:
             _executor = ThreadPoolExecutor(thread_limit(), thread_name_prefix="sync-consumer")
         return _executor
+
+
+def _forget_executor() -> None:
+    """Have a forked process make its own pool, because the threads of this one do not exist there."""
+    global _executor
+    _executor = None
+
+
+renew_in_child(_forget_executor)
 
 
 def thread_limit() -> int:
