@@ -1,7 +1,8 @@
 """``ChannelsLiveServerTestCase``: a Django test case with a server in another process.
 
 The server is ``daphne.testing.DaphneProcess``: Daphne's own if Daphne is installed, else the shim's, which
-runs uvicorn. Names and behaviour are those of ``channels.testing.live``.
+runs uvicorn, also in a ported project without the shim. Names and behaviour are those of
+``channels.testing.live``.
 """
 
 # mypy: disable-error-code="import-not-found, misc, import-untyped"
@@ -10,9 +11,10 @@ runs uvicorn. Names and behaviour are those of ``channels.testing.live``.
 from __future__ import annotations
 
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, ClassVar
 
-from daphne.testing import DaphneProcess
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
@@ -32,6 +34,13 @@ __all__ = [
 READY_POLL_S = 1.0
 
 
+def _daphne_process() -> Any:
+    """Return the class DaphneProcess, from the shim's folder if neither Daphne nor the shim is there."""
+    spec = find_spec("daphne")
+    package = "daphne" if spec is not None and spec.origin is not None else "django_shim.packages.daphne"
+    return import_module(f"{package}.testing").DaphneProcess
+
+
 class ChannelsLiveServerTestCase(TransactionTestCase):
     """Serves ASGI_APPLICATION on a free port while the tests of the class run.
 
@@ -41,7 +50,7 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
     """
 
     host: ClassVar[str] = "localhost"
-    ProtocolServerProcess: ClassVar[Any] = DaphneProcess
+    ProtocolServerProcess: ClassVar[Any] = _daphne_process()
     static_wrapper: ClassVar[Any] = ASGIStaticFilesHandler
     serve_static: ClassVar[bool] = True
 
@@ -73,7 +82,7 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
         cls._server_process = cls.ProtocolServerProcess(
             cls.host,
             partial(make_application, static_wrapper=wrapper),
-            setup=partial(set_database_connection, connections["default"].settings_dict["NAME"]),
+            setup=partial(_prepare_server, connections["default"].settings_dict["NAME"], cls.host),
         )
         cls._server_process.start()
         cls.addClassCleanup(cls._stop_server)
@@ -92,6 +101,15 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
     def _stop_server(cls) -> None:
         cls._server_process.terminate()
         cls._server_process.join()
+
+
+def _prepare_server(database: str, host: str) -> None:
+    """Use the test database and allow ``host``, which a spawned server does not take over from the test."""
+    from django.conf import settings
+
+    set_database_connection(database)
+    if host not in settings.ALLOWED_HOSTS:
+        settings.ALLOWED_HOSTS = [*settings.ALLOWED_HOSTS, host]
 
 
 def set_database_connection(name: str | None = None) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import uvicorn
 
-from daphne.endpoints import listen
+from .endpoints import listen
 
 __all__ = ["Server"]
 

@@ -1,4 +1,8 @@
-"""``DaphneProcess``: a server in another process, for live tests."""
+"""``DaphneProcess``: a server in another process, for live tests.
+
+Without the shim, a ported project imports this module as ``django_shim.packages.daphne.testing``: hence the
+relative imports.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ import pickle
 import traceback
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+
+import compat.db  # noqa: F401 - a forked server needs a thread of its own for sync_to_async
 
 if TYPE_CHECKING:
     from multiprocessing.sharedctypes import Synchronized
@@ -60,8 +66,8 @@ class DaphneProcess(multiprocessing.Process):
             self.errors.put((portable(error), traceback.format_exc()))
 
     def _serve(self) -> None:
-        from daphne.endpoints import build_endpoint_description_strings
-        from daphne.server import Server
+        from .endpoints import build_endpoint_description_strings
+        from .server import Server
 
         server = Server(
             self.get_application(),
