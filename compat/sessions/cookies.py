@@ -68,15 +68,21 @@ def _serializer() -> Any:
         from itsdangerous import URLSafeTimedSerializer
     except ModuleNotFoundError as error:
         raise ImproperlyConfigured(
-            "SESSION_ENGINE = 'compat.session_cookies' needs the package itsdangerous: "
-            "pip install 'channels-compat[sessions]'"
+            f"{_who()} needs the package itsdangerous: pip install 'channels-compat[sessions]'"
         ) from error
     secret = settings.get("SECRET_KEY")
     if not secret:
         raise ImproperlyConfigured(
-            "SESSION_ENGINE = 'compat.session_cookies' needs SECRET_KEY, which is not set. Create one with "
+            f"{_who()} needs SECRET_KEY, which is not set. Create one with "
             "python -c 'import secrets; print(secrets.token_urlsafe(50))', and keep it out of the repository."
         )
     # itsdangerous signs with the last key, and accepts all of them.
     keys = [*reversed(former_secrets()), secret]
     return URLSafeTimedSerializer(keys, salt=SALT)
+
+
+def _who() -> str:
+    """Return what an error is about: the setting as the project has it, or the class."""
+    if settings.is_set("SESSION_ENGINE"):
+        return f"SESSION_ENGINE = {settings.SESSION_ENGINE!r}"
+    return "CookieSession"

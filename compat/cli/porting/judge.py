@@ -20,6 +20,7 @@ from compat.cli.moves import (
 from compat.cli.porting.places import MODULES
 from compat.cli.porting.references import Text
 from compat.cli.porting.served import exists_here, served
+from compat.sessions import SIGNED_COOKIES
 
 __all__ = [
     "DjangoNames",
@@ -258,6 +259,12 @@ def _of_django_text(text: Text) -> Verdict | None:
         return None if served().has(value) else _missing(value, breaks=text.call == "include")
     if text.setting not in CHECKED_SETTINGS or value.startswith("django.template.backends."):
         return None
+    if text.setting == "SESSION_ENGINE" and value == SIGNED_COOKIES:
+        return Verdict(
+            Kind.runs,
+            f"{value} is served by compat.session_cookies, which needs the extra [sessions]: "
+            "pip install 'channels-compat[sessions]'",
+        )
     module, _, name = value.rpartition(".")
     there = served().has(value) if text.setting in MODULE_SETTINGS else served().has(module, name)
     return None if there else _missing(value)

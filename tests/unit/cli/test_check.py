@@ -116,6 +116,13 @@ def test_is_rewritten_by_port(source: str, tmp_path: Path) -> None:
     assert found.status is Kind.port and "port writes compat." in found.findings[0].message
 
 
+def test_sessions_in_signed_cookies_run_without_django(tmp_path: Path) -> None:
+    engine = "django.contrib.sessions.backends.signed_cookies"
+    found = one(tmp_path, f"SESSION_ENGINE = {engine!r}")
+    assert found.status is Kind.runs
+    assert "pip install 'channels-compat[sessions]'" in found.findings[0].message
+
+
 def test_a_misspelt_name_is_told_the_right_one(tmp_path: Path) -> None:
     (finding,) = one(tmp_path, "from channels.layers import get_chanel_layer").findings
     assert "did you mean get_channel_layer?" in finding.message

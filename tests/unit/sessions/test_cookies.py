@@ -12,7 +12,7 @@ from itsdangerous import URLSafeTimedSerializer
 
 from compat.auth import AuthMiddlewareStack, login
 from compat.exceptions import ImproperlyConfigured
-from compat.sessions import SessionMiddlewareStack, session_store
+from compat.sessions import SIGNED_COOKIES, SessionMiddlewareStack, session_store
 from compat.sessions.cookies import LARGEST_COOKIE, CookieSession
 from compat.settings import override
 from compat.testing import ApplicationCommunicator, HttpCommunicator, WebsocketCommunicator
@@ -121,8 +121,16 @@ def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         saved(name="eva")
 
 
+def test_an_error_names_the_engine_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "itsdangerous", None)
+    for engine in ("compat.session_cookies", SIGNED_COOKIES):
+        said = f"SESSION_ENGINE = '{engine}' needs the package"
+        with override(SESSION_ENGINE=engine), pytest.raises(ImproperlyConfigured, match=said):
+            saved(name="eva")
+
+
 def test_djangos_engine_of_that_name_is_this_one_where_django_is_not() -> None:
-    with override(SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies"):
+    with override(SESSION_ENGINE=SIGNED_COOKIES):
         assert session_store() is CookieSession
 
 
