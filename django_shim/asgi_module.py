@@ -13,14 +13,21 @@ import ast
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import ModuleType
+from typing import Any
 
 from django_shim.finder import serves_subset
 
 __all__ = ["named_settings", "run"]
 
-SERVED_BY = {"django.contrib.staticfiles.handlers", "django_shim.mounting"}
+STATIC_FILES = "django.contrib.staticfiles"
+SERVED_BY = {
+    f"{STATIC_FILES}.handlers",
+    f"{STATIC_FILES}.views",
+    "django_shim.mounting",
+    "whitenoise.middleware",
+}
 """Modules that serve static files, and are loaded only if they are used."""
 
 logger = logging.getLogger("django_shim")
@@ -32,7 +39,7 @@ def run(module: ModuleType, load: Callable[[ModuleType], None]) -> None:
     """Call ``load(module)``, and once more after ``django.setup()`` if it failed because of that."""
     try:
         load(module)
-        _tell_of_static_files(module)
+        _watch_static_files(module)
     except Exception as error:
         if not _wants_setup(error):
             raise
@@ -45,25 +52,40 @@ def run(module: ModuleType, load: Callable[[ModuleType], None]) -> None:
 
         django.setup()
         load(module)
-        _tell_of_static_files(module)
+        _watch_static_files(module)
 
 
-def _tell_of_static_files(module: ModuleType) -> None:
-    """Log that the real Django serves no static files here while DEBUG is on, so the admin has no CSS."""
+def _watch_static_files(module: ModuleType) -> None:
+    """Log, at the first request for one, that the real Django serves no static files here.
+
+    Not before: this module is also imported by workers and commands that serve no HTTP.
+    """
     conf = sys.modules.get("django.conf")
-    if serves_subset() or conf is None or not conf.settings.configured:
-        return
-    if "runserver" in sys.argv or not SERVED_BY.isdisjoint(sys.modules):
+    if serves_subset() or conf is None or not conf.settings.configured or "runserver" in sys.argv:
         return
     settings = conf.settings
-    if settings.DEBUG and "django.contrib.staticfiles" in settings.INSTALLED_APPS:
+    if not settings.DEBUG:
+        return
+    from django.apps import apps
+    from django.core.signals import request_started
+
+    def tell(scope: Mapping[str, Any] | None = None, **_: Any) -> None:
+        if not apps.is_installed(STATIC_FILES) or not SERVED_BY.isdisjoint(sys.modules):
+            return
+        # Not before: Django keeps STATIC_URL as it is when it is first read, below the prefix of a request.
+        if scope is None or not scope["path"].startswith(settings.STATIC_URL or "//"):
+            return
+        request_started.disconnect(dispatch_uid=__name__)
         logger.warning(
-            "%s serves no static files (the admin has no CSS), as Django's ASGI application never does: run "
+            "%s serves no static files%s, as Django's ASGI application never does: run "
             "'django-shim python manage.py runserver', or while DEBUG is on wrap it: from "
             "django.contrib.staticfiles.handlers import ASGIStaticFilesHandler; "
             "ASGIStaticFilesHandler(get_asgi_application())",
             module.__name__,
+            " (the admin has no CSS)" if apps.is_installed("django.contrib.admin") else "",
         )
+
+    request_started.connect(tell, weak=False, dispatch_uid=__name__)
 
 
 def _wants_setup(error: Exception) -> bool:

@@ -614,17 +614,51 @@ def test_faults_tests_table_of_django_paths(tmp_path: Path) -> None:
     )
 
 
+ASK_FOR_PATHS = """
+import asyncio, sys
+from mysite.asgi import application
+
+async def send(message):
+    print(message.get("status", ""))
+
+async def ask(path):
+    messages = [{"type": "http.request"}]
+
+    async def receive():
+        return messages.pop() if messages else await asyncio.Event().wait()
+
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b""}
+    scope["headers"] = [(b"host", b"127.0.0.1")]
+    await application(scope, receive, send)
+
+for path in sys.argv[1:]:
+    asyncio.run(ask(path))
+"""
+"""Asks the application of ``mysite.asgi`` for the paths of the command line."""
+
+
 def test_faults_newcomer_10_static_files_beside_django_are_spoken_of(tmp_path: Path) -> None:
     """``django-shim uvicorn`` beside the real Django served the admin without CSS, without a word."""
-    write(tmp_path, **{key: _dedented(text) for key, text in SITE.items()})
-    for debug, told in (("1", True), ("0", False)):
-        done = environment("django").run(
-            *("python", "-c", "import mysite.asgi"),
-            cwd=tmp_path,
-            env={"DJANGO_SHIM": "1", "SITE_DEBUG": debug},
-        )
+    write(tmp_path, **{key: _dedented(text) for key, text in SITE.items()}, ask=ASK_FOR_PATHS)
+
+    def said(*paths: str, debug: str = "1") -> str:
+        variables = {"DJANGO_SHIM": "1", "SITE_DEBUG": debug}
+        done = environment("django").run("python", "ask.py", *paths, cwd=tmp_path, env=variables)
         assert done.returncode == 0, done.stderr
-        assert ("serves no static files" in done.stderr and "manage.py runserver" in done.stderr) == told
+        return done.stderr
+
+    told = said("/static/a.css", "/static/b.css")
+    assert told.count("mysite.asgi serves no static files, as") == 1 and "manage.py runserver" in told
+    assert "admin" not in told, "this project has none"
+    # Workers and commands import the module, but serve no HTTP.
+    assert "static files" not in said() + said("/form/") + said("/static/a.css", debug="0")
+    settings = tmp_path / "mysite" / "settings.py"
+    text = settings.read_text(encoding="utf-8")
+    apps = ["admin", "auth", "contenttypes", "messages", "sessions"]
+    settings.write_text(
+        f"{text}\nINSTALLED_APPS += [f'django.contrib.{{app}}' for app in {apps}]\n", encoding="utf-8"
+    )
+    assert "serves no static files (the admin has no CSS)" in said("/static/a.css")
     (tmp_path / "mysite" / "asgi.py").write_text(
         "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'mysite.settings')\n"
         "from django.core.asgi import get_asgi_application\n"
@@ -632,7 +666,4 @@ def test_faults_newcomer_10_static_files_beside_django_are_spoken_of(tmp_path: P
         "application = ASGIStaticFilesHandler(get_asgi_application())\n",
         encoding="utf-8",
     )
-    done = environment("django").run(
-        *("python", "-c", "import mysite.asgi"), cwd=tmp_path, env={"DJANGO_SHIM": "1", "SITE_DEBUG": "1"}
-    )
-    assert "static files" not in done.stderr
+    assert "static files" not in said("/static/a.css")
