@@ -91,6 +91,8 @@ def test_a_project_inside_a_fastapi_app(bare: Environment, tmp_path: Path) -> No
         assert get(server, "/openapi.json").status_code == 200
         with Client(server, "/ws/rooms/a/?name=Ada") as ada:
             assert ada.receive_json()["you"]["name"] == "Ada"
+            post(server, "/rooms/a?text=tea")
+            assert ada.receive_json()["text"] == "tea"
         with pytest.raises(Refused):
             Client(server, "/ws/rooms/a/", origin="http://evil.example")
 
