@@ -142,6 +142,13 @@ def test_what_is_not_installed_was_not_tried(tmp_path: Path) -> None:
     )
 
 
+def test_a_backend_in_a_test_need_not_exist(tmp_path: Path) -> None:
+    source = "LAYERS = {'default': {'BACKEND': 'nobody_has_this.Layer'}}\n"
+    found = checked(project(tmp_path, test_layers=source, chat__tests__layers=source, layers=source))
+    unknown = {path for path, report in found.items() if report.status is Kind.unknown}
+    assert unknown == {"layers.py"}
+
+
 def test_a_file_that_is_no_python(tmp_path: Path) -> None:
     found = one(tmp_path, "print 'hello'")
     assert found.status is Kind.broken and found.findings[0].line == 1
