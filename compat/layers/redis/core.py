@@ -26,7 +26,7 @@ from compat.layers.redis.plain import take_in_background
 from compat.layers.redis.queue_sending import QueueSending
 from compat.layers.redis.queue_station import QueueStation
 from compat.layers.redis.recordings import Recordings
-from compat.layers.redis.serializers import BaseMessageSerializer
+from compat.layers.redis.serializers import BaseMessageSerializer, digest_of_key
 from compat.layers.redis.upstream_names import PrivateNamesOfQueue
 from compat.redis.commands import Commands
 from compat.redis.loops import background
@@ -112,6 +112,8 @@ class RedisChannelLayer(OwnChannels[QueueStation], PrivateNamesOfQueue):
         shipped = shipped and type(self._serializer).serialize is BaseMessageSerializer.serialize
         self.mark_length: int = self._serializer.random_prefix_length if shipped else 0
         """Length in bytes of the random prefix that identifies a message; 0 with another serializer."""
+        self.tag_key = digest_of_key(symmetric_encryption_keys[0]) if symmetric_encryption_keys else b""
+        """The key of the digests by which the messages of a channel are counted; empty without encryption."""
         self._sending = QueueSending(self)
 
     # Channels

@@ -6,6 +6,7 @@ The sends use only ``Commands``, so they work with an event loop's shards and wi
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,6 +43,9 @@ QUEUE_BYTES = 8_000_000
 """The queue that all channels of a process share takes no more messages that would have this size together,
 beyond the capacity of one channel.
 """
+TAG_BYTES = 8
+TAGGED_PREFIX_BYTES = 12
+"""The random prefix has a tag if it is so long, so that other bytes of it still tell equal messages apart."""
 
 
 class RisingClock:
@@ -82,13 +86,12 @@ class QueueSending:
         layer, keys = self._layer, self._layer.keys
         capacity = layer.get_capacity(channel)
         if "!" in channel:
-            shard, needle, plain = keys.queue_shard(channel), channel, ""
-            message = {**message, RESERVED_KEY: channel}
+            shard, plain = keys.queue_shard(channel), ""
+            needle, member = self._countable(channel, layer.serialize({**message, RESERVED_KEY: channel}))
         else:
             shards = keys.plain_shards(channel)
             shard = shards[next(layer.round_robin) % len(shards)]
-            needle, plain = "", channel
-        member = layer.serialize(message)
+            needle, member, plain = b"", layer.serialize(message), channel
         limit = self._queue_limit(channel, 1, len(member))
         stored, expired = await commands.run(
             shard,
@@ -102,6 +105,23 @@ class QueueSending:
             raise ChannelFull(channel)
         if is_counted(channel):
             layer.metrics.count_sent()
+
+    def _countable(self, channel: str, member: bytes) -> tuple[bytes, bytes]:
+        """Return the bytes by which the script finds the messages of ``channel``, and the member with them.
+
+        They are the name of the channel, unless the serializer encrypts or compresses it. Then a digest of
+        the name, keyed by the first of the layer's keys, replaces a part of the random prefix. Every reader
+        skips the prefix, also that of channels_redis. If it is too short for a digest, they are empty, and
+        the channel is full when the queue of its process has ``capacity`` messages, as in channels_redis.
+        That rule is not used for all: a busy process would refuse messages to channels that have none.
+        """
+        name = channel.encode()
+        if name in member:
+            return name, member
+        if self._layer.mark_length < TAGGED_PREFIX_BYTES:
+            return b"", member
+        tag = hashlib.blake2b(name, digest_size=TAG_BYTES, key=self._layer.tag_key).digest()
+        return tag, tag + member[TAG_BYTES:]
 
     async def group_send(
         self, commands: Commands, group: str, message: Message, exclude: Collection[str]

@@ -32,6 +32,7 @@ __all__ = [
     "SerializersRegistry",
     "Template",
     "decrypted",
+    "digest_of_key",
     "make_crypter",
     "registry",
 ]
@@ -74,8 +75,12 @@ def make_fernet(key: str | bytes) -> Fernet:
         ) from error
     if not isinstance(key, (str, bytes)) or not key:
         raise ValueError(f"symmetric_encryption_keys: each key is a non-empty str or bytes; found {key!r}")
-    data = key.encode() if isinstance(key, str) else key
-    return Fernet(base64.urlsafe_b64encode(hashlib.sha256(data).digest()))
+    return Fernet(base64.urlsafe_b64encode(digest_of_key(key)))
+
+
+def digest_of_key(key: str | bytes) -> bytes:
+    """Return 32 bytes for a key of any length."""
+    return hashlib.sha256(key.encode() if isinstance(key, str) else key).digest()
 
 
 def make_crypter(

@@ -166,14 +166,18 @@ def test_a_send_does_not_overtake_a_join(redis_url: str) -> None:
     async_to_sync(layer.flush)()
 
 
-def test_capacity_is_counted(redis_url: str) -> None:
-    layer = with_a_line(RedisChannelLayer, redis_url, capacity=2)
+@pytest.mark.parametrize(
+    "options", [{}, {"symmetric_encryption_keys": ["secret"]}], ids=["plain", "encrypted"]
+)
+def test_capacity_is_counted(options: Any, redis_url: str) -> None:
+    layer = with_a_line(RedisChannelLayer, redis_url, capacity=2, **options)
     with background_held():
-        for send in (layer.send_sync, async_to_sync(layer.send)):
-            elsewhere(send, "plain", NOBODY)
-        for send in (layer.send_sync, async_to_sync(layer.send)):
-            with pytest.raises(ChannelFull):
-                elsewhere(send, "plain", NOBODY)
+        for channel in ("plain", "specific.dead!a", "specific.dead!b"):
+            for send in (layer.send_sync, async_to_sync(layer.send)):
+                elsewhere(send, channel, NOBODY)
+            for send in (layer.send_sync, async_to_sync(layer.send)):
+                with pytest.raises(ChannelFull):
+                    elsewhere(send, channel, NOBODY)
     layer.group_add_sync("room", "plain")
     assert layer.group_send_sync("room", NOBODY) == (0, 1) and layer.metrics.dropped == {"queue full": 1}
 

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import re
 import time
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ from compat.layers.redis import RedisChannelLayer, plain, queue_sending
 from compat.layers.redis.core import ChannelFull as ChannelFullThere
 from compat.layers.redis.queue_sending import RisingClock
 from compat.layers.redis.scripts import TAKE
-from compat.layers.redis.serializers import MsgPackSerializer, registry
+from compat.layers.redis.serializers import JSONSerializer, MsgPackSerializer, registry
 from tests.support.layers import databases
 from tests.support.waiting import until_async, until_awaited
 
@@ -346,8 +347,36 @@ async def test_many_plain_channels_share_one_connection(make_queue: Make, wire: 
 # Limits
 
 
-async def test_capacity_of_a_plain_channel(make_queue: Make) -> None:
-    layer = make_queue(capacity=3, channel_capacity={"tiny.*": 1, re.compile(r"^big"): 5})
+class DeflatingSerializer(JSONSerializer):
+    """Hides the names of channels without encryption."""
+
+    def as_bytes(self, message: Any, *args: Any, **kwargs: Any) -> bytes:
+        return zlib.compress(super().as_bytes(message, *args, **kwargs))
+
+    def from_bytes(self, message: bytes, *args: Any, **kwargs: Any) -> Any:
+        return super().from_bytes(zlib.decompress(message), *args, **kwargs)
+
+
+@pytest.fixture
+def deflating(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry._registry, "deflating", DeflatingSerializer)
+
+
+KEYS: dict[str, Any] = {"symmetric_encryption_keys": ["key", "old"]}
+SERIALIZERS: list[dict[str, Any]] = [
+    {},
+    KEYS,
+    {"serializer_format": "json"},
+    {"serializer_format": "json", "symmetric_encryption_keys": [b"key"]},
+    {"serializer_format": "deflating"},
+]
+every_serializer = pytest.mark.parametrize("options", SERIALIZERS, ids=str)
+
+
+@every_serializer
+@pytest.mark.usefixtures("deflating")
+async def test_capacity_of_a_plain_channel(make_queue: Make, options: dict[str, Any]) -> None:
+    layer = make_queue(**options, capacity=3, channel_capacity={"tiny.*": 1, re.compile(r"^big"): 5})
     for channel, capacity in (("tiny.x", 1), ("bigger", 5), ("other", 3)):
         for _ in range(capacity):
             await layer.send(channel, {"type": "x"})
@@ -356,19 +385,47 @@ async def test_capacity_of_a_plain_channel(make_queue: Make) -> None:
     assert ChannelFull is ChannelFullThere
 
 
-async def test_capacity_when_nobody_reads(make_queue: Make) -> None:
+@every_serializer
+@pytest.mark.usefixtures("deflating")
+async def test_capacity_when_nobody_reads(make_queue: Make, options: dict[str, Any]) -> None:
     """Another process' channel is full by its own messages, not by those of its neighbours."""
-    reader = make_queue(capacity=3)
-    sender = make_queue(capacity=3, prefix=reader.prefix)
-    channel, other = await reader.new_channel(), await reader.new_channel()
-    for _ in range(3):
-        await sender.send(channel, {"type": "x"})
+    reader = make_queue(**options, capacity=3, channel_capacity={"small*": 1})
+    sender = make_queue(**options, capacity=3, channel_capacity={"small*": 1}, prefix=reader.prefix)
+    channels = [await reader.new_channel(prefix) for prefix in ("specific", "specific", "small", "small")]
+    for channel, capacity in zip(channels, (3, 3, 1, 1), strict=True):
+        for number in range(capacity):
+            await sender.send(channel, {"type": "x", "n": number})
+        for _ in range(2):
+            with pytest.raises(ChannelFull):
+                await sender.send(channel, {"type": "x"})
+    for channel, capacity in zip(channels, (3, 3, 1, 1), strict=True):
+        got = [await receive(reader, channel) for _ in range(capacity)]
+        assert got == [{"type": "x", "n": number} for number in range(capacity)]
+    await sender.send(channels[0], {"type": "again"})
+    assert await receive(reader, channels[0]) == {"type": "again"}
+
+
+@pytest.mark.parametrize("length", [0, 8, 11])
+async def test_capacity_without_room_for_a_tag(make_queue: Make, length: int) -> None:
+    """The messages of one channel cannot be counted: as in channels_redis, all those of the process are."""
+    layer = make_queue(**KEYS, capacity=3, random_prefix_length=length)
+    for number in range(3):
+        await layer.send(f"specific.dead!{number}", {"type": "x"})
     with pytest.raises(ChannelFull):
-        await sender.send(channel, {"type": "x"})
-    for _ in range(3):
-        await sender.send(other, {"type": "y"})
-    with pytest.raises(ChannelFull):
-        await sender.send(other, {"type": "y"})
+        await layer.send("specific.dead!3", {"type": "x"})
+
+
+async def test_the_tag_of_a_channel(make_queue: Make, wire: Any) -> None:
+    """Equal for one channel and key only; the rest of the prefix is random, and the message is behind it."""
+    layer = make_queue(**KEYS)
+    other = make_queue(prefix=layer.prefix, symmetric_encryption_keys=["old", "key"])
+    for sender, channel in ((layer, "a"), (layer, "a"), (layer, "b"), (other, "a")):
+        await sender.send(f"specific.dead!{channel}", {"type": "x"})
+    members = await wire.zrange(f"{layer.prefix}specific.dead!", 0, -1)
+    tags = [member[:8] for member in members]
+    assert tags[0] == tags[1] and len(set(tags)) == 3
+    assert len({member[8:12] for member in members}) == 4
+    assert {layer.deserialize(member)["__asgi_channel__"][-1] for member in members} == {*"ab"}
 
 
 async def test_a_queue_that_nobody_reads_is_bounded(make_queue: Make, wire: Any) -> None:
