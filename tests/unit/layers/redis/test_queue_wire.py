@@ -438,6 +438,23 @@ async def test_a_queue_that_nobody_reads_is_bounded(make_queue: Make, wire: Any)
     assert await wire.zcard(f"{layer.prefix}specific.dead!") == 200
 
 
+async def test_every_loss_of_a_group_s_messages_is_counted(make_queue: Make) -> None:
+    """Of a process that begins to read late: by the sender, and by the process as it takes some at once."""
+    reader = make_queue(capacity=5)
+    sender = make_queue(capacity=5, prefix=reader.prefix)
+    channel = await reader.new_channel()
+    await sender.group_add("grp", channel)
+    results = [await sender.group_send("grp", {"type": "x", "n": number}) for number in range(600)]
+    assert results == [(1, 0)] * 500 + [(0, 1)] * 100 and sender.metrics.dropped == {"queue full": 100}
+    got = [(await receive(reader, channel))["n"]]
+    await until_async(
+        lambda: 1 + reader.depth() + sum(reader.metrics.dropped.values()) == 500, "the queue has been taken"
+    )
+    got += [message["n"] for box in reader.receive_buffer.values() for _, message in box.events]
+    assert got == sorted(got) and got[:5] == [0, 1, 2, 3, 4] and len(got) <= 15
+    assert reader.metrics.dropped == {"overflow": 500 - len(got)}
+
+
 @pytest.mark.parametrize("how", ["direct", "one script", "two steps"])
 @pytest.mark.parametrize(("length", "most"), [(160_000, 40), (160_001, 39), (159_999, 40), (4_800_000, 2)])
 async def test_faults_redis_07_a_queue_is_bounded_by_bytes(
