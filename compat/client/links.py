@@ -16,6 +16,7 @@ from compat.client.timing import REDIRECTS
 try:
     from websockets.asyncio.client import ClientConnection, connect
     from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+    from websockets.headers import build_host
     from websockets.typing import Subprotocol
     from websockets.uri import parse_uri
 except ModuleNotFoundError as error:
@@ -25,7 +26,7 @@ except ModuleNotFoundError as error:
         "compat.client needs websockets 13 or newer. Install it with: pip install 'channels-compat[client]'"
     ) from error
 
-__all__ = ["Link", "Refused", "WebsocketLink", "World", "check_url"]
+__all__ = ["Link", "Refused", "WebsocketLink", "World", "check_url", "origin_of"]
 
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 CLOSE_SECONDS = 3.0
@@ -52,6 +53,12 @@ def check_url(url: str) -> None:
         parse_uri(url)
     except (InvalidURI, ValueError) as error:
         raise ValueError(f"{url!r}: {error}; the URL of a websocket begins with ws:// or wss://") from error
+
+
+def origin_of(url: str) -> str:
+    """Return what a page of the server at ``url`` sends as Origin, such as ``http://127.0.0.1:8000``."""
+    uri = parse_uri(url)
+    return f"{'https' if uri.secure else 'http'}://{build_host(uri.host, uri.port, uri.secure)}"
 
 
 class Link(Protocol):

@@ -11,7 +11,7 @@ from typing import Literal
 from compat.client.conversation import GONE, SILENT, Conversation
 from compat.client.exchange import Exchange, Recovered
 from compat.client.frames import Closed, Frame, Frames, QueueFull
-from compat.client.links import Refused, World, check_url
+from compat.client.links import Refused, World, check_url, origin_of
 from compat.client.people import Presence
 from compat.client.timing import Attempts, Patience
 
@@ -39,7 +39,8 @@ class Client:
     redirect, which is not followed.
 
     ``url``: it begins with ``ws://`` or ``wss://``. ``subprotocols``: those that the application may choose
-    from. ``headers``: more of them for each handshake, such as the cookie.
+    from. ``headers``: more of them for each handshake, such as the cookie. Without an Origin among them, the
+    client sends that of the server's own pages.
     ``only``: end when the server has no such connection any more, and never go on with a new one.
     ``ticket``: of a page, from ``layer.ticket()``: the first connection gets what its groups have had since.
     ``ssl``: for ``wss:`` URLs; None verifies as usual.
@@ -74,6 +75,8 @@ class Client:
         """How the connection, or while the client is away its last link, has ended."""
         self._subprotocols = tuple(subprotocols)
         self._headers = dict(headers or {})
+        if "origin" not in map(str.lower, self._headers):
+            self._headers["Origin"] = origin_of(url)
         self._only = only
         self._ssl = ssl
         self._on_change = on_change

@@ -76,7 +76,7 @@ def check_due(consumer: ConsumerApp, scope: Scope) -> bool:
         return True
     if not consumer.origin_told:
         for name, _ in scope.get("headers", ()):
-            # Only browsers send an Origin.
+            # Browsers always send an Origin, and few other clients do.
             if name == b"origin":
                 _warn(_news([(scope.get("path", "/"), consumer)]))
                 break

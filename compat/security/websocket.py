@@ -126,7 +126,11 @@ class OriginValidator:
         setting = isinstance(allowed, _AllowedHosts)
         place = "ALLOWED_HOSTS" if setting else "allowed_origins"
         if origin is None:
-            return f"it has no Origin header. Browsers send one; to allow other clients, add '*' to {place}."
+            return (
+                "it has no Origin header. Browsers send one; another client can send that of this host, such "
+                f"as 'Origin: https://example.com'. Only '*' in {place} allows clients without one, but it "
+                "also allows the pages of every site."
+            )
         parsed = _parse(origin)
         if parsed is None or not parsed.hostname:
             return f"its Origin {shown(origin)} has no host. Only '*' in {place} allows it."

@@ -153,6 +153,7 @@ def test_the_difference_between_the_examples_is_as_shown() -> None:
 
 def test_the_commands_of_typed_consumers(bare: Environment, tmp_path: Path) -> None:
     lay_out("typed", tmp_path)
+    (tmp_path / "checking.py").write_text('ALLOWED_HOSTS = ["127.0.0.1"]\n')
     commands = [command for block, command in COMMANDS if block.page == "typed"]
     assert len(commands) == 4
     for command in commands:
@@ -160,7 +161,16 @@ def test_the_commands_of_typed_consumers(bare: Environment, tmp_path: Path) -> N
         assert done.returncode == 0, (command, done.stderr)
     document = json.loads((tmp_path / "asyncapi.json").read_text())
     assert document["channels"]["chat"]["address"] == "/ws/chat"
-    assert (tmp_path / "chat_client" / "channels.py").is_file()
+    script = tmp_path / "talk.py"
+    with served(
+        [bare.path("channels-compat"), "runserver", "main:app", "--noreload", "--port", "{port}"],
+        cwd=tmp_path,
+        log=tmp_path / "server.log",
+        env={"COMPAT_SETTINGS_MODULE": "checking"},
+    ) as server:
+        script.write_text(script.read_text().replace("ws://127.0.0.1:8000", server.ws("")))
+        done = bare.run("python", str(script), cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "hello\n"), (done.stderr, server.log())
     module = (tmp_path / "static" / "chat_client.mjs").read_text()
     (shown,) = (block.text for block in BLOCKS if "./chat_client.mjs" in block.text)
     for name in re.findall(r"chat\.(\w+)\(|new (\w+)\(", shown):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import pytest
 
 from compat.client import Client, Closed, QueueFull
 from compat.client.frames import LIMIT_BYTES
+from compat.client.links import origin_of
+from compat.typed.codegen.connection import Connection
 from tests.resume.false_world import FalseWorld, settle
 from tests.resume.wire_server import ServedLink, WireServer, wire_server
 from tests.support.environments import Environment
@@ -67,6 +70,41 @@ async def test_frames_go_both_ways(server: WireServer) -> None:
     await client.send(bytearray(b"copied"))
     assert await link.next_data() == b"copied"
     await client.close()
+
+
+@pytest.mark.parametrize(
+    ("headers", "origin"),
+    [
+        (None, "http://127.0.0.1:{port}"),
+        ({"Cookie": "a=b"}, "http://127.0.0.1:{port}"),
+        ({"Origin": "https://example.com"}, "https://example.com"),
+        ({"oRIGIN": "null"}, "null"),
+    ],
+)
+async def test_the_origin_is_that_of_the_server(
+    server: WireServer, headers: dict[str, str] | None, origin: str
+) -> None:
+    client = Client(server.url, headers=headers)
+    link = await enter(client, server)
+    port = urlsplit(server.url).port
+    assert link.socket.request is not None
+    assert link.socket.request.headers.get_all("Origin") == [origin.format(port=port)]
+    await client.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("ws://Example.org/x", "http://example.org"),
+        ("ws://example.org:80", "http://example.org"),
+        ("wss://ada:secret@example.org:443/x?y", "https://example.org"),
+        ("wss://example.org:80/", "https://example.org:80"),
+        ("ws://[::1]:8000/", "http://[::1]:8000"),
+        ("wss://bücher.example/", "https://xn--bcher-kva.example"),
+    ],
+)
+def test_an_origin_is_written_as_browsers_do(url: str, origin: str) -> None:
+    assert origin_of(url) == Connection._origin(url) == origin
 
 
 @pytest.mark.parametrize("frame", [7, None, {"type": "x"}, ["text"]])

@@ -19,7 +19,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from typing_extensions import Self
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
-from websockets.typing import Subprotocol
+from websockets.headers import build_host
+from websockets.typing import Origin, Subprotocol
+from websockets.uri import parse_uri
 
 __all__ = [
     "ClientError",
@@ -218,10 +220,13 @@ class Connection(Speaker[Out, In]):
         """Yield a connection to ``url``; close it at the end of the block.
 
         ``options`` are passed to ``websockets.connect()``, which raises an error if
-        the handshake is refused.
+        the handshake is refused. Without an Origin in ``headers`` and ``options``, the
+        connection sends that of the server's own pages.
         """
         offered = [Subprotocol(one) for one in subprotocols or ()] or None
-        options["additional_headers"] = dict(headers or {})
+        options["additional_headers"] = headers = dict(headers or {})
+        if "origin" not in map(str.lower, headers):
+            options.setdefault("origin", cls._origin(url))
         async with connect(url, subprotocols=offered, **options) as socket:
             connection = cls(socket)
             reading = asyncio.ensure_future(connection._read())
@@ -247,6 +252,13 @@ class Connection(Speaker[Out, In]):
         return f"{base_url.rstrip('/')}/{path}" + (
             f"?{urlencode(query)}" if query else ""
         )
+
+    @staticmethod
+    def _origin(url: str) -> Origin:
+        """Return what a page of the server sends; without it servers refuse a client."""
+        uri = parse_uri(url)
+        host = build_host(uri.host, uri.port, uri.secure)
+        return Origin(f"{'https' if uri.secure else 'http'}://{host}")
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection."""

@@ -299,7 +299,8 @@ REASONS = [
     (
         ["a.com"],
         None,
-        "it has no Origin header. Browsers send one; to allow other clients, add '*' to allowed_origins",
+        "it has no Origin header. Browsers send one; another client can send that of this host, such as "
+        "'Origin: https://example.com'. Only '*' in allowed_origins allows clients without one, but it also ",
     ),
     (["a.com"], "null", "its Origin 'null' has no host. Only '*' in allowed_origins allows it."),
     (["a.com"], "http://[::1", "its Origin 'http://[::1' has no host."),

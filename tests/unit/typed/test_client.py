@@ -13,6 +13,7 @@ from starlette.routing import WebSocketRoute
 from websockets.exceptions import InvalidStatus
 
 from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
+from compat.security.websocket import OriginValidator
 from compat.typed import (
     AsyncJsonWebsocketConsumer,
     ErrorMessage,
@@ -67,6 +68,7 @@ def server() -> Iterator[Address]:
     register_channel_layer("default", InMemoryChannelLayer())
     routes = [WebSocketRoute(f"/{name}", consumer.as_asgi()) for name, consumer in CONSUMERS.items()]
     routes.append(WebSocketRoute("/run/{run_id}", RunTopic.as_consumer().as_asgi()))
+    routes.append(WebSocketRoute("/checked", OriginValidator(Room.as_asgi(), ["127.0.0.1"])))
     with LiveServer(Starlette(routes=routes)) as live:
         yield live
     unregister_channel_layer("default")
@@ -163,6 +165,31 @@ async def test_a_refused_handshake(server: Address) -> None:
     with pytest.raises(InvalidStatus):
         async with client_of(server, "no"):
             pass
+
+
+@pytest.mark.parametrize(
+    ("options", "admitted"),
+    [
+        ({}, True),
+        ({"headers": {"Cookie": "a=b"}}, True),
+        ({"headers": {"Origin": "http://other.example"}}, False),
+        ({"headers": {"ORIGIN": "https://127.0.0.1"}}, True),
+        ({"origin": "http://other.example"}, False),
+        ({"origin": None}, False),
+    ],
+    ids=str,
+)
+async def test_the_origin_is_that_of_the_server(
+    server: Address, options: dict[str, Any], admitted: bool
+) -> None:
+    connecting = connect(Room, server.ws("/checked"), proxy=None, **options)
+    if admitted:
+        async with connecting as client:
+            assert await client.request(PingMessage(), PongMessage) == PongMessage()
+    else:
+        with pytest.raises(InvalidStatus, match="403"):
+            async with connecting:
+                pass
 
 
 async def test_what_an_authenticator_sends_is_read(server: Address) -> None:
