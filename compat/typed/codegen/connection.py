@@ -19,9 +19,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from typing_extensions import Self
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
-from websockets.headers import build_host
-from websockets.typing import Origin, Subprotocol
-from websockets.uri import parse_uri
+from websockets.typing import Subprotocol
 
 __all__ = [
     "ClientError",
@@ -220,13 +218,13 @@ class Connection(Speaker[Out, In]):
         """Yield a connection to ``url``; close it at the end of the block.
 
         ``options`` are passed to ``websockets.connect()``, which raises an error if
-        the handshake is refused. Without an Origin in ``headers`` and ``options``, the
-        connection sends that of the server's own pages.
+        the handshake is refused. The default Origin is that of the server's own pages.
         """
         offered = [Subprotocol(one) for one in subprotocols or ()] or None
         options["additional_headers"] = headers = dict(headers or {})
         if "origin" not in map(str.lower, headers):
-            options.setdefault("origin", cls._origin(url))
+            origin = re.sub(r"^ws(s?)://([^/?#]*@)?([^/?#]*).*", r"http\1://\3", url)
+            options.setdefault("origin", origin)
         async with connect(url, subprotocols=offered, **options) as socket:
             connection = cls(socket)
             reading = asyncio.ensure_future(connection._read())
@@ -249,16 +247,8 @@ class Connection(Speaker[Out, In]):
             return quote(str(parameters[name[1]]), safe="")
 
         path = re.sub(r"\{([^{}]+)\}", value, cls.address).lstrip("/")
-        return f"{base_url.rstrip('/')}/{path}" + (
-            f"?{urlencode(query)}" if query else ""
-        )
-
-    @staticmethod
-    def _origin(url: str) -> Origin:
-        """Return what a page of the server sends; without it servers refuse a client."""
-        uri = parse_uri(url)
-        host = build_host(uri.host, uri.port, uri.secure)
-        return Origin(f"{'https' if uri.secure else 'http'}://{host}")
+        asked = f"?{urlencode(query)}" if query else ""
+        return f"{base_url.rstrip('/')}/{path}{asked}"
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection."""
@@ -356,7 +346,5 @@ class Connection(Speaker[Out, In]):
             future.set_result(asked.decode(message))
 
     def _lost(self) -> ConnectionLost:
-        code = self._socket.close_code
-        return ConnectionLost(
-            1006 if code is None else code, self._socket.close_reason or ""
-        )
+        code, reason = self._socket.close_code, self._socket.close_reason
+        return ConnectionLost(1006 if code is None else code, reason or "")
