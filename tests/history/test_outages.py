@@ -198,6 +198,7 @@ async def test_a_redis_that_has_gone_back_is_noticed(make: Make, redis_url: str)
     await say(layer, 1, 9)
     await until_async(lambda: len(numbers(inbox)) == 9, "they come", deadline_s=WITHIN_S)
     before = (await layer.history("chat_x")).position
+    wire: Any
     with redis.Redis.from_url(redis_url) as wire:
         _, (stream, position) = layer.recordings.where("chat_x")
         wire.hset(position, "offset", 5)

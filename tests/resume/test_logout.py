@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -337,6 +338,10 @@ async def test_a_layer_that_does_not_answer_holds_up_no_other(heard: Heard, stuc
     await until_async(lambda: stuck.asked[1:] == [rest], "it is told of the rest")
 
 
+def asked_last(layer: Stuck, key: str) -> bool:
+    return layer.asked[-1:] == [[mark_of(key)]]
+
+
 @pytest.fixture
 def warnings(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     """What others were not told, however soon after another such line."""
@@ -350,7 +355,7 @@ async def test_a_layer_that_never_answers_is_given_up(
     monkeypatch.setattr(logouts, "TELL_S", 0.2)
     for key in ("one", "two"):
         logged_out(key)
-        await until_async(lambda key=key: stuck.asked[-1:] == [[mark_of(key)]], f"it is told of {key}")
+        await until_async(partial(asked_last, stuck, key), f"it is told of {key}")
     await until_async(lambda: len(warnings()) == 2, "both were given up")
     assert all("of 1 logouts" in line and "no answer within 0.2 s" in line for line in warnings())
 
