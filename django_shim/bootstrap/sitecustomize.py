@@ -33,9 +33,12 @@ def run_next_sitecustomize() -> None:
     spec = PathFinder.find_spec("sitecustomize", elsewhere)
     if spec is None or spec.loader is None:
         return
-    from importlib.util import module_from_spec  # here, because few environments need it
-
-    module = module_from_spec(spec)
+    # Not by importlib.util, which costs each interpreter some milliseconds: Debian's Python always has one.
+    module = type(sys)("sitecustomize")
+    module.__spec__, module.__loader__, module.__file__ = spec, spec.loader, spec.origin
+    module.__package__ = spec.parent
+    if spec.submodule_search_locations is not None:
+        module.__path__ = spec.submodule_search_locations
     sys.modules["sitecustomize"] = module
     spec.loader.exec_module(module)
 

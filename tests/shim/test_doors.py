@@ -73,14 +73,22 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
     assert (done.returncode, done.stdout) == (0, "instrumented\n"), done.stderr
 
 
+@pytest.mark.parametrize("place", ["sitecustomize.py", "sitecustomize/__init__.py"])
 def test_trap_03_the_environments_own_sitecustomize_runs_after_ours(
-    bare: Environment, tmp_path: Path
+    bare: Environment, tmp_path: Path, place: str
 ) -> None:
-    write(tmp_path, own__sitecustomize="import django_shim\nVALUE = django_shim.installed()\n")
+    own = tmp_path / "own" / place
+    write(tmp_path, own__sitecustomize__part="VALUE = 1\n")
+    lines = ["import django_shim", "VALUE = django_shim.installed()"]
+    if own.name == "__init__.py":
+        lines.append("from . import part")
+    own.write_text("\n".join(lines), encoding="utf-8")
+    if own.parent.name == "own":
+        (tmp_path / "own" / "sitecustomize" / "__init__.py").unlink()  # else the package comes first
     code = "import sitecustomize; print(sitecustomize.VALUE, sitecustomize.__file__)"
     done = shim(bare, "python", "-c", code, cwd=tmp_path, PYTHONPATH=str(tmp_path / "own"))
     assert done.returncode == 0 and not done.stderr, done.stderr
-    assert done.stdout.split() == ["True", str(tmp_path / "own" / "sitecustomize.py")]
+    assert done.stdout.split() == ["True", str(own)]
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
