@@ -206,7 +206,7 @@ async def _made(
     returned: Returned | None = None
     if carrier is not None and carrier.read is not None:
         offer = offer or Offer("", 0, only=True)
-        ticket, _, why = await _checked(offer, who, rules, scope, relay)
+        ticket, _, why = await _checked(offer, who, rules, scope, relay, posted=True)
         await _post(carrier, ticket, offer.received, why, relay)
         return None
     if registry.stopping:  # it would get what it has missed, and no ticket that says so
@@ -262,7 +262,7 @@ async def _post(
 
 
 async def _checked(
-    offer: Offer, who: str, rules: Any, scope: Scope, relay: Relay | None
+    offer: Offer, who: str, rules: Any, scope: Scope, relay: Relay | None, *, posted: bool = False
 ) -> tuple[tickets.Ticket | None, object, str | None]:
     """Return the ticket that a client offers, and what it is signed with; or why it may not come back."""
     try:
@@ -274,7 +274,8 @@ async def _checked(
         return None, None, registry.lose("user")
     if place.path != ticket.path and not ticket.is_of_page:
         return None, None, registry.lose("path")
-    if not await is_allowed(rules, scope):
+    # Frames for a link are no link, and the consumer of a page's first one authenticates by itself.
+    if not await is_allowed(rules, scope, anew=not (posted or ticket.is_of_page)):
         if isinstance(rules, type):  # what wraps an endpoint may only ask for the Origin of this socket
             await _end_park(ticket, relay)
         return None, None, registry.lose("refused")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
+from compat.cookies import parse_cookie
 from compat.engine.contracts import SESSION_USER_KEY
 from compat.exceptions import ImproperlyConfigured
 from compat.names import person_key, shows_address
@@ -17,6 +20,11 @@ from compat.types import Scope
 __all__ = ["is_allowed", "path_of", "principal_of", "resume_seconds", "session_of"]
 
 SETTING = "CHANNEL_RESUME_SECONDS"
+SAYS_WHO = re.compile(
+    "(?!sec-|user-agent).*(account|api|auth|cookie|credential|email|identity|jwt|key|secret|session|signature|"
+    "tenant|token|user)"
+)
+"""Names of headers that may say who it is. Proxies add others, which are not the same on each link."""
 
 
 def resume_seconds(own: Any, whose: str = "resume_seconds") -> float:
@@ -40,7 +48,7 @@ def resume_seconds(own: Any, whose: str = "resume_seconds") -> float:
 
 async def principal_of(rules: Any, scope: Scope) -> str:
     """Return whose a connection is, as text; raise TypeError for what would be another one at the return."""
-    named = await _answer(rules, "resume_key", scope, lambda scope: person_key(scope.get("user")))
+    named = await _answer(rules, "resume_key", scope, lambda scope: _known(rules, scope))
     text = f"{named!r}"
     if not isinstance(named, str | bytes) and shows_address(text):
         raise TypeError(
@@ -67,9 +75,43 @@ def session_of(rules: Any, scope: Scope) -> str:
     return mark_of(key) if isinstance(key, str) and key else ""
 
 
-async def is_allowed(rules: Any, scope: Scope) -> bool:
-    """Return True if the client of ``scope``, whose ticket is good, may come back."""
-    return bool(await _answer(rules, "resume_allowed", scope, lambda scope: True))
+def _known(rules: Any, scope: Scope) -> Any:
+    """Return the key of the scope's user or, for a class that authenticates by itself, what is presented.
+
+    That class has an ``authenticator_class``, and meets it only after its first ticket is written. So the
+    ticket is good for who presents the same subprotocols, headers with a name as of credentials, and cookies,
+    of which the declared ``credentials`` may name those that count. The query string is a part of the path.
+    """
+    key = person_key(scope.get("user"))
+    authenticator = getattr(rules, "authenticator_class", None)
+    if key is not None or authenticator is None:
+        return key
+    declared = [one.name.lower() for one in getattr(authenticator, "credentials", ())]
+    presented = [("", one) for one in scope.get("subprotocols", ())]
+    for raw_name, raw_value in scope.get("headers", ()):
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        if name == "cookie" and declared:
+            cookies = parse_cookie(value).items()
+            presented += [(one, text) for one, text in cookies if one.lower() in declared]
+        elif name in declared or SAYS_WHO.match(name):
+            presented.append((name, value))
+    return hashlib.sha256(repr(sorted(presented)).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+async def is_allowed(rules: Any, scope: Scope, *, anew: bool = True) -> bool:
+    """Return True if the client of ``scope``, whose ticket is good, may come back.
+
+    The ``resume_allowed`` of the application says so; without one, its ``authenticator_class``, if this is a
+    link (``anew``) and not frames for one.
+    """
+    authenticator = getattr(rules, "authenticator_class", None) if anew else None
+    if authenticator is None or getattr(rules, "resume_allowed", None) is not None:
+        return bool(await _answer(rules, "resume_allowed", scope, lambda scope: True))
+    return bool(await authenticator(_unsent).authenticate({**scope}))
+
+
+async def _unsent(message: Any) -> None:
+    """Send nothing: the client has heard it on its first link."""
 
 
 def path_of(scope: Scope) -> str:

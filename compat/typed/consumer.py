@@ -6,6 +6,7 @@ messages and events are handled in order, one at a time.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Generic
@@ -36,6 +37,9 @@ __all__ = ["AsyncJsonWebsocketConsumer"]
 
 NO_SUCH_TOPIC = 4404
 """The close code if the parameters of the route make no name of the default topic."""
+ENVELOPE = frozenset(("ref", "seq", "topic", "version"))
+"""The members of an envelope that a message does not have."""
+SPELLED = re.compile(r'"(?:ref|seq|topic|version)"|\\u')
 # A subclass that overrides one of these methods receives JSON values instead of text.
 SEEING_OUTPUT = ("send", "send_json", "encode_json", "handle_group_message")
 SEEING_INPUT = ("receive_json", "decode_json", "handle_json")
@@ -62,6 +66,8 @@ class AsyncJsonWebsocketConsumer(
     """The arguments of ``@channel``; the name is not inherited."""
     _takes_text: ClassVar[bool] = True
     """Frames are validated as text; False if a subclass or a topic needs JSON values."""
+    _envelope: ClassVar[frozenset[str]] = ENVELOPE
+    """The members of an envelope that no message of the class has itself."""
     _silent_groups: frozenset[str] = frozenset()
     """Groups that ``broadcast_message()`` leaves out by default: the user's (``user_groups``)."""
     _relays: bool = False
@@ -83,6 +89,8 @@ class AsyncJsonWebsocketConsumer(
             )
         cls._no_handlers = OWN_METHODS.union(cls._typed_messages.handlers, cls._typed_events.handlers)
         cls._takes_text = not cls.topics and all(_same(cls, base, name) for name in SEEING_INPUT)
+        fields = {name for model in cls._typed_messages.models for name in model.model_fields}
+        cls._envelope = ENVELOPE - (fields - {"ref"})
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -178,7 +186,7 @@ class AsyncJsonWebsocketConsumer(
             return  # the client has sent it before it received the close
         if text_data is None:
             await self.handle_validation_error(not_json("binary frames are not supported", None))
-        elif self._takes_text and not self.camelize and '"ref"' not in text_data:
+        elif self._takes_text and not self.camelize and not self._has_more(text_data):
             await self._handle_text(text_data)
         else:
             try:
@@ -187,6 +195,16 @@ class AsyncJsonWebsocketConsumer(
                 await self.handle_validation_error(not_json(str(error), text_data))
             else:
                 await self.receive_json(content, **kwargs)
+
+    def _has_more(self, text: str) -> bool:
+        """Return True if a frame is an envelope with more than a message."""
+        if not SPELLED.search(text):
+            return False
+        try:
+            content = from_json(text)
+        except ValueError:
+            return False  # the validation says it
+        return isinstance(content, dict) and not self._envelope.isdisjoint(content)
 
     @classmethod
     async def decode_json(cls, text_data: str) -> Any:

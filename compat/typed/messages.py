@@ -108,7 +108,7 @@ class ErrorMessage(BaseMessage):
     )
 
     action: Literal["error"] = "error"
-    payload: Any
+    payload: Any = None
 
 
 class AuthenticationPayload(BaseModel):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import pytest
 
@@ -11,6 +12,7 @@ from compat.generic.websocket import AsyncWebsocketConsumer
 from compat.resume import Resumable
 from compat.resume.rules import is_allowed, principal_of
 from compat.resume.wire import PROTOCOL
+from compat.typed import Credential
 from compat.types import Receive, Scope, Send
 
 
@@ -60,6 +62,70 @@ async def test_an_address_in_memory_is_explained(key: Any) -> None:
 @pytest.mark.parametrize("allowed", [True, False])
 async def test_who_may_come_back(allowed: bool) -> None:
     assert await is_allowed(Chat, {"allowed": allowed}) is allowed
+
+
+class Authenticator:
+    """As of a typed consumer."""
+
+    credentials: ClassVar[Sequence[Credential]] = ()
+
+    def __init__(self, send_message: Any) -> None:
+        self.send_message = send_message
+
+    async def authenticate(self, scope: Any) -> bool:
+        await self.send_message("welcome")
+        scope["claims"] = "ann"
+        return bool(scope["good"])
+
+
+class Declared(Authenticator):
+    credentials = (Credential("token", "cookie"), Credential("X-Who", "header"))
+
+
+class Authenticated:
+    authenticator_class = Authenticator
+
+
+class DeclaredToBe:
+    authenticator_class = Declared
+
+
+def presented(*headers: tuple[str, str], protocols: Sequence[str] = (), **more: Any) -> dict[str, Any]:
+    raw = [(name.encode(), value.encode()) for name, value in headers]
+    return {"headers": raw, "subprotocols": list(protocols), **more}
+
+
+@pytest.mark.parametrize("rules", [Authenticated, DeclaredToBe])
+async def test_an_authenticators_client_is_who_presents_the_same(rules: type) -> None:
+    """Was: whoever had the ticket, since the authenticator meets only the first link."""
+    ann = [("x-token", "ann"), ("cookie", "theme=dark; token=ann"), ("x-who", "a")]
+    noise = [("sec-websocket-key", "1"), ("user-agent", "2"), ("x-amzn-trace-id", "3"), ("origin", "4")]
+    is_ann = await principal_of(rules, presented(*ann))
+    assert is_ann == await principal_of(rules, presented(*noise, *ann))
+    for place in range(len(ann)):
+        other = [(name, value.replace("ann", "eve").replace("a", "b")) for name, value in ann]
+        changed = [*ann[:place], other[place], *ann[place + 1 :]]
+        counts = rules is DeclaredToBe or ann[place][0] != "x-who"
+        assert (is_ann != await principal_of(rules, presented(*changed))) is counts, changed
+    assert is_ann != await principal_of(rules, presented(*ann, protocols=["token.eve"]))
+    bright = [(name, value.replace("dark", "bright")) for name, value in ann]
+    assert (is_ann == await principal_of(rules, presented(*bright))) is (rules is DeclaredToBe)
+    assert await principal_of(rules, presented(*ann, user="ann")) == repr("ann"), "a user says who it is"
+
+
+@pytest.mark.parametrize("good", [True, False])
+async def test_an_authenticator_is_asked_at_each_return(good: bool) -> None:
+    scope = presented(good=good)
+    assert await is_allowed(Authenticated, scope) is good
+    assert await is_allowed(Authenticated, scope, anew=False), "frames for a link are none"
+    assert "claims" not in scope, "the scope is the application's"
+
+    class Decides(Authenticated):
+        @classmethod
+        def resume_allowed(cls, scope: Any) -> bool:
+            return not scope["good"]
+
+    assert await is_allowed(Decides, scope) is not good
 
 
 async def test_a_method_that_is_none_of_the_class_is_explained() -> None:

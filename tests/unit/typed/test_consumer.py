@@ -686,6 +686,31 @@ async def test_a_message_may_have_a_field_that_the_envelope_has_too(layer: InMem
     await client.leave()
 
 
+async def test_an_envelope_is_seen_without_a_ref(layer: InMemoryChannelLayer) -> None:
+    """Was: its other members were part of the message, and a topic's message was handled by the consumer."""
+
+    class Strict(BaseMessage):
+        model_config = ConfigDict(extra="forbid")
+        action: Literal["strict"] = "strict"
+        payload: dict[str, Any] = {}
+
+    class Consumer(AsyncJsonWebsocketConsumer):
+        @ws_handler
+        async def strict(self, message: Strict) -> Strict:
+            return message
+
+    client = await talk(Consumer)
+    strict: dict[str, Any] = {"action": "strict", "payload": {"topic": "of the payload"}}
+    assert await client.ask(strict) == strict
+    assert (await client.ask({**strict, "version": 1}))["action"] == "strict"
+    assert (await client.ask({**strict, "topic": "room:1"}))["action"] == "error"
+    for member in ("version", "seq"):
+        assert (await client.ask({**strict, member: "x"}))["payload"][0]["loc"] == [member]
+    await client.send_to(text_data='{"action": "strict", "\\u0072ef": "a"}')
+    assert (await client.receive_json_from())["ref"] == "a"
+    await client.leave()
+
+
 async def test_completion_messages(layer: InMemoryChannelLayer) -> None:
     class Complete(Room):
         send_completion = True
