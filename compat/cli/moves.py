@@ -52,8 +52,10 @@ APPS: Mapping[str, str] = {
     "daphne.apps.DaphneConfig": WITH_DJANGO,
     "channels": WITH_DJANGO,
     "channels.apps.ChannelsConfig": WITH_DJANGO,
+    "chanx.channels": WITH_DJANGO,
+    "chanx.channels.apps.ChanxChannelsConfig": WITH_DJANGO,
 }
-"""Entries of INSTALLED_APPS, and the entry that replaces each in a ported project."""
+"""Entries of INSTALLED_APPS, and the entry that replaces each, or all of them, in a ported project."""
 
 PREFIXES: Mapping[str, str] = {
     "channels": "compat",

@@ -97,6 +97,7 @@ LISTS = [
     ('INSTALLED_APPS = OTHER_APPS + ("daphne",)', f'INSTALLED_APPS = OTHER_APPS + ("{OURS}",)'),
     ('INSTALLED_APPS = ("channels",)', f'INSTALLED_APPS = ("{OURS}",)'),
     ('INSTALLED_APPS = "daphne", "channels"', f'INSTALLED_APPS = "{OURS}",'),
+    ('INSTALLED_APPS = ["channels", "chanx.channels", "chat"]', f'INSTALLED_APPS = ["{OURS}", "chat"]'),
     (
         'A_APPS = ["channels"]\nINSTALLED_APPS = ["daphne", *A_APPS]',
         f'A_APPS = []\nINSTALLED_APPS = ["{OURS}", *A_APPS]',
