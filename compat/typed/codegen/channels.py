@@ -9,6 +9,7 @@ from typing import Any
 
 from compat.exceptions import CompatError
 from compat.typed.codegen.python import identifier
+from compat.typed.messages import ACTION
 
 __all__ = [
     "DO_NOT_EDIT",
@@ -143,4 +144,7 @@ def _message(document: Json, channel: Json, reference: Json) -> tuple[str, str]:
     message = channel["messages"][reference["$ref"].rpartition("/")[2]]
     if "$ref" in message:
         message = document["components"]["messages"][message["$ref"].rpartition("/")[2]]
-    return message["payload"]["$ref"].rpartition("/")[2], message["name"]
+    schema: str = message["payload"]["$ref"].rpartition("/")[2]
+    # Chanx gives messages no name.
+    tag = message.get("name") or document["components"]["schemas"][schema]["properties"][ACTION]["const"]
+    return schema, tag

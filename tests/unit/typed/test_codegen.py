@@ -192,3 +192,17 @@ def test_identifiers() -> None:
 def test_files_are_stable() -> None:
     made = json.loads(json.dumps(document(things.app)))
     assert client_files(made) == client_files(made)
+
+
+def test_messages_need_no_name() -> None:
+    """Chanx gives them none: the action is that of the payload."""
+    told = json.loads(json.dumps(document(things.app)))
+    files = client_files(told)
+    components = told["components"]
+    unnamed = 0
+    for message in components["messages"].values():
+        schema = components["schemas"][message["payload"]["$ref"].rpartition("/")[2]]
+        if "const" in schema["properties"].get("action", ()):
+            del message["name"]
+            unnamed += 1
+    assert unnamed > 3 and client_files(told) == files
