@@ -269,6 +269,8 @@ async def _checked(
         ticket, secret = tickets.read(offer.ticket)
     except tickets.Refused as refused:
         return None, None, registry.lose(refused.why)
+    if ticket.is_of_page:
+        who = await principal_of(rules, scope, of_page=True)
     place = tickets.place_of(who, path_of(scope), "", secret)
     if place.user != ticket.user:
         return None, None, registry.lose("user")

@@ -7,6 +7,7 @@ import inspect
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from compat.cookies import parse_cookie
@@ -46,9 +47,13 @@ def resume_seconds(own: Any, whose: str = "resume_seconds") -> float:
     return float(value)
 
 
-async def principal_of(rules: Any, scope: Scope) -> str:
-    """Return whose a connection is, as text; raise TypeError for what would be another one at the return."""
-    named = await _answer(rules, "resume_key", scope, lambda scope: _known(rules, scope))
+async def principal_of(rules: Any, scope: Scope, *, of_page: bool = False) -> str:
+    """Return whose a connection is, as text; raise TypeError for what would be another one at the return.
+
+    ``of_page``: for the ticket of a page, which knows a user or a key and no credentials.
+    """
+    known = _user_of if of_page else partial(_known, rules)
+    named = await _answer(rules, "resume_key", scope, known)
     text = f"{named!r}"
     if not isinstance(named, str | bytes) and shows_address(text):
         raise TypeError(
@@ -75,6 +80,10 @@ def session_of(rules: Any, scope: Scope) -> str:
     return mark_of(key) if isinstance(key, str) and key else ""
 
 
+def _user_of(scope: Scope) -> Any:
+    return person_key(scope.get("user"))
+
+
 def _known(rules: Any, scope: Scope) -> Any:
     """Return the key of the scope's user or, for a class that authenticates by itself, what is presented.
 
@@ -82,7 +91,7 @@ def _known(rules: Any, scope: Scope) -> Any:
     ticket is good for who presents the same subprotocols, headers with a name as of credentials, and cookies,
     of which the declared ``credentials`` may name those that count. The query string is a part of the path.
     """
-    key = person_key(scope.get("user"))
+    key = _user_of(scope)
     authenticator = getattr(rules, "authenticator_class", None)
     if key is not None or authenticator is None:
         return key

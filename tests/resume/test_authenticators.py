@@ -7,7 +7,14 @@ from typing import Any, Literal
 
 import pytest
 
-from compat.typed import AsyncJsonWebsocketConsumer, BaseAuthenticator, BaseMessage, ws_handler
+from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
+from compat.typed import (
+    AsyncJsonWebsocketConsumer,
+    BaseAuthenticator,
+    BaseMessage,
+    event_handler,
+    ws_handler,
+)
 from tests.support.resuming import Closed, Resuming
 from tests.support.servers import LiveServer
 from tests.support.waiting import until_async
@@ -42,11 +49,15 @@ class Room(AsyncJsonWebsocketConsumer):
         left.append(self.scope["claims"]["sub"])
 
 
+@pytest.fixture(autouse=True)
+def _anew() -> None:
+    revoked.clear()
+    left.clear()
+
+
 @pytest.fixture
 async def ann() -> AsyncIterator[Resuming]:
     """Ann's client, whose link is lost."""
-    revoked.clear()
-    left.clear()
     with LiveServer(Room.as_asgi()) as server:
         client = await Resuming(server, "/", headers={"X-Token": "ann-token"}).open()
         client.cut()
@@ -79,3 +90,28 @@ async def test_a_token_that_has_been_revoked_is_the_end(ann: Resuming) -> None:
         await asked(ann)
     assert closed.value.code == 4401
     await until_async(lambda: left == ["ann"], "her consumer has ended")
+
+
+class Listening(Room):
+    channel_layer_alias = "pages"
+    groups = ["news"]
+
+    @event_handler
+    async def news(self, event: Who) -> Who:
+        return event
+
+
+async def test_a_page_knows_no_credentials() -> None:
+    """The ticket of a page without a user is good for any client that the authenticator lets in."""
+    layer = InMemoryChannelLayer(history={"news": {"count": 10}})
+    register_channel_layer("pages", layer)
+    try:
+        with LiveServer(Listening.as_asgi()) as server:
+            ticket = await layer.ticket(["news"])
+            await Listening.broadcast_event(Who(payload="meanwhile"), ["news"])
+            client = Resuming(server, "/", headers={"X-Token": "ann-token"})
+            assert await client.back(ticket=ticket, received=0) == "groups" and client.why == "page"
+            assert await client.receive() == '{"action":"who","payload":"meanwhile"}'
+            await client.leave()
+    finally:
+        unregister_channel_layer("pages")
