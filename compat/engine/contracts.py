@@ -10,6 +10,7 @@ from compat.engine.inbox import Inbox
 from compat.types import Message, Scope
 
 __all__ = [
+    "AUTHENTICATES",
     "MARK",
     "PLACE",
     "RESUMABLE_KEY",
@@ -70,6 +71,8 @@ MARK = "\x10"
 """What the control frames of clients that may come back begin with; in their data it stands twice."""
 RESUMABLE_KEY = "compat.resumable"
 """The key of a scope under which the connection of a client that may come back stands."""
+AUTHENTICATES = "compat_authenticates"
+"""The attribute of a consumer's class whose ``authenticator_class`` decides who may use its connections."""
 SESSION_USER_KEY = "compat.session_user"
 """The key of a scope under which the user stands whom its session names."""
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from compat.cookies import parse_cookie
-from compat.engine.contracts import SESSION_USER_KEY
+from compat.engine.contracts import AUTHENTICATES, SESSION_USER_KEY
 from compat.exceptions import ImproperlyConfigured
 from compat.names import person_key, shows_address
 from compat.resume.logouts import mark_of
@@ -92,7 +92,7 @@ def _known(rules: Any, scope: Scope) -> Any:
     of which the declared ``credentials`` may name those that count. The query string is a part of the path.
     """
     key = _user_of(scope)
-    authenticator = getattr(rules, "authenticator_class", None)
+    authenticator = _authenticator_of(rules)
     if key is not None or authenticator is None:
         return key
     declared = [one.name.lower() for one in getattr(authenticator, "credentials", ())]
@@ -107,13 +107,18 @@ def _known(rules: Any, scope: Scope) -> Any:
     return hashlib.sha256(repr(sorted(presented)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def _authenticator_of(rules: Any) -> Any:
+    """Return the ``authenticator_class`` of a typed consumer; another class may mean something else by it."""
+    return rules.authenticator_class if getattr(rules, AUTHENTICATES, False) else None
+
+
 async def is_allowed(rules: Any, scope: Scope, *, anew: bool = True) -> bool:
     """Return True if the client of ``scope``, whose ticket is good, may come back.
 
     The ``resume_allowed`` of the application says so; without one, its ``authenticator_class``, if this is a
     link (``anew``) and not frames for one.
     """
-    authenticator = getattr(rules, "authenticator_class", None) if anew else None
+    authenticator = _authenticator_of(rules) if anew else None
     if authenticator is None or getattr(rules, "resume_allowed", None) is not None:
         return bool(await _answer(rules, "resume_allowed", scope, lambda scope: True))
     return bool(await authenticator(_unsent).authenticate({**scope}))

@@ -64,6 +64,8 @@ class AsyncJsonWebsocketConsumer(
 
     _channel_info: ClassVar[ChannelInfo] = ChannelInfo()
     """The arguments of ``@channel``; the name is not inherited."""
+    compat_authenticates: ClassVar[bool] = True
+    """See ``AUTHENTICATES``."""
     _takes_text: ClassVar[bool] = True
     """Frames are validated as text; False if a subclass or a topic needs JSON values."""
     _envelope: ClassVar[frozenset[str]] = ENVELOPE

@@ -83,11 +83,18 @@ class Declared(Authenticator):
 
 
 class Authenticated:
-    authenticator_class = Authenticator
+    compat_authenticates = True
+    authenticator_class: Any = Authenticator
 
 
-class DeclaredToBe:
+class DeclaredToBe(Authenticated):
     authenticator_class = Declared
+
+
+class Another:
+    """A class of the application's own that means something else by the name."""
+
+    authenticator_class = "basic"
 
 
 def presented(*headers: tuple[str, str], protocols: Sequence[str] = (), **more: Any) -> dict[str, Any]:
@@ -111,6 +118,11 @@ async def test_an_authenticators_client_is_who_presents_the_same(rules: type) ->
     bright = [(name, value.replace("dark", "bright")) for name, value in ann]
     assert (is_ann == await principal_of(rules, presented(*bright))) is (rules is DeclaredToBe)
     assert await principal_of(rules, presented(*ann, user="ann")) == repr("ann"), "a user says who it is"
+
+
+async def test_what_another_class_calls_so_is_left_alone() -> None:
+    assert await principal_of(Another, presented()) == "None"
+    assert await is_allowed(Another, presented())
 
 
 @pytest.mark.parametrize("good", [True, False])
