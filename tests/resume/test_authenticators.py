@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
+from compat import metrics
 from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
 from compat.typed import (
     AsyncJsonWebsocketConsumer,
@@ -61,6 +62,7 @@ async def ann() -> AsyncIterator[Resuming]:
     with LiveServer(Room.as_asgi()) as server:
         client = await Resuming(server, "/", headers={"X-Token": "ann-token"}).open()
         client.cut()
+        await until_async(lambda: metrics.resumable().get("parked"), "the server has noticed")
         yield client
         await client.leave()
 
