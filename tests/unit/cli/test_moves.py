@@ -246,7 +246,8 @@ def test_every_module_that_the_shim_serves_is_in_the_table() -> None:
 
 def test_entries_of_installed_apps_are_served() -> None:
     for entry in APPS:
-        assert served().has(entry) or entry.endswith("Config"), entry
+        # Nothing serves Chanx's: it is only ported.
+        assert served().has(entry) or entry.endswith("Config") or entry.startswith("chanx."), entry
 
 
 def test_the_docs_show_the_same_table() -> None:
