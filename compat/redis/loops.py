@@ -23,6 +23,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from asgiref.sync import AsyncToSync
 
+from compat.forks import renew_in_child
 from compat.redis.native import result_on, start_daemon, wait_until
 
 __all__ = [
@@ -163,8 +164,7 @@ class Background:
 
     def __init__(self) -> None:
         self._reset()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._reset_in_child)
+        renew_in_child(self._reset_in_child)
         atexit.register(self.stop)
 
     def _reset_in_child(self) -> None:

@@ -19,14 +19,21 @@ from compat.engine.redaction import hide_tickets
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import DEFAULT_CHANNEL_LAYER, channel_layers, get_channel_layer
 from compat.resume.connection import ResumableConnection
-from compat.resume.ends import LATER
+from compat.resume.ends import COME_BACK, LATER, TRY_AGAIN_LATER
 from compat.resume.histories import Returned
 from compat.resume.link import Link
 from compat.resume.posts import Carrier, carrier_of, frames_of, take
 from compat.resume.registry import registry
 from compat.resume.relay import ELSEWHERE, Relay, relay_of
-from compat.resume.rules import is_allowed, path_of, principal_of, resume_seconds, session_of
-from compat.resume.turning import COME_BACK, send_on, turn_away
+from compat.resume.rules import (
+    is_allowed,
+    path_of,
+    principal_of,
+    principal_of_page,
+    resume_seconds,
+    session_of,
+)
+from compat.resume.turning import send_on, turn_away
 from compat.resume.wire import PROTOCOL, Malformed, Offer, hide_offer, offer_of
 from compat.types import Receive, Scope, Send
 
@@ -39,8 +46,8 @@ log = logging.getLogger("compat.resume")
 
 hide_tickets()
 
-NOT_THERE, TRY_AGAIN_LATER = 4410, 1013
-"""The connection that a client wants only is not there; the layer is away."""
+NOT_THERE = 4410
+"""The connection that a client wants only is not there."""
 FAILED, NORMAL = 1011, 1000
 OF_PAGE = "page"
 """Why the client of a page's ticket has no connection: it has never had one."""
@@ -270,7 +277,7 @@ async def _checked(
     except tickets.Refused as refused:
         return None, None, registry.lose(refused.why)
     if ticket.is_of_page:
-        who = await principal_of(rules, scope, of_page=True)
+        who = principal_of_page(rules, scope, who)
     place = tickets.place_of(who, path_of(scope), "", secret)
     if place.user != ticket.user:
         return None, None, registry.lose("user")

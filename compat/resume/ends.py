@@ -17,7 +17,7 @@ from compat.types import Message, Receive, Send
 if TYPE_CHECKING:
     from compat.resume.peer import Peer
 
-__all__ = ["COME_BACK", "LATER", "LOST", "AwayEnd", "HomeEnd"]
+__all__ = ["COME_BACK", "LATER", "LOST", "TRY_AGAIN_LATER", "AwayEnd", "HomeEnd"]
 
 log = logging.getLogger("compat.resume")
 

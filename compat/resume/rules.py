@@ -7,7 +7,6 @@ import inspect
 import os
 import re
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from compat.cookies import parse_cookie
@@ -18,7 +17,7 @@ from compat.resume.logouts import mark_of
 from compat.settings import settings
 from compat.types import Scope
 
-__all__ = ["is_allowed", "path_of", "principal_of", "resume_seconds", "session_of"]
+__all__ = ["is_allowed", "path_of", "principal_of", "principal_of_page", "resume_seconds", "session_of"]
 
 SETTING = "CHANNEL_RESUME_SECONDS"
 SAYS_WHO = re.compile(
@@ -47,13 +46,9 @@ def resume_seconds(own: Any, whose: str = "resume_seconds") -> float:
     return float(value)
 
 
-async def principal_of(rules: Any, scope: Scope, *, of_page: bool = False) -> str:
-    """Return whose a connection is, as text; raise TypeError for what would be another one at the return.
-
-    ``of_page``: for the ticket of a page, which knows a user or a key and no credentials.
-    """
-    known = _user_of if of_page else partial(_known, rules)
-    named = await _answer(rules, "resume_key", scope, known)
+async def principal_of(rules: Any, scope: Scope) -> str:
+    """Return whose a connection is, as text; raise TypeError for what would be another one at the return."""
+    named = await _answer(rules, "resume_key", scope, lambda scope: _known(rules, scope))
     text = f"{named!r}"
     if not isinstance(named, str | bytes) and shows_address(text):
         raise TypeError(
@@ -61,6 +56,14 @@ async def principal_of(rules: Any, scope: Scope, *, of_page: bool = False) -> st
             "another one when the client comes back: return a str, bytes, a number, or a tuple of these"
         )
     return text
+
+
+def principal_of_page(rules: Any, scope: Scope, who: str) -> str:
+    """Return the principal of a page's ticket, which knows a user or a key and no credentials.
+
+    ``who`` is that of the connection.
+    """
+    return who if getattr(rules, "resume_key", None) is not None else repr(_user_of(scope))
 
 
 def session_of(rules: Any, scope: Scope) -> str:
@@ -72,7 +75,7 @@ def session_of(rules: Any, scope: Scope) -> str:
     if user is None or getattr(rules, "resume_key", None) is not None:
         return ""
     try:
-        if person_key(user) != person_key(scope.get("user")):  # a middleware further in knows better
+        if person_key(user) != _user_of(scope):  # a middleware further in knows better
             return ""
     except TypeError:  # a user of whom nothing can be told
         return ""

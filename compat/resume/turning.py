@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from compat.engine.limits import SERVICE_UNAVAILABLE
 from compat.engine.refusal import can_respond, refuse
+from compat.resume.ends import COME_BACK
 from compat.resume.wire import PROTOCOL
 from compat.types import Receive, Scope, Send
 
-__all__ = ["COME_BACK", "send_on", "turn_away"]
-
-COME_BACK = 1012
-"""Another socket was faster, or the server stops."""
+__all__ = ["send_on", "turn_away"]
 
 
 async def turn_away(receive: Receive, send: Send, code: int) -> None:
-    """Close the socket of a client, by which it knows why, with ``code``."""
+    """Close the socket of a client with ``code``, which tells it why."""
     message = await receive()
     if message["type"] == "websocket.connect":
         await send({"type": "websocket.accept", "subprotocol": PROTOCOL})

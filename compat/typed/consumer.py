@@ -24,7 +24,7 @@ from compat.layers import get_channel_layer
 from compat.typed.authenticator import BaseAuthenticator
 from compat.typed.conversation import ReceiveEvent
 from compat.typed.decorators import ChannelInfo
-from compat.typed.envelope import Envelope, current_ref, strip_envelope
+from compat.typed.envelope import ENVELOPE_FIELDS, Envelope, current_ref, strip_envelope
 from compat.typed.events import FRAME, EventTarget, GroupMessageEvent, groups_of, intercepted, publish
 from compat.typed.handlers import listed
 from compat.typed.hosting import TopicHost
@@ -37,9 +37,8 @@ __all__ = ["AsyncJsonWebsocketConsumer"]
 
 NO_SUCH_TOPIC = 4404
 """The close code if the parameters of the route make no name of the default topic."""
-ENVELOPE = frozenset(("ref", "seq", "topic", "version"))
-"""The members of an envelope that a message does not have."""
-SPELLED = re.compile(r'"(?:ref|seq|topic|version)"|\\u')
+SPELLED = re.compile(rf'"(?:{"|".join(ENVELOPE_FIELDS)})"|\\u')
+"""In each text that may have a member of an envelope: an escape may spell one."""
 # A subclass that overrides one of these methods receives JSON values instead of text.
 SEEING_OUTPUT = ("send", "send_json", "encode_json", "handle_group_message")
 SEEING_INPUT = ("receive_json", "decode_json", "handle_json")
@@ -68,7 +67,7 @@ class AsyncJsonWebsocketConsumer(
     """See ``AUTHENTICATES``."""
     _takes_text: ClassVar[bool] = True
     """Frames are validated as text; False if a subclass or a topic needs JSON values."""
-    _envelope: ClassVar[frozenset[str]] = ENVELOPE
+    _envelope: ClassVar[frozenset[str]] = ENVELOPE_FIELDS
     """The members of an envelope that no message of the class has itself."""
     _silent_groups: frozenset[str] = frozenset()
     """Groups that ``broadcast_message()`` leaves out by default: the user's (``user_groups``)."""
@@ -92,7 +91,7 @@ class AsyncJsonWebsocketConsumer(
         cls._no_handlers = OWN_METHODS.union(cls._typed_messages.handlers, cls._typed_events.handlers)
         cls._takes_text = not cls.topics and all(_same(cls, base, name) for name in SEEING_INPUT)
         fields = {name for model in cls._typed_messages.models for name in model.model_fields}
-        cls._envelope = ENVELOPE - (fields - {"ref"})
+        cls._envelope = ENVELOPE_FIELDS - (fields - {"ref"})
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -188,7 +187,9 @@ class AsyncJsonWebsocketConsumer(
             return  # the client has sent it before it received the close
         if text_data is None:
             await self.handle_validation_error(not_json("binary frames are not supported", None))
-        elif self._takes_text and not self.camelize and not self._has_more(text_data):
+            return
+        plainly = self._takes_text and not self.camelize
+        if plainly and not SPELLED.search(text_data):
             await self._handle_text(text_data)
         else:
             try:
@@ -196,17 +197,10 @@ class AsyncJsonWebsocketConsumer(
             except (ValueError, RecursionError) as error:
                 await self.handle_validation_error(not_json(str(error), text_data))
             else:
-                await self.receive_json(content, **kwargs)
-
-    def _has_more(self, text: str) -> bool:
-        """Return True if a frame is an envelope with more than a message."""
-        if not SPELLED.search(text):
-            return False
-        try:
-            content = from_json(text)
-        except ValueError:
-            return False  # the validation says it
-        return isinstance(content, dict) and not self._envelope.isdisjoint(content)
+                if plainly and not (isinstance(content, dict) and self._envelope & content.keys()):
+                    await self._handle_text(text_data)  # what looks like an envelope's is in the payload
+                else:
+                    await self.receive_json(content, **kwargs)
 
     @classmethod
     async def decode_json(cls, text_data: str) -> Any:

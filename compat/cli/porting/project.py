@@ -33,8 +33,8 @@ POOL_FROM = 4000
 
 ORDER = list(Kind)
 APPLICATIONS = {"ASGI_APPLICATION", "ROOT_URLCONF", "WSGI_APPLICATION"}
-TESTS = {"conftest", "test", "tests"}
 """Settings that name a module of the project."""
+TESTS = {"conftest", "test", "tests"}
 
 
 class Finding(NamedTuple):

@@ -1,7 +1,8 @@
 -- Puts one message into a queue. Returns {1 or, when the channel is at capacity, 0; messages that had expired}.
 -- KEYS: queue, the plain channels that were used
 -- ARGV: score, expiry in s, capacity of the channel, capacity of the whole queue,
---       what each member for the channel contains ('' to count all members of the queue), member, the plain channel ('' when the queue is shared)
+--       what each member for the channel contains ('' to count all members of the queue), member,
+--       the plain channel ('' when the queue is shared)
 local cutoff = now - tonumber(ARGV[2])
 local capacity = tonumber(ARGV[3])
 local waiting = redis.call('ZCOUNT', KEYS[1], '(' .. cutoff, '+inf')

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -16,6 +15,8 @@ from queue import SimpleQueue
 from typing import Any
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
+
+from compat.forks import renew_in_child
 
 __all__ = ["KEPT_THREADS", "RequestContext"]
 
@@ -85,8 +86,7 @@ def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | Non
 
 
 _idle: list[RequestThread] = []
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_idle.clear)  # the child has these objects without their threads
+renew_in_child(_idle.clear)  # a forked process has these objects without their threads
 
 
 class RequestContext(ThreadSensitiveContext):
