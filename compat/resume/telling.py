@@ -55,7 +55,9 @@ class Telling(WatchesPeople):
         verdict = {"recovered": recovered, "why": why, "again": again or None}
         told = {name: value for name, value in verdict.items() if value is not None}
         have = self.inbound.told(whole=True)
-        return control("hello", ticket=self._ticket(), have=have, park=self.seconds, **told)
+        whole = int(self.seconds)  # 120 and not 120.0, which some languages do not take for a whole number
+        park = whole if whole == self.seconds else self.seconds
+        return control("hello", ticket=self._ticket(), have=have, park=park, **told)
 
     def _ticket(self) -> str:
         self.ticket_expires = int(time.time()) + tickets.LIFETIME_S

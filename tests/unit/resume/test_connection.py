@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections import Counter, OrderedDict
 from functools import partial
@@ -649,6 +650,12 @@ async def test_who_comes_back_is_told_of_what_waits_too() -> None:
     assert [control["have"] for control in again.controls if control["type"] == "hello"] == [5]
     receipts.ask(connection)
     assert acks(again) == [5], "no acknowledgement takes another one back"
+
+
+@pytest.mark.parametrize(("seconds", "park"), [(120.0, "120"), (0.5, "0.5")])
+async def test_whole_seconds_are_told_as_a_whole_number(seconds: float, park: str) -> None:
+    told = ResumableConnection(seconds, PLACE, None).hello(None)["text"]
+    assert re.findall(r"\"park\": ?([^,}]+)", told) == [park]
 
 
 async def test_a_server_that_stops_acknowledges_what_waits() -> None:
