@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+import redis
 
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer, RedisStreamsChannelLayer
 from compat.layers.redis.keys import Keys, shard_of
@@ -226,6 +227,36 @@ async def test_plain_channels(path: str, hosts: list[str], fleet: Any) -> None:
     for number in range(COUNT):
         await theirs.send("others", numbered("theirs", number))
     assert await take(ours, "others", COUNT) == [numbered("theirs", n) for n in range(COUNT)]
+
+
+@plain_settings
+async def test_a_plain_channel_that_both_read(path: str, hosts: list[str], fleet: Any) -> None:
+    """Each job is done once. What ours has taken ahead was put back at each read of theirs."""
+    if path == PUBSUB or len(hosts) > 1:
+        pytest.skip("pub/sub keeps nothing, and upstream's receive from several hosts waits at the wrong one")
+    ours, theirs = fleet
+    sent = [numbered("ours", number) for number in range(2 * COUNT)]
+    for message in sent:
+        await ours.send("tasks", message)
+    here = [await asyncio.wait_for(ours.receive("tasks"), 20) for _ in range(8)]  # and 7 more are taken
+    await theirs.listen(["tasks"])
+    there = (await theirs.heard_since(QUIET_S))["tasks"]
+    assert sorted(message["n"] for message in here + there) == [*range(2 * COUNT)]
+
+
+@plain_settings
+async def test_what_a_dead_worker_of_theirs_had(
+    path: str, hosts: list[str], fleet: Any, redis_url: str
+) -> None:
+    """Ours puts it back: it lies where channels_redis keeps what it has not acknowledged."""
+    if path == PUBSUB or len(hosts) > 1:
+        pytest.skip("pub/sub keeps nothing, and upstream's receive from several hosts waits at the wrong one")
+    ours, theirs = fleet
+    await theirs.send("tasks", numbered("theirs", 0))
+    with redis.Redis.from_url(redis_url) as wire:
+        [(member, score)] = wire.zpopmin(f"{ours.prefix}tasks")
+        wire.zadd(f"{ours.prefix}tasks$inflight", {member: score})
+    assert await take(ours, "tasks", 1) == [numbered("theirs", 0)]
 
 
 @plain_settings

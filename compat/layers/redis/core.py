@@ -22,11 +22,11 @@ from compat.layers.options import Capacities
 from compat.layers.redis.keys import RESERVED_KEY
 from compat.layers.redis.layer import RedisLayer, log
 from compat.layers.redis.own_channels import OwnChannels
-from compat.layers.redis.plain import take_in_background
 from compat.layers.redis.queue_sending import QueueSending
 from compat.layers.redis.queue_station import QueueStation
 from compat.layers.redis.recordings import Recordings
 from compat.layers.redis.serializers import BaseMessageSerializer, digest_of_key
+from compat.layers.redis.taken import take_in_background
 from compat.layers.redis.upstream_names import PrivateNamesOfQueue
 from compat.redis.commands import Commands
 from compat.redis.loops import background

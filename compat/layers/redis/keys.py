@@ -75,7 +75,7 @@ class Keys:
         self.prefixes = [f"{prefix}{{{tag}}}" for tag in tags] or [prefix] * ring_size
         """The prefix of the keys on each host."""
         self._shards = [Keys(shard, 1) for shard in self.prefixes] if tags else [self] * ring_size
-        # channels_redis knows neither these two keys nor those of ``taken``, ``joined`` and ``census``.
+        # channels_redis knows neither these two keys nor ``held``, ``taken``, ``joined`` and ``census``.
         self.leases = f"{prefix}:leases"
         """Sorted set of the live processes: client prefix by the time at which its lease ends."""
         self.channels = f"{prefix}:channels"
@@ -105,8 +105,15 @@ class Keys:
         return (shard_of(channel, self.ring_size),) if self.tags else range(self.ring_size)
 
     def inflight(self, queue: str) -> str:
-        """Return the key of the messages that were taken from ``queue`` and not acknowledged yet."""
+        """Return the key of the messages that were taken from ``queue`` and not acknowledged yet.
+
+        channels_redis uses it for plain channels too; for what processes of ours have of those see ``held``.
+        """
         return f"{queue}$inflight"
+
+    def held(self, queue: str) -> str:
+        """Return the key of the messages of a plain channel that processes of ours have in flight."""
+        return f"{queue}$held"
 
     def taken(self, queue: str) -> str:
         """Return the key of the times at which messages in flight were taken; it reveals dead readers."""
@@ -139,7 +146,9 @@ class Keys:
         if rest.startswith(":"):
             kind, _, name = rest[1:].partition(":")
             return kind in SINGLE if not name else kind == "value" or (":" not in name and kind in OWNED)
-        queue = rest.removesuffix("$inflight").removesuffix("$taken")
+        queue, mark, state = rest.rpartition("$")
+        if not mark or state not in ("inflight", "held", "taken"):
+            queue = rest
         if not queue.endswith("!"):
             return queue in plain
         return queue.startswith(DEFAULT_WORD) or lease_of(queue) in leases

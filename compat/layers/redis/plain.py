@@ -3,32 +3,34 @@
 A message is taken while a caller of this process waits for it, and with it some more, as long as the callers
 come back at once: a worker far from Redis would wait for a round trip before each message. What is not
 wanted after all is put back. A message stays in flight in Redis until the caller has it, and is put back if
-the caller was cancelled meanwhile. It may be delivered twice if a process dies before its acknowledgement, or
-if workers with the real channels_redis read the same channel: their wire format allows that.
+the caller was cancelled meanwhile. It may be delivered twice if a process dies before its acknowledgement.
+
+The key of what is in flight is not that of channels_redis, which at each read puts back all that is there:
+its workers would get what one of ours has taken ahead. In that key ours look for what a dead one of its has
+left.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from compat.clock import call_later, steady, wall
 from compat.layers.redis.keys import Keys
 from compat.layers.redis.refusals import Refusals
-from compat.layers.redis.scripts import HOLD, POP, PUT_BACK
-from compat.layers.redis.waiters import Takeable, Waiters
+from compat.layers.redis.scripts import HOLD, POP
+from compat.layers.redis.taken import Taken
+from compat.layers.redis.waiters import Waiters
 from compat.redis.connection import Link, RedisUnavailable
-from compat.redis.loops import background
 from compat.redis.reader import Outages, Reader
 from compat.redis.shards import Shards
 from compat.redis.waiting import wait_set
 from compat.types import Message
 
-__all__ = ["Handover", "PlainChannels", "Taken", "take_in_background"]
+__all__ = ["PlainChannels"]
 
 TOO_LONG_S = 10
 """Seconds in flight after which a message is put back, because its reader must be dead."""
@@ -38,93 +40,10 @@ HELD_S = 0.2
 """Seconds for which a message that nobody waits for is held; a caller that comes back later gets one."""
 MOST_AHEAD = 63
 """How many messages are taken ahead of the callers at most."""
+LAST_READ_S = 1.0
+"""Seconds for which a reader that is closed waits, at most, for what Redis may be handing over."""
 
 Decode = Callable[[str, bytes], "Message | None"]
-
-
-class Taken:
-    """A message between Redis and a caller, which must be acknowledged or put back."""
-
-    __slots__ = ("expiry_s", "index", "is_back", "keys", "member", "message", "score", "shards")
-
-    def __init__(
-        self,
-        shards: Shards,
-        index: int,
-        keys: tuple[str, str, str],
-        member: bytes,
-        score: bytes,
-        message: Message,
-        expiry_s: int,
-    ) -> None:
-        self.expiry_s = expiry_s
-        self.shards = shards
-        self.index = index
-        self.keys = keys
-        self.member = member
-        self.score = score
-        self.message = message
-        self.is_back = False
-
-    def acknowledge(self) -> None:
-        """Tell Redis that the message has arrived; if it does not hear this, the message comes again."""
-        self.shards.tell(self.index, *((b"ZREM", key, self.member) for key in self.keys[1:]))
-
-    def put_back(self) -> None:
-        """Put the message back into its queue for another reader, at its old place."""
-        if self.is_back:
-            return
-        self.is_back = True
-        about = (self.score, self.member, self.expiry_s)
-        self.shards.tell(self.index, (b"EVAL", PUT_BACK.text, 3, *self.keys, *about))
-
-
-class Handover:
-    """Passes one message from the background loop to a caller on another loop, who may be cancelled."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._taken: Takeable | None = None
-        self._closed = False
-
-    def give(self, taken: Takeable) -> bool:
-        """Store the message for the caller; return False if the caller has been cancelled."""
-        with self._lock:
-            if self._closed:
-                return False
-            self._taken = taken
-            return True
-
-    def withdraw(self) -> Takeable | None:
-        """Return the stored message or None; ``give`` returns False from now on."""
-        with self._lock:
-            self._closed = True
-            taken, self._taken = self._taken, None
-            return taken
-
-
-async def take_in_background(take: Callable[[], Awaitable[Takeable]]) -> Message:
-    """Take a message on the background loop, by ``take()``; a cancelled call loses no message."""
-    handover = Handover()
-
-    async def fetch() -> None:
-        taken = await take()
-        if handover.give(taken):
-            taken.acknowledge()
-        else:
-            taken.put_back()
-
-    try:
-        await background.run(fetch())
-    except asyncio.CancelledError:
-        taken = handover.withdraw()
-        if taken is not None:
-            background.loop.call_soon_threadsafe(taken.put_back)
-        raise
-    taken = handover.withdraw()
-    if taken is None:
-        raise RuntimeError("the background loop ended while it received")
-    return taken.message
 
 
 class PlainChannels:
@@ -209,11 +128,14 @@ class PlainChannels:
 
     async def aclose(self) -> None:
         """Stop the readers, and put back what was taken ahead; waiting callers are not cancelled."""
+        readers, self.readers = self.readers, []
+        await asyncio.gather(*(reader.aclose() for reader in readers))
         for channel, held in tuple(self._held.items()):
             self._put_back(channel, held)
-        for reader in self.readers:
-            await reader.aclose()
-        self.readers = []
+        open_ones = [reader.index for reader in readers if self.shards.is_open(reader.index)]
+        if open_ones:  # what was told to Redis has arrived when this is answered
+            asked = (self.shards.call(index, b"TIME") for index in open_ones)
+            await asyncio.wait((asyncio.gather(*asked, return_exceptions=True),), timeout=LAST_READ_S)
 
 
 class PlainReader(Reader):
@@ -228,6 +150,10 @@ class PlainReader(Reader):
         """True once there has been a connection."""
         self._used = channels.keys.at(index).channels
         self._change = asyncio.Event()
+        self._is_closing = False
+        self._idle = asyncio.Event()
+        """Set while Redis is not asked for messages."""
+        self._idle.set()
         self._waits_for: tuple[str, ...] = ()
         self._pace: dict[str, tuple[int, float]] = {}
         """For each channel, how many messages are taken ahead, and when the last ones came (``steady()``)."""
@@ -254,7 +180,8 @@ class PlainReader(Reader):
         self.channels.gave_up()
 
     async def serve(self, link: Link) -> None:
-        while not link.closed:  # a connection that broke while no caller waited is replaced silently
+        # A connection that broke while no caller waited is replaced silently.
+        while not link.closed and not self._is_closing:
             self._change.clear()
             wanted = self._wanted()
             if not wanted and self.channels.wanted(self.index):
@@ -262,8 +189,20 @@ class PlainReader(Reader):
             elif not wanted:
                 self.proven(wall())
                 await self._change.wait()
-            elif not await self._fetch(link, wanted):
-                await self._wait(link, wanted)
+            else:
+                self._idle.clear()
+                try:
+                    if not await self._fetch(link, wanted) and not self._is_closing:
+                        await self._wait(link, wanted)
+                finally:
+                    self._idle.set()
+
+    async def aclose(self) -> None:
+        """Stop reading; what Redis hands over already is given out first, or held."""
+        self._is_closing = True
+        self.interrupt()
+        await wait_set(self._idle, LAST_READ_S)
+        await super().aclose()
 
     def _ahead(self, channel: str) -> int:
         """Return how many messages to take ahead: more each time that the callers have come back at once."""
@@ -281,7 +220,7 @@ class PlainReader(Reader):
         replies = [
             POP.run(
                 link.call,
-                [*self._keys(channel), self._used],
+                [*self._keys(channel), self._used, self._foreign(channel)],
                 *(
                     int(look),
                     TOO_LONG_S,
@@ -324,16 +263,21 @@ class PlainReader(Reader):
             return
         queue, member, score = hit
         channel = by_queue[queue.decode()]
-        _, inflight, taken = self._keys(channel)
+        _, held, taken = self._keys(channel)
         # Use the connection of the acknowledgement, so that the acknowledgement cannot overtake this.
         about = (score, member, channel, self.channels.expiry_s)
-        self.shards.tell(self.index, (b"EVAL", HOLD.text, 3, inflight, taken, self._used, *about))
+        self.shards.tell(self.index, (b"EVAL", HOLD.text, 3, held, taken, self._used, *about))
         self._give(channel, member, score)
 
     def _keys(self, channel: str) -> tuple[str, str, str]:
         keys = self.channels.keys
         queue = keys.queue(channel)
-        return queue, keys.inflight(queue), keys.taken(queue)
+        return queue, keys.held(queue), keys.taken(queue)
+
+    def _foreign(self, channel: str) -> str:
+        """Return the key of what workers with channels_redis have in flight."""
+        keys = self.channels.keys
+        return keys.inflight(keys.queue(channel))
 
     def _give(self, channel: str, member: bytes, score: bytes) -> None:
         keys = self._keys(channel)

@@ -18,10 +18,10 @@ from compat.layers.redis.jobs import GROUP, Job
 from compat.layers.redis.keys import EXCLUDE_KEY, RESERVED_KEY, lease_of
 from compat.layers.redis.layer import log
 from compat.layers.redis.own_channels import OwnChannels
-from compat.layers.redis.plain import take_in_background
 from compat.layers.redis.recordings import Recordings, without_reserved
 from compat.layers.redis.scripts import ADD_JOB
 from compat.layers.redis.streams_station import StreamsStation
+from compat.layers.redis.taken import take_in_background
 from compat.names import is_counted
 from compat.redis.commands import Commands
 from compat.redis.loops import background

@@ -44,7 +44,7 @@ def test_everything_with_one_name_is_in_one_slot(name: str, count: int) -> None:
         [*keys.history(name), keys.history_topic(name)],
         [*keys.direct(name), keys.direct_topic(name)],
         [keys.jobs(name), keys.dead(name)],
-        [keys.queue(name), keys.inflight(keys.queue(name)), keys.taken(keys.queue(name))],
+        [of(keys.queue(name)) for of in (str, keys.inflight, keys.held, keys.taken)],
     ):
         assert len({slot_of(key) for key in made}) == 1
         assert {keys.shard_in(key) for key in made} == {keys.shard_in(made[0])}

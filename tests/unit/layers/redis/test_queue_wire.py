@@ -274,16 +274,70 @@ async def test_a_message_expires_wherever_it_is(make_queue: Make, wire: Any, wai
     await layer.send("plain", {"type": "y"})
     taken = await (taking or station.plain.take("plain"))
     keys = layer.keys
-    queue, inflight = keys.queue("plain"), keys.inflight(keys.queue("plain"))
+    queue, held = keys.queue("plain"), keys.held(keys.queue("plain"))
 
     async def lives(key: str) -> bool:
         return bool(0 < await wire.ttl(key) <= 30)
 
-    await until_awaited(lambda: lives(inflight), True)
-    assert await wire.zcard(inflight) == 1 and await wire.zcard(keys.taken(queue)) == 1
+    await until_awaited(lambda: lives(held), True)
+    assert await wire.zcard(held) == 1 and await wire.zcard(keys.taken(queue)) == 1
     taken.put_back()
     await until_awaited(lambda: lives(queue), True)
-    assert not await wire.exists(inflight, keys.taken(queue))
+    assert not await wire.exists(held, keys.taken(queue))
+
+
+@pytest.mark.own_redis
+async def test_what_a_dead_worker_of_ours_had_comes_again(
+    make_queue: Make, wire: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the next of ours, once it has been in flight for too long; and a flush knows its key."""
+    layer, other = make_queue(prefix="x"), make_queue(prefix="x")
+    for number in range(3):
+        await layer.send("plain", {"type": "x", "n": number})
+    (station,) = layer._stations.all()
+    await station.plain.take("plain")  # never acknowledged
+    queue = layer.keys.queue("plain")
+    assert await wire.zcard(f"{queue}$held") == 1
+    monkeypatch.setattr(plain, "TOO_LONG_S", -1)
+    assert [(await receive(other, "plain"))["n"] for _ in range(3)] == [0, 1, 2]
+    await nothing_left(wire, other)
+    await wire.zadd(f"{queue}$held", {b"left": time.time()})
+    await other.send("plain", {"type": "x"})
+    await other.flush()
+    assert not await wire.keys("x*")
+
+
+async def test_channels_redis_gives_nobody_what_a_process_of_ours_has(make_queue: Make, wire: Any) -> None:
+    """At each read it puts back what the key that it knows holds, which was also ours."""
+    layer = make_queue()
+    await layer.send("plain", {"type": "x"})
+    (station,) = layer._stations.all()
+    taken = await station.plain.take("plain")
+    assert not await wire.exists(f"{layer.prefix}plain$inflight")
+    taken.acknowledge()
+    await nothing_left(wire, layer)
+
+
+@pytest.mark.parametrize("turns", [*range(0, 12, 2)])
+@pytest.mark.parametrize("taken", [3, 6, 7])
+async def test_a_layer_that_is_closed_puts_back_what_it_has_taken_ahead(
+    make_queue: Make, wire: Any, taken: int, turns: int
+) -> None:
+    """In order, also what Redis is handing over just then: after 3 and 7, the next call asks for more."""
+    layer = make_queue()
+    for number in range(40):
+        await layer.send("plain", {"type": "x", "n": number})
+    got = [await receive(layer, "plain") for _ in range(taken)]
+    waiting = asyncio.ensure_future(layer.receive("plain"))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    waiting.cancel()
+    got += [last for last in await asyncio.gather(waiting, return_exceptions=True) if isinstance(last, dict)]
+    await layer.close_pools()
+    assert await keys_of(wire, layer) == {"plain"}, "nothing is in flight"
+    other = make_queue(prefix=layer.prefix)
+    got += [await receive(other, "plain") for _ in range(40 - len(got))]
+    assert [message["n"] for message in got] == [*range(40)]
 
 
 async def test_messages_that_a_new_connection_takes_again_expire(make_queue: Make, wire: Any) -> None:
