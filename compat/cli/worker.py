@@ -43,7 +43,7 @@ def work(
     print(f"Working on {', '.join(channels)} for {name}, layer {state}  (Ctrl-C ends it)", flush=True)
     logging.basicConfig(format="%(levelname)s:     %(message)s")
     try:
-        Worker(app, channels, channel_layer).run()  # type: ignore[no-untyped-call]  # asgiref's
+        Worker(app, channels, channel_layer).run()
     except KeyboardInterrupt:
         pass
 

@@ -10,10 +10,14 @@ from typing import Any
 import pytest
 import redis
 
+from compat.consumer import AsyncConsumer
 from compat.exceptions import ChannelFull
+from compat.layers import register_channel_layer, unregister_channel_layer
 from compat.layers.redis.jobs import Job
 from compat.layers.redis.serializers import make_fernet
 from compat.layers.redis.streams import RedisStreamsChannelLayer
+from compat.types import Message
+from compat.worker import Worker
 from tests.faults.test_redis_streams import Make, make
 from tests.support.layers import close, unique_prefix
 from tests.support.redis_server import RedisServer
@@ -246,3 +250,49 @@ async def test_workers_that_are_no_more_are_forgotten(make: Make, wire: Any) -> 
         left = await restart()
     entry = wire.xpending_range(dead.keys.jobs("jobs"), "workers", "-", "+", 10)
     assert [(one["message_id"], one["consumer"] in left) for one in entry] == [(job.id, True)]
+
+
+@pytest.mark.parametrize("busy", [False, True])
+async def test_a_worker_that_is_stopped(make: Make, wire: Any, busy: bool) -> None:
+    """It acknowledges what it finishes; and what waits behind a message of a group nobody has tried."""
+    layer = make(prefix=unique_prefix())
+    began, go = asyncio.Event(), asyncio.Event()
+
+    class Jobs(AsyncConsumer):
+        async def job(self, message: Message) -> None:
+            if message["n"] == 0:
+                await self.channel_layer.group_add("workers", self.channel_name)
+                await self.channel_layer.group_send("workers", {"type": "notice"})
+            else:
+                began.set()
+                await go.wait()
+
+        async def notice(self, message: Message) -> None:
+            if busy:
+                began.set()
+                await go.wait()
+
+    register_channel_layer("stopped", layer)
+    Jobs.channel_layer_alias = "stopped"
+    try:
+        await layer.send("jobs", {"type": "job", "n": 0})
+        worker = Worker(Jobs.as_asgi(), ["jobs"], layer)
+        task = asyncio.ensure_future(worker.arun())  # type: ignore[no-untyped-call]
+        for number in range(1, 4):
+            await layer.send("jobs", {"type": "job", "n": number})
+        await asyncio.wait_for(began.wait(), WITHIN_S)
+        worker.stop()
+        go.set()
+        await asyncio.wait_for(task, WITHIN_S)
+    finally:
+        unregister_channel_layer("stopped")
+    other = make(prefix=layer.prefix)
+    left: list[Job] = []
+    while len(left) < wire.xlen(layer.keys.jobs("jobs")):
+        left.append(await take(other))
+    assert all(job.tries == 1 for job in left)
+    assert [job.message["n"] for job in left][-2:] == [2, 3]
+    worker_tasks = worker.application_instances.values()
+    for details in worker_tasks:
+        details["future"].cancel()
+    await asyncio.gather(*(details["future"] for details in worker_tasks), return_exceptions=True)

@@ -192,8 +192,11 @@ def test_the_order_of_apps_is_checked(project: Path) -> None:
     assert done.returncode == 1 and "daphne.E001" in done.stderr
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=str)
 @pytest.mark.parametrize("name", ["bare", "django", "channels"])
-def test_runworker_takes_messages_from_redis(name: str, project: Path, redis_url: str) -> None:
+def test_runworker_takes_messages_from_redis(
+    name: str, project: Path, redis_url: str, number: signal.Signals
+) -> None:
     env = environment(name)
     layer = f"""CHANNEL_LAYERS = {{"default": {{
     "BACKEND": "channels_redis.core.RedisChannelLayer",
@@ -210,8 +213,8 @@ async_to_sync(get_channel_layer().send)("printer", {"type": "print.it", "text": 
     command = [env.path("django-shim"), "manage.py", "runworker", "printer"]
     with Process(command, cwd=project, log=project / "log") as worker:
         worker.wait_log("printed from the shell")
-        worker.send_signal(signal.SIGINT)
-        worker.wait()
+        worker.send_signal(number)
+        assert worker.wait() == 0
 
 
 @pytest.mark.parametrize("name", ["bare", "django", "channels"])

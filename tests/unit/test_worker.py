@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import signal
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,8 @@ from compat.layers import InMemoryChannelLayer
 from compat.routing import ChannelNameRouter
 from compat.types import Message
 from compat.worker import AHEAD, Worker
+from tests.support.environments import Environment
+from tests.support.processes import Process
 from tests.support.waiting import until_async
 
 
@@ -182,3 +186,128 @@ async def test_a_handler_whose_task_is_cancelled_does_not_end_the_worker(
         await layer.send("jobs", {"type": "job", "n": 1})
         await asyncio.wait_for(done.wait(), 15)
     assert caplog.text.count("the consumer of channel 'jobs' failed") == 1
+
+
+# Stopping
+
+
+def numbers(count: int) -> list[Message]:
+    return [{"type": "job", "n": n} for n in range(count)]
+
+
+async def left_in(layer: InMemoryChannelLayer) -> list[int]:
+    return [(await layer.receive("jobs"))["n"] for _ in range(layer.depth())]
+
+
+@pytest.mark.parametrize("flavour", ["async", "sync", "raw"])
+async def test_a_worker_that_is_stopped_finishes_what_runs(layer: InMemoryChannelLayer, flavour: str) -> None:
+    """And begins no more: what it has taken is sent again, to a layer that cannot put it back."""
+    begun: list[int] = []
+    ended: list[int] = []
+    gate = threading.Event()
+
+    def work(message: Message) -> None:
+        begun.append(message["n"])
+        assert gate.wait(15)
+        ended.append(message["n"])
+
+    class Async(AsyncConsumer):
+        async def job(self, message: Message) -> None:
+            await asyncio.to_thread(work, message)
+
+    class Sync(SyncConsumer):
+        def job(self, message: Message) -> None:
+            work(message)
+
+    async def raw(scope: Any, receive: Any, send: Any) -> None:
+        while True:
+            await asyncio.to_thread(work, await receive())
+
+    applications: dict[str, Any] = {"async": Async.as_asgi(), "sync": Sync.as_asgi(), "raw": raw}
+    worker = Worker(applications[flavour], ["jobs"], layer)
+    task = asyncio.ensure_future(worker.arun())  # type: ignore[no-untyped-call]
+    for message in numbers(50):
+        await layer.send("jobs", message)
+    await until_async(lambda: begun == [0] and layer.depth() <= 50 - AHEAD, "it has taken some")
+    worker.stop()
+    await until_async(lambda: layer.depth() == 49, "another worker can have the others at once")
+    gate.set()
+    await asyncio.wait_for(task, 15)
+    assert ended == [0]
+    assert sorted(await left_in(layer)) == [*range(1, 50)]
+
+
+async def test_a_job_that_does_not_end_in_time(
+    layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compat.worker.FINISH_S", 0.05)
+    began = asyncio.Event()
+
+    class Hangs(AsyncConsumer):
+        async def job(self, message: Message) -> None:
+            began.set()
+            await asyncio.Event().wait()
+
+    worker = Worker(Hangs.as_asgi(), ["jobs"], layer)
+    task = asyncio.ensure_future(worker.arun())  # type: ignore[no-untyped-call]
+    for message in numbers(3):
+        await layer.send("jobs", message)
+    await asyncio.wait_for(began.wait(), 15)
+    worker.stop()
+    await asyncio.wait_for(task, 15)
+    assert "stopping without the handlers of 'jobs'" in caplog.text
+    assert await left_in(layer) == [1, 2]
+
+
+async def test_a_consumer_that_fails_while_its_worker_stops(
+    layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    began, fail = asyncio.Event(), asyncio.Event()
+
+    class Fails(AsyncConsumer):
+        async def job(self, message: Message) -> None:
+            began.set()
+            await fail.wait()
+            raise LookupError("a bug")
+
+    worker = Worker(Fails.as_asgi(), ["jobs"], layer)
+    task = asyncio.ensure_future(worker.arun())  # type: ignore[no-untyped-call]
+    for message in numbers(3):
+        await layer.send("jobs", message)
+    await asyncio.wait_for(began.wait(), 15)
+    worker.stop()
+    fail.set()
+    await asyncio.wait_for(task, 15)
+    assert "a bug" in caplog.text
+    assert await left_in(layer) == [1, 2]
+
+
+STUCK = """
+import threading
+import compat.worker
+from compat.consumer import SyncConsumer
+from compat.layers.redis import RedisChannelLayer
+from compat.worker import Worker
+
+compat.worker.FINISH_S = compat.worker.CANCELLED_S = 0.1
+
+class Stuck(SyncConsumer):
+    def job(self, message):
+        print("stuck", flush=True)
+        threading.Event().wait()
+
+layer = RedisChannelLayer(hosts=["URL"])
+layer.send_sync("CHANNEL", {"type": "job"})
+Worker(Stuck.as_asgi(), ["CHANNEL"], layer).run()
+"""
+
+
+def test_a_process_ends_also_if_a_handler_blocks_its_thread(
+    bare: Environment, tmp_path: Path, redis_url: str, free_name: Callable[[], str]
+) -> None:
+    code = STUCK.replace("URL", redis_url).replace("CHANNEL", free_name())
+    with Process([bare.path("python"), "-c", code], cwd=tmp_path, log=tmp_path / "log") as process:
+        process.wait_log("stuck")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 1
+        assert "stopping without the handlers of" in process.log()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
@@ -26,7 +26,7 @@ from compat.layers.redis.queue_sending import QueueSending
 from compat.layers.redis.queue_station import QueueStation
 from compat.layers.redis.recordings import Recordings
 from compat.layers.redis.serializers import BaseMessageSerializer, digest_of_key
-from compat.layers.redis.taken import take_in_background
+from compat.layers.redis.taken import Taken, take_in_background
 from compat.layers.redis.upstream_names import PrivateNamesOfQueue
 from compat.redis.commands import Commands
 from compat.redis.loops import background
@@ -134,6 +134,20 @@ class RedisChannelLayer(OwnChannels[QueueStation], PrivateNamesOfQueue):
             raise AssertionError(f"a message may not carry the reserved key {RESERVED_KEY!r}")
         self._require_room(channel, self._mailbox(channel))
         await self._sending.send(commands, channel, message)
+
+    @property
+    def taking(self) -> Callable[[str], Awaitable[Taken]] | None:
+        """``receive()`` of plain channels for a worker, which may put back what it has not begun to handle.
+
+        It is None if a subclass receives in its own way. The message is acknowledged, as by ``receive()``.
+        """
+        return self._take_plain if type(self).receive is RedisChannelLayer.receive else None
+
+    async def _take_plain(self, channel: str) -> Taken:
+        self.require_valid_channel_name(channel)
+        taken = await self._stations.get(asyncio.get_running_loop()).plain.take(channel)
+        taken.acknowledge()
+        return taken
 
     async def _receive_plain(self, channel: str) -> Message:
         station = self._station()

@@ -44,7 +44,7 @@ class Taken:
         self.shards.tell(self.index, *((b"ZREM", key, self.member) for key in self.keys[1:]))
 
     def put_back(self) -> None:
-        """Put the message back into its queue for another reader, at its old place."""
+        """Put the message back into its queue for another reader, at its old place; acknowledged or not."""
         if self.is_back:
             return
         self.is_back = True

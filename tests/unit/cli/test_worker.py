@@ -8,11 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import redis
 
 from tests.support.environments import Environment
 from tests.support.processes import Process
+from tests.support.waiting import until
 
 APPLICATION = """
+import time
+from pathlib import Path
 from compat.consumer import SyncConsumer
 from compat.routing import ChannelNameRouter, ProtocolTypeRouter
 
@@ -23,6 +27,12 @@ class Printer(SyncConsumer):
 
     def printer_jam(self, message):
         raise RuntimeError("paper jam")
+
+    def printer_warm(self, message):
+        print("warming up", flush=True)
+        while not Path("warm").exists():
+            time.sleep(0.01)
+        print("warm", flush=True)
 
 
 application = ProtocolTypeRouter({"channel": ChannelNameRouter({"CHANNEL": Printer.as_asgi()})})
@@ -41,7 +51,7 @@ SEND = """
 import sys
 from compat.layers import get_channel_layer
 for text in sys.argv[2:]:
-    kind = "printer.jam" if text == "jam" else "printer.print"
+    kind = {"jam": "printer.jam", "warm": "printer.warm"}.get(text, "printer.print")
     get_channel_layer().send_sync(sys.argv[1], {"type": kind, "text": text})
 """
 
@@ -82,6 +92,30 @@ def test_it_handles_what_another_process_sends_and_survives_a_consumer_that_rais
         process.send_signal(signal.SIGINT)
         assert process.wait() == 0
         assert log.count("Traceback") == 1, "that of the consumer"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=str)
+def test_a_worker_that_is_stopped_finishes_its_job_and_leaves_the_others_in_order(
+    bare: Environment, tmp_path: Path, channel: str, number: signal.Signals, redis_url: str
+) -> None:
+    """Also those that waited in it: it had taken ten and more, which nobody else could have."""
+    command = [bare.path("channels-compat"), "worker", channel]
+    jobs = [f"job {n}" for n in range(40)]
+    send(bare, tmp_path, channel, "warm", *jobs)
+    with redis.Redis.from_url(redis_url) as wire:
+        with Process(command, cwd=tmp_path, log=tmp_path / "one.log", env=ENV) as process:
+            process.wait_log("warming up")
+            until(lambda: wire.zcard(f"asgi{channel}") < 31, "it has taken some ahead")
+            process.send_signal(number)
+            until(lambda: wire.zcard(f"asgi{channel}") == len(jobs), "they are back, while its job goes on")
+            (tmp_path / "warm").touch()
+            assert process.wait() == 0
+            log = process.log()
+            assert "\nwarm\n" in log and "printed" not in log and "Traceback" not in log
+        assert wire.keys(f"asgi{channel}*") == [f"asgi{channel}".encode()], "nothing is in flight"
+    with Process(command, cwd=tmp_path, log=tmp_path / "two.log", env=ENV) as process:
+        lines = process.wait_log("printed job 39").splitlines()
+        assert [line for line in lines if line.startswith("printed")] == [f"printed {job}" for job in jobs]
 
 
 @pytest.mark.parametrize(

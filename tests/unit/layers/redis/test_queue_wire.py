@@ -307,6 +307,21 @@ async def test_what_a_dead_worker_of_ours_had_comes_again(
     assert not await wire.keys("x*")
 
 
+async def test_a_worker_reads_by_an_overridden_receive(make_queue: Make) -> None:
+    class Reading(RedisChannelLayer):
+        async def receive(self, channel: str) -> Any:
+            return {**await super().receive(channel), "read": True}
+
+    layer = make_queue()
+    await layer.send("plain", {"type": "x", "n": 1})
+    assert layer.taking is not None
+    taken = await layer.taking("plain")
+    assert taken.message == {"type": "x", "n": 1}
+    taken.put_back()  # acknowledged as it is
+    assert await receive(layer, "plain") == {"type": "x", "n": 1}
+    assert Reading(prefix=layer.prefix).taking is None
+
+
 async def test_channels_redis_gives_nobody_what_a_process_of_ours_has(make_queue: Make, wire: Any) -> None:
     """At each read it puts back what the key that it knows holds, which was also ours."""
     layer = make_queue()

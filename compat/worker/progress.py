@@ -1,0 +1,147 @@
+"""How far an instance of a worker's application is with the messages that it has got."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from compat.engine.mailbox import settle
+from compat.types import Message, Receive
+
+__all__ = ["AHEAD", "Progress"]
+
+AHEAD = 10
+"""How many messages of a channel may wait in the worker for its consumer."""
+
+
+class Progress:
+    """Which messages the application instances of a channel have got, begun and handled.
+
+    A consumer of ours says so (``watched``). Of any other application it is known that it asks for the next
+    message.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._done = asyncio.Event()
+        self._is_told = False
+        self._has_got = False
+        self._has_begun = False
+        self._asks = False
+        self._handed: deque[Message] = deque(maxlen=AHEAD)
+        """What the application has got, and its consumer has not begun to handle."""
+        self._moves: asyncio.Future[None] = self._loop.create_future()
+        self._lock = threading.Lock()
+        """For what the threads of handlers change: ``_running``, ``_handed`` and ``_has_begun``."""
+        self._is_stopped = False
+        self._running = 0
+        """How many handlers run."""
+        self._quiet = asyncio.Event()
+
+    def begin(self) -> None:
+        """Note that there is a message to handle."""
+        self._has_got = self._has_begun = False
+        self._done.clear()
+
+    async def handled(self) -> None:
+        """Wait until the message has been handled, or is left alone because of ``stop``."""
+        await self._done.wait()
+
+    def has_begun(self) -> bool:
+        """Return True if the message has been handled, or is being handled."""
+        return self._has_begun if self._is_told else self._has_got
+
+    def moves(self) -> asyncio.Future[None]:
+        """Return a future that is done when the application has got another message."""
+        if self._moves.done():
+            self._moves = self._loop.create_future()
+        return self._moves
+
+    def unbegun(self) -> list[Message]:
+        """Return, once, what an instance has got and not begun to handle; it has failed, or is stopped."""
+        with self._lock:
+            left = list(self._handed) if self._is_told else []
+            self._handed.clear()
+        return left
+
+    def stop(self) -> None:
+        """Let the handlers that run go on, and none begin."""
+        with self._lock:
+            self._is_stopped = True
+        self._look()
+
+    async def stopped(self) -> None:
+        """Wait, after ``stop``, until no handler runs."""
+        await self._quiet.wait()
+
+    def _look(self) -> None:
+        """Note, after ``stop``, that no handler runs, if that is so."""
+        if self._is_stopped and (self._running == 0 if self._is_told else self._asks):
+            self._quiet.set()
+            if not self.has_begun():
+                self._done.set()
+
+    def _begins(self, message: Message) -> bool:
+        """Note that a handler begins; return False if it may not, because of ``stop``."""
+        with self._lock:
+            if self._is_stopped:
+                return False
+            self._running += 1
+            if any(one is message for one in self._handed):  # otherwise it is a message of a group
+                self._has_begun = True
+                while self._handed.popleft() is not message:
+                    pass
+        return True
+
+    def _ended(self) -> None:
+        with self._lock:
+            self._running -= 1
+        self._look()
+
+    def watched(self, dispatch: Callable[[Message], Any]) -> Callable[[Message], Any]:
+        """Return ``dispatch`` of a consumer, which now tells when a message is handled, and has been."""
+        self._is_told = True
+
+        async def adispatch(message: Message) -> None:
+            if not self._begins(message):
+                return
+            try:
+                await dispatch(message)
+                self._done.set()
+            finally:
+                self._ended()
+
+        def in_thread(message: Message) -> None:
+            if not self._begins(message):
+                return
+            try:
+                dispatch(message)
+                self._loop.call_soon_threadsafe(self._done.set)
+            finally:
+                self._loop.call_soon_threadsafe(self._ended)
+
+        return adispatch if inspect.iscoroutinefunction(dispatch) else in_thread
+
+    def asked(self, receive: Receive) -> Receive:
+        """Return ``receive`` of an application, which now tells when the next message is asked for."""
+
+        async def ask() -> Message:
+            if self._has_got and not self._is_told:
+                self._done.set()
+            self._asks = True
+            self._look()
+            try:
+                message = await receive()
+            finally:
+                self._asks = False
+            self._has_got = True
+            with self._lock:
+                self._handed.append(message)
+            settle(self._moves)
+            return message
+
+        return ask
