@@ -8,6 +8,7 @@ import ssl
 __all__ = [
     "FOREIGN",
     "LASTING",
+    "LOST_KEYS",
     "LOST_STREAM",
     "MOVED",
     "REPLICA",
@@ -19,6 +20,7 @@ __all__ = [
     "refusal_of",
 ]
 
+LOST_KEYS = "it has lost keys of the layer: restarted without its data, flushed, evicted or deleted"
 LOST_STREAM = "it has lost the streams of the layer; they were deleted or evicted"
 MOVED = "its slot has moved to another node of the cluster"
 WAIT = "its slot is being moved, or has no master now"

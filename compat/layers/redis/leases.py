@@ -18,6 +18,7 @@ from compat.layers.redis.keys import Keys
 from compat.layers.redis.scripts import CLEAN, RENEW
 from compat.metrics import LayerMetrics
 from compat.redis.encoding import Argument
+from compat.redis.reasons import LOST_KEYS
 from compat.redis.shards import Shards
 
 __all__ = ["TURNS", "Leases", "Terms"]
@@ -27,6 +28,9 @@ DEAD_AT_ONCE = 1000
 GROUPS_AT_ONCE = 100
 MEMBERS_AT_ONCE = 2000
 """Members of a dead process's groups that one script looks at, which takes Redis a few milliseconds."""
+MISSING = 2
+"""What ``renew.lua`` says of a lease that is not in Redis."""
+HELD_UP = "this process was held up, or cut off, for more than its lease of {} s"
 TURNS = 4
 """How often within a lease a process renews its own, and removes the members of dead processes.
 
@@ -74,28 +78,33 @@ class Leases:
         """Return True if the leases must be renewed before anything else."""
         return steady() >= self._due
 
-    async def renew(self) -> float | None:
+    async def renew(self) -> tuple[float, str] | None:
         """Renew the leases, and begin to clean up after dead processes.
 
-        Returns since when one of the leases had run out, by the wall clock; None if none had. From then on
-        senders left its channels out, and other processes may have removed them from their groups.
+        Returns None if all were in force. Else senders may have left channels of this process out: returns
+        since when, by the wall clock, and why. Where a lease has run out, other processes may have removed
+        its channels from their groups. One that is gone before its end Redis has forgotten, and the groups
+        with it.
         """
         self._due = steady() + self.terms.lease / TURNS
         lasts_s = self.terms.lease * (TURNS - 1) / TURNS
         life_s = self.terms.group_expiry + self.terms.lease
-        since: float | None = None
+        gone: tuple[float, str] | None = None
         for lease, ends in tuple(self._ends.items()):
             asked = wall()
             there = [self.keys.leases, self.keys.joined(lease)]
-            had_ended, *dead = await self.shards.run(
+            state, *dead = await self.shards.run(
                 self.index, RENEW, there, *(lease, lasts_s, life_s, DEAD_AT_ONCE)
             )
-            if had_ended and ends is not None:
-                since = min(ends, asked, asked if since is None else since)
+            if state and ends is not None:
+                found = min(ends, asked), HELD_UP.format(self.terms.lease)
+                if state == MISSING and asked < ends:
+                    found = ends - lasts_s, LOST_KEYS
+                gone = found if gone is None else min(gone, found)
             self._ends[lease] = asked + lasts_s
             if dead and (self._cleaning is None or self._cleaning.done()):
                 self._cleaning = asyncio.get_running_loop().create_task(self._clean_all(dead))
-        return since
+        return gone
 
     async def _clean_all(self, dead: Sequence[bytes]) -> None:
         for lease in dead:

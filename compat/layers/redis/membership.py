@@ -16,18 +16,19 @@ from typing import Any
 
 from compat.clock import steady, wall
 from compat.exceptions import LayerUnavailable
-from compat.layers.redis.census import Census, note_of
+from compat.layers.redis.census import Census
 from compat.layers.redis.keys import lease_of
 from compat.layers.redis.leases import TURNS, Leases, Terms
+from compat.layers.redis.member_commands import MemberCommands
 from compat.layers.redis.owed import Owed
 from compat.layers.redis.parts import in_parts
-from compat.layers.redis.scripts import REJOIN
+from compat.layers.redis.scripts import LOOK, REJOIN
 from compat.redis.backoff import Backoff
 from compat.redis.connection import RedisUnavailable
 from compat.redis.encoding import Argument
 from compat.redis.loops import start_apart
 from compat.redis.reader import Outages
-from compat.redis.reasons import FOREIGN, LASTING
+from compat.redis.reasons import FOREIGN, LASTING, LOST_KEYS
 from compat.redis.shards import Shards
 from compat.redis.waiting import wait_set
 
@@ -72,12 +73,17 @@ class Membership:
         self._owed = Owed()
         self.leases = Leases(shards, index, terms)
         self._life_s = terms.group_expiry + terms.lease
+        self._commands = MemberCommands(self.keys, self.census, terms.group_expiry, self._life_s)
         self._wake = asyncio.Event()
         self._all = False
         """True if every membership must be written to Redis again."""
+        self._joining: set[tuple[str, str]] = set()
+        """(group, channel) of joins under way: Redis need not have them yet."""
+        self._explained = False
+        """True if an outage is recorded because of which members may be missing in Redis."""
         self._refreshed = 0.0
-        self._seen = wall()
-        """When all groups were in Redis, by the wall clock."""
+        self._entered_at = self._seen = wall()
+        """When all members were written to Redis, and when all groups were seen there, by the wall clock."""
         self._task: asyncio.Task[None] | None = None
 
     async def join(self, group: str, channel: str) -> None:
@@ -86,15 +92,18 @@ class Membership:
         first = not members
         members[channel] = wall()
         self.census.joined(group, channel)
-        commands = self._enter(group, channel, first=first)
+        commands = self._commands.enter(group, channel, first=first)
         if self.leases.hold(lease_of(channel)):
             self._wake.set()
         self._start()
+        self._joining.add((group, channel))
         try:
             await self.shards.calls(self.index, commands)
         except BaseException:  # also when cancelled: the commands may have arrived or not
             self.withdraw(group, channel)
             raise
+        finally:
+            self._joining.discard((group, channel))
 
     def withdraw(self, group: str, channel: str) -> None:
         """Remove a channel that could not join; Redis is told soon, or when it can be reached."""
@@ -108,9 +117,9 @@ class Membership:
         """
         last = self._forget(group, channel)
         self._owed.told(group, channel)
-        commands = [*self._count(group, channel), (b"ZREM", self.keys.group(group), channel)]
+        commands = self._commands.remove(group, channel)
         if last:
-            commands.append((b"SREM", self.keys.joined(lease_of(channel)), group))
+            commands.append(self._commands.left(group, channel))
         return self._tell(group, channel, commands)
 
     async def _tell(self, group: str, channel: str, commands: list[tuple[Argument, ...]]) -> None:
@@ -126,10 +135,19 @@ class Membership:
             self._miss(self.shards.explain(self.shards.hosts[self.index], reason))
             self._start()
 
+    def look_soon(self) -> None:
+        """Look whether Redis still has the leases and the groups, because it was lost to others."""
+        self._wake.set()
+
     def _miss(self, error: RedisUnavailable, since: float | None = None) -> None:
         self._all = True
         self._wake.set()
         self.outages.lost(self.index, error, self, wall() if since is None else since)
+
+    def _missing(self, since: float, reason: str) -> None:
+        """Record an outage in which Redis answers, but has not all members of this process."""
+        self._explained = True
+        self._miss(self.shards.explain(self.shards.hosts[self.index], reason), since)
 
     def forget_all(self) -> None:
         """Forget all memberships, because the layer's keys have been deleted."""
@@ -145,24 +163,6 @@ class Membership:
             return False
         del self.groups[group]
         return True
-
-    def _count(self, group: str, *channels: str) -> list[tuple[Argument, ...]]:
-        """Return the commands that write how many members of a group are counted here.
-
-        They come after those that add a member, and before those that remove one: while the counts say too
-        little, messages are sent to the members by their names. ``channels``: what other processes have noted
-        about them is over.
-        """
-        queue, key, told = self.census.queue, self.keys.census(group), self.census.told(group)
-        outdated = [note_of(channel) for channel in channels]
-        commands: list[tuple[Argument, ...]] = []
-        if queue and told is not None:
-            commands.append((b"HSET", key, queue, told))
-        elif queue:
-            outdated.append(queue)
-        if outdated:
-            commands.append((b"HDEL", key, *outdated))
-        return commands
 
     def _owe(self, group: str, channel: str) -> None:
         self._owed.add(group, channel)
@@ -184,6 +184,7 @@ class Membership:
                 await self._renew()
                 if self._all:  # lost again meanwhile
                     continue
+                self._explained = False
                 self.outages.back(self.index, self)
                 backoff.reset()
                 if not self.groups and not self._owed:
@@ -200,35 +201,52 @@ class Membership:
     async def _renew(self) -> None:
         await self._renew_leases()
         await self._settle()
-        await self._look_for_groups()
+        if not self._explained:
+            await self._look_for_groups()
         self.census.sweep()
         refresh_s = min(self.terms.group_expiry / (TURNS + 1), self.terms.lease)
         if self._all or steady() - self._refreshed > refresh_s:
-            missed, self._all = self._all, False
-            await self._enter_groups(tuple(self.groups))
-            self._refreshed = steady()
+            missed, self._all, before = self._all, False, wall()
+            if await self._enter_groups(tuple(self.groups)) and not self._explained:
+                self._missing(self._entered_at, LOST_KEYS)
+            self._refreshed, self._entered_at = steady(), before
             if missed:
                 self._entered(tuple(self.groups))
 
     async def _renew_leases(self) -> None:
-        """Renew the leases, and record an outage if one had run out."""
-        since = await self.leases.renew()
-        if since is not None and self.groups:
-            reason = f"this process was held up for more than its lease of {self.terms.lease} s"
-            self._miss(self.shards.explain(self.shards.hosts[self.index], reason), since)
+        """Renew the leases, and record an outage if one had run out, or was gone."""
+        gone = await self.leases.renew()
+        if gone is not None and self.groups:
+            self._missing(*gone)
 
     async def _look_for_groups(self) -> None:
-        """Record an outage if Redis does not know some of the groups any more; they are entered again."""
-        groups, asked = list(self.groups), wall()
+        """Record an outage if the first member of some groups is missing in Redis; they are entered again.
+
+        Redis loses whole groups. Others may have joined one since, also of this process: they are behind the
+        first one here.
+        """
+        asked, firsts = wall(), self._firsts()
+        groups = list(firsts)
         for start in range(0, len(groups), GROUPS_PER_COMMAND):
             if self.leases.is_due():
                 await self._renew_leases()
             part = groups[start : start + GROUPS_PER_COMMAND]
-            there = await self.shards.call(self.index, b"EXISTS", *map(self.keys.group, part))
-            if there < len(part) and not self._all and await self._enter_groups(part):
-                reason = "it has forgotten groups of this process, evicted or deleted"
-                self._miss(self.shards.explain(self.shards.hosts[self.index], reason), self._seen)
+            keys = [self.keys.group(group) for group in part]
+            missing = await self.shards.run(self.index, LOOK, keys, *(firsts[group] for group in part))
+            lost = [part[number - 1] for number in missing]
+            if lost and await self._enter_groups(lost) and not self._explained:
+                self._missing(self._seen, LOST_KEYS)
         self._seen = asked
+
+    def _firsts(self) -> dict[str, str]:
+        """Return the first member of each group, of those that have joined it."""
+        firsts: dict[str, str] = {}
+        for group, members in self.groups.items():
+            for channel in members:
+                if (group, channel) not in self._joining:
+                    firsts[group] = channel
+                    break
+        return firsts
 
     async def _settle(self) -> None:
         """Remove the owed members from Redis, except channels that have joined again meanwhile.
@@ -254,10 +272,7 @@ class Membership:
 
     async def _remove(self, group: str, channels: Collection[str]) -> None:
         gone = [channel for channel in channels if channel not in self.groups.get(group, ())]
-        commands = self._count(group, *gone)
-        if gone:
-            commands.append((b"ZREM", self.keys.group(group), *gone))
-        await self.shards.calls(self.index, commands)
+        await self.shards.calls(self.index, self._commands.remove(group, *gone))
 
     def _refused(self, group: str, reason: str) -> None:
         """Log that Redis refuses commands about a group; the other groups go on."""
@@ -290,6 +305,8 @@ class Membership:
             by_lease: dict[str, list[str]] = {}
             for channel in channels:
                 joined = members.get(channel)
+                if (group, channel) in self._joining:
+                    continue
                 if joined is not None and self.is_read(channel):
                     joined = members[channel] = now
                 if joined is None or joined < oldest:
@@ -316,27 +333,10 @@ class Membership:
         for channel in mine:
             if self.groups.get(group, {}).get(channel, math.inf) <= before:
                 if self._forget(group, channel):
-                    commands.append((b"SREM", self.keys.joined(lease_of(channel)), group))
+                    commands.append(self._commands.left(group, channel))
                 self._removed(group, channel)
         if mine:
-            await self.shards.calls(self.index, [*commands, *self._count(group, *mine)])
-
-    def _enter(self, group: str, channel: str, *, first: bool) -> list[tuple[Argument, ...]]:
-        """Return the commands that enter a new member, the ``first`` one of this process or not."""
-        key = self.keys.group(group)
-        commands: list[tuple[Argument, ...]] = [
-            (b"ZADD", key, repr(wall()), channel),
-            (b"EXPIRE", key, self.terms.group_expiry),
-            *self._count(group, channel),
-        ]
-        if first:
-            joined = self.keys.joined(lease_of(channel))
-            commands += [
-                (b"EXPIRE", self.keys.census(group), self.terms.group_expiry),
-                (b"SADD", joined, group),
-                (b"EXPIRE", joined, self._life_s),
-            ]
-        return commands
+            await self.shards.calls(self.index, [*commands, *self._commands.count(group, *mine)])
 
     async def aclose(self) -> None:
         """Stop renewing; if there is a connection, remove this process's members from Redis at once."""

@@ -199,6 +199,8 @@ class QueueStation(OwnStation):
 
     def _reconnected(self) -> None:
         """Look for what has expired, or was lost with Redis, before it could be taken."""
+        for membership in self._memberships.values():
+            membership.look_soon()
         self.kept.reconnected(tuple(self.kept.groups))
 
     def _arrived(self, member: bytes, score: float) -> Awaitable[None] | None:

@@ -1,11 +1,13 @@
 -- Enters the members that a process has in some groups again, except those that another process has removed
--- (discard.lua). Returns {groups whose keys hold foreign data, groups that Redis did not know any more, for each group
+-- (discard.lua). Returns {groups whose keys hold foreign data, groups in which some of them were missing, for each group
 -- with notes: {its name, the removed channels...}}.
 -- KEYS: for each group: its members, its census, the groups of the process
 -- ARGV: group expiry in s, life of the groups of the process in s, the queue of the process in a census ('' for none),
 --       then for each group: its name, its count for the census ('' for none), how many members, and each one's time
 --       of joining and name
 local foreign, lost, notes, at = {}, {}, {}, 4
+local time = redis.call('TIME')
+local oldest = time[1] + time[2] / 1000000 - ARGV[1] -- who is older has expired, and is not missing
 for i = 1, #KEYS, 3 do
   local members, census, joined = KEYS[i], KEYS[i + 1], KEYS[i + 2]
   local group, count, last = ARGV[at], ARGV[at + 1], at + 2 + 2 * tonumber(ARGV[at + 2])
@@ -25,14 +27,15 @@ for i = 1, #KEYS, 3 do
   if told[2] then notes[#notes + 1] = told end
   local entries = {}
   for j = at + 3, last, 2 do
-    if not removed[ARGV[j + 1]] then
+    if not removed[ARGV[j + 1]] and tonumber(ARGV[j]) > oldest then
       entries[#entries + 1] = ARGV[j]
       entries[#entries + 1] = ARGV[j + 1]
     end
   end
   if entries[1] then
-    if redis.call('EXISTS', members) == 0 then lost[#lost + 1] = group end
-    replies[#replies + 1] = redis.pcall('ZADD', members, unpack(entries))
+    local added = redis.pcall('ZADD', members, unpack(entries))
+    if type(added) == 'number' and added > 0 then lost[#lost + 1] = group end
+    replies[#replies + 1] = added
     replies[#replies + 1] = redis.pcall('EXPIRE', members, ARGV[1])
     replies[#replies + 1] = redis.pcall('SADD', joined, group)
     replies[#replies + 1] = redis.pcall('EXPIRE', joined, ARGV[2])

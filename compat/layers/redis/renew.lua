@@ -1,4 +1,5 @@
--- Prolongs the lease of one process. Returns {1 if it was not there or had run out, leases that have run out...}.
+-- Prolongs the lease of one process. Returns {what it was: 0 in force, 1 run out, 2 not there; leases that have run
+-- out...}.
 -- KEYS: leases, the groups of the process
 -- ARGV: client prefix, seconds that its lease lasts from now, life of the keys in s, leases to return at most
 local time = redis.call('TIME')
@@ -8,4 +9,4 @@ redis.call('ZADD', KEYS[1], string.format('%.6f', now + tonumber(ARGV[2])), ARGV
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 redis.call('EXPIRE', KEYS[2], ARGV[3])
 local ended = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('(%.6f', now), 'LIMIT', 0, ARGV[4])
-return {(not ends or tonumber(ends) < now) and 1 or 0, unpack(ended)}
+return {not ends and 2 or tonumber(ends) < now and 1 or 0, unpack(ended)}

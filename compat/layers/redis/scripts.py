@@ -16,6 +16,7 @@ __all__ = [
     "FANOUT",
     "FANOUT_RECORDED",
     "HOLD",
+    "LOOK",
     "MAKE_GROUP",
     "MEMBERS",
     "POP",
@@ -45,6 +46,8 @@ FANOUT_RECORDED = Script(FOLDER, "fanout", (*CLOCK, RECORD_PART))
 """The same, for a group with a history."""
 HOLD = Script(FOLDER, "hold")
 """Record that a message is in flight."""
+LOOK = Script(FOLDER, "look")
+"""Look whether members of a process are in their groups."""
 MAKE_GROUP = Script(FOLDER, "group")
 """Streams layer: make the consumer group of a plain channel."""
 MEMBERS = Script(FOLDER, "members")
@@ -63,7 +66,7 @@ SEND = Script(FOLDER, "send", CLOCK)
 """Put a message into one queue."""
 TAKE = Script(FOLDER, "take")
 """Take messages from the queue of a process."""
-ALL = (*(CLEAN, DISCARD, FANOUT, FANOUT_RECORDED, MEMBERS, POP, PUSH, REJOIN, RENEW, SEND, TAKE),)
+ALL = (*(CLEAN, DISCARD, FANOUT, FANOUT_RECORDED, LOOK, MEMBERS, POP, PUSH, REJOIN, RENEW, SEND, TAKE),)
 """The scripts of the queue layer, but HOLD and PUT_BACK: they are sent with their text, because nobody hears
 that Redis does not know them.
 """
