@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -9,6 +10,7 @@ from typing import Any, Protocol
 from compat.clock import wall
 from compat.metrics import Gap, LayerMetrics
 from compat.redis.connection import RedisUnavailable
+from compat.redis.sentinels import SETTLED_S
 from compat.redis.shards import Shards
 from compat.types import Message
 
@@ -38,6 +40,7 @@ class OutageLog:
         self._causes: dict[int, set[str]] = {}
         self._affected: dict[int, set[object]] = {}
         self._logged: set[int] = set()
+        self._settling: dict[int, asyncio.TimerHandle] = {}
 
     def lost(self, index: int, error: RedisUnavailable, who: object, since: float) -> None:
         """Record that ``who`` cannot use a host; log the first cause as a warning, further ones at INFO.
@@ -45,6 +48,8 @@ class OutageLog:
         ``since`` is the time, by the wall clock, at which the host answered last.
         """
         self._affected.setdefault(index, set()).add(who)
+        if index in self._settling:
+            self._settling.pop(index).cancel()
         causes = self._causes.setdefault(index, set())
         is_new = error.reason not in causes
         causes.add(error.reason)
@@ -67,13 +72,24 @@ class OutageLog:
                 self.announce(self.layer.on_disconnect)
 
     def back(self, index: int, who: object) -> None:
-        """Record that ``who`` can use a host again; the outage ends when all affected objects can."""
+        """Record that ``who`` can use a host again; the outage ends when all affected objects can.
+
+        Where sentinels name the master it ends later: senders may not have found the new one yet.
+        """
         affected = self._affected.get(index)
         if affected is None:
             return
         affected.discard(who)
-        if affected:
+        if affected or index in self._settling:
             return
+        if "sentinels" in self.shards.hosts[index].options:
+            loop = asyncio.get_running_loop()
+            self._settling[index] = loop.call_later(SETTLED_S, self._end, index)
+        else:
+            self._end(index)
+
+    def _end(self, index: int) -> None:
+        self._settling.pop(index, None)
         del self._affected[index]
         self._causes.pop(index, None)
         lasted_s = self.layer.metrics.gap_ends(self._gaps.pop(index), wall())
@@ -86,6 +102,9 @@ class OutageLog:
 
     def closed(self) -> None:
         """End every outage without a log line or a message: those that could tell its end are closed."""
+        for timer in self._settling.values():
+            timer.cancel()
+        self._settling.clear()
         for gap in self._gaps.values():
             gap.end(wall())
         self._gaps.clear()

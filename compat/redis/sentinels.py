@@ -18,12 +18,14 @@ from redis.exceptions import RedisError
 
 from compat.redis.waiting import sleep
 
-__all__ = ["Sentinels", "follow_master", "sentinel_pool"]
+__all__ = ["SETTLED_S", "Sentinels", "follow_master", "sentinel_pool"]
 
 ANSWER_WITHIN_S = 0.5
 """Seconds that a sentinel has for its answer, unless ``sentinel_kwargs`` says otherwise."""
 FOLLOW_EVERY_S = 1.0
 """Seconds between two questions whether the master is still the same."""
+SETTLED_S = FOLLOW_EVERY_S + ANSWER_WITHIN_S
+"""Seconds after which other processes have left an old master too. What they write to it is lost."""
 
 Address = tuple[str, int]
 

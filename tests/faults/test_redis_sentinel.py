@@ -17,6 +17,7 @@ from asgiref.sync import async_to_sync
 from compat.engine.parts import inbox_of
 from compat.exceptions import LayerUnavailable
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
+from tests.faults.rooms import talking
 from tests.support.layers import close, more_lines, open_lines, unique_prefix
 from tests.support.processes import Process, free_port
 from tests.support.redis_server import RedisServer
@@ -146,6 +147,19 @@ async def test_failover(watched: Watched, cls: Callable[..., Any], how: str) -> 
     await until_async(
         lambda: metrics.reconnects and metrics.gaps[-1].ended, "the outage is over", deadline_s=WITHIN_S
     )
+    await close(reader, sender)
+
+
+@pytest.mark.parametrize("cls", [RedisChannelLayer, RedisPubSubChannelLayer])
+async def test_what_is_sent_to_the_old_master_is_in_a_gap(watched: Watched, cls: Callable[..., Any]) -> None:
+    """It is alive, and takes messages from whoever has not found the new one yet, as the reader has."""
+    reader, sender = cls(hosts=[watched.host], capacity=100_000), cls(hosts=[watched.host])
+    async with talking(reader, sender, members=3) as room:
+        with redis.Redis(port=watched.port) as sentinel:
+            sentinel.execute_command("SENTINEL", "FAILOVER", "mymaster")
+        await until_async(watched.promoted, "the replica is the master", deadline_s=WITHIN_S)
+        await until_async(lambda: reader.metrics.reconnects, "the outage is over", deadline_s=WITHIN_S)
+    print(f"{len(room.account())} are lost, in {list(reader.metrics.gaps)}")
     await close(reader, sender)
 
 

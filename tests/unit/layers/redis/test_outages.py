@@ -39,8 +39,8 @@ def now(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return clock
 
 
-def outages() -> OutageLog:
-    shards: Any = SimpleNamespace(hosts=[SimpleNamespace(where="localhost:6379")])
+def outages(**options: Any) -> OutageLog:
+    shards: Any = SimpleNamespace(hosts=[SimpleNamespace(where="localhost:6379", options=options)])
     return OutageLog(Layer(), shards, lambda message: None)
 
 
@@ -92,6 +92,26 @@ def test_other_lines_do_not_hold_back_that_of_an_outage(now: SimpleNamespace) ->
     with recorded() as records:
         lose(log)
     assert len(records.kept) == 1
+
+
+async def test_an_outage_behind_sentinels_ends_when_senders_have_found_the_master_too() -> None:
+    """It goes on if the host is lost again meanwhile; an end that is awaited ends with the connections."""
+    log = outages(sentinels=[("localhost", 26379)], master_name="mymaster")
+    lose(log)
+    log.back(0, "the reader")
+    (gap,) = log.layer.metrics.gaps
+    assert gap.ended is None
+    lose(log)
+    assert not log._settling
+    log.back(0, "the reader")
+    log.back(0, "another one that was not affected")
+    await until_async(lambda: gap.ended, "it is over")
+    assert list(log.layer.metrics.gaps) == [gap] and not log.layer.metrics.is_away()
+    lose(log)
+    log.back(0, "the reader")
+    log.closed()
+    assert not log._settling
+    assert log.layer.metrics.reconnects == 1 and not log.layer.metrics.is_away()
 
 
 @pytest.mark.parametrize("kind", sorted(ON_REDIS))
