@@ -32,7 +32,7 @@ try:
 except ModuleNotFoundError:  # redis-py 5 and 6 look their version up once
     DriverInfo = None
 
-__all__ = ["Host", "close_pool", "create_pool", "decode_hosts", "host_of", "without_passwords"]
+__all__ = ["Host", "close_pool", "create_pool", "decode_hosts", "host_of"]
 
 DEFAULT_ADDRESS = "redis://localhost:6379"
 REPLY_TIMEOUT_S = 5.0
@@ -44,6 +44,9 @@ CLUSTER_KEYS = ("cluster", "shards", "sharded")
 MOST_SHARDS = 512
 SENTINEL_KEYS = ("sentinels", "master_name", "sentinel_kwargs", "is_master", "check_connection", "ssl")
 EXAMPLE = 'hosts=["redis://127.0.0.1:6379"]'
+PUZZLING = "its port is no number; in a password, write / : # ? @ [ ] as %2F %3A %23 %3F %40 %5B %5D"
+MEANT = {"auth": "password", "pw": "password", "pwd": "password", "user": "username", "login": "username"}
+"""Names that others have for an option, and that look like another one's."""
 
 
 def decode_hosts(hosts: Any) -> list[dict[str, Any]]:
@@ -97,7 +100,8 @@ def _decode(entry: Any, where: str) -> dict[str, Any]:
     elif isinstance(entry, (tuple, list)):
         if len(entry) != 2 or not isinstance(entry[0], str) or isinstance(entry[1], bool):
             raise ValueError(
-                f'{where}={safe_repr(entry)} is not a (host, port) pair such as ("127.0.0.1", 6379)'
+                f'{where}={safe_repr(entry)} is not a (host, port) pair such as ("127.0.0.1", 6379); a '
+                "password belongs into a URL or a dict"
             )
         decoded = {"host": entry[0], "port": _port(entry[1], where)}
     elif isinstance(entry, str):
@@ -131,14 +135,23 @@ def _check_url(url: str, where: str) -> None:
         elif parts.port == 0:
             raise ValueError("Port out of range 0-65535")
         elif not re.fullmatch(r"/?\d*/?", parts.path):  # redis-py would silently use the database 0
-            raise ValueError(f"{parts.path!r} is no number of a database")
+            no_number = "its path" if "@" in parts.path else repr(parts.path)
+            raise ValueError(f"{no_number} is no number of a database")
     except ValueError as error:
-        hint = f"write 'redis://{masked(url)}'" if "://" not in url else f"an example: {EXAMPLE}"
+        hint = f"write {_with_scheme(url)!r}" if "://" not in url else f"an example: {EXAMPLE}"
         reason = str(error)
-        if "cast to integer" in reason and "@" in url:  # it quotes a part of the password
-            reason = "its port is no number; in a password, write / : # ? @ as %2F %3A %23 %3F %40"
+        if "@" in url and "'" in reason and not re.match("Invalid value for|.*number of a database", reason):
+            reason = PUZZLING  # it may quote a part of the password
         raise ValueError(f"{where}={masked(url)!r} is not a Redis URL ({reason}); {hint}") from None
     _check_names(options, {}, f"{where}={masked(url)!r}")
+
+
+def _with_scheme(url: str) -> str:
+    """Return what was probably meant by a URL without ``://``, without its password."""
+    scheme, slash, rest = url.partition(":/")
+    if slash and scheme.lower() in ("redis", "rediss"):
+        return f"{scheme}://{masked(rest)}"
+    return f"redis://{masked(url)}"
 
 
 def _check_dict(entry: dict[str, Any], where: str) -> None:
@@ -168,7 +181,7 @@ def _check_names(options: Mapping[str, Any], entry: Mapping[str, Any], where: st
     known = _known_options(entry)
     for name in options:
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1)
+            near = difflib.get_close_matches(MEANT.get(str(name), str(name)), known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(f"{where} has an unknown option {name!r}{hint}")
 
@@ -333,17 +346,3 @@ def _where(options: Mapping[str, Any], kwargs: Mapping[str, Any]) -> str:
     if "path" in kwargs:
         return str(kwargs["path"])
     return f"{kwargs.get('host', 'localhost')}:{kwargs.get('port', 6379)}"
-
-
-def without_passwords(hosts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the hosts of ``decode_hosts`` for a message or a log line."""
-    return [
-        {name: _shown(name, value) for name, value in host.items() if name != "sentinel_kwargs"}
-        for host in hosts
-    ]
-
-
-def _shown(name: str, value: Any) -> Any:
-    if name == "cluster":
-        return [masked(node) if isinstance(node, str) else node for node in value]
-    return masked(value) if name == "address" else "***" if "password" in name else value

@@ -35,8 +35,9 @@ from compat.redis.cluster import commands_of, make_hosts, tags_of
 from compat.redis.commands import Commands
 from compat.redis.connection import RedisUnavailable
 from compat.redis.encoding import Argument
-from compat.redis.hosts import Host, decode_hosts, without_passwords
+from compat.redis.hosts import Host, decode_hosts
 from compat.redis.loops import PerLoop, background, is_throwaway, require_no_loop
+from compat.redis.masking import without_passwords
 from compat.redis.outages import event_of
 from compat.redis.reasons import reason_of
 from compat.redis.servers import Server

@@ -10,6 +10,7 @@ from redis.asyncio.sentinel import SentinelManagedConnection
 
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import get_channel_layer
+from compat.layers.redis.core import RedisChannelLayer
 from compat.redis.hosts import Host, decode_hosts
 from compat.settings import override
 
@@ -130,12 +131,46 @@ def test_time_limits(entry: Any, reply_s: float, connect_s: float) -> None:
         ([{"sentinels": ["redis://:secret@h:1"], "master_name": "m"}], "must be a list of"),
         ([{"cluster": {"password": "secret"}}], "must be a list of nodes.*{'password': '\\*\\*\\*'}"),
         ([{"cluster": [{"host": "h", "password": "secret"}]}], "a node is a URL or"),
+        (
+            ["redis:/:secret@h:6379"],
+            r"'redis:/:\*\*\*@h:6379' is not .*\(its path is no number.*; write 'redis://:\*\*\*@h:6379'",
+        ),
+        (["secret@h:6379"], r"write 'redis://\*\*\*@h:6379'"),
+        (["redis://u:a://secret@h:x"], r"'redis://u:\*\*\*@h:x' is not a Redis URL"),
+        (["redis://:[secret]@h"], "is not a Redis URL"),
+        (["redis://h?pass=secret"], r"\?pass=\*\*\*' has an unknown option 'pass'; did you mean 'password'"),
+        (["redis://h?db=1&auth=secret"], r"\?db=1&auth=\*\*\*' has an.* 'auth'; did you mean 'password'"),
+        (
+            [("h", 6379, "secret")],
+            r"\('h', 6379, '\*\*\*'\) is not a .*a password belongs into a URL or a dict",
+        ),
+        ([["h", "6379", "u", "secret"]], r"\['h', '6379', '\*\*\*', '\*\*\*'\] is not a \(host, port\) pair"),
+        ([{"sentinels": [("h", 1, "secret")], "master_name": "m"}], r"\('h', 1, '\*\*\*'\)"),
+        ([{"cluster": [("h", 1, "secret")]}], r"\('h', 1, '\*\*\*'\) is not"),
     ],
 )
 def test_mistakes_are_explained(hosts: Any, error: str) -> None:
     with pytest.raises(ValueError, match=error) as caught:
         decode_hosts(hosts)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://secret@h:1/2", "redis://***@h:1/2"),
+        ("redis://u:secret@h:1", "redis://u:***@h:1"),
+        ("redis://h?password=secret&db=1", "redis://h?password=***&db=1"),
+        (
+            "rediss://h?ssl_ca_certs=/ca.crt&ssl_password=secret",
+            "rediss://h?ssl_ca_certs=/ca.crt&ssl_password=***",
+        ),
+        ("redis://h?client_name=chat&socket_timeout=60", "redis://h?client_name=chat&socket_timeout=60"),
+    ],
+)
+def test_what_a_layer_says_of_itself_has_no_passwords(url: str, shown: str) -> None:
+    """A password that is written where the user belongs is one too."""
+    assert str(RedisChannelLayer(hosts=[url])) == f"RedisChannelLayer(hosts=[{{'address': {shown!r}}}])"
 
 
 @pytest.mark.parametrize(
