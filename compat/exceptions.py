@@ -14,7 +14,8 @@
     ├── ValueError
     │   └── InvalidChannelLayerError   CHANNEL_LAYERS, or a use of it, is wrong
     └── CompatError               errors that Channels does not have
-        ├── LayerUnavailable      (also ConnectionError) the layer's server cannot be reached
+        ├── LayerUnavailable      (also ConnectionError) the layer's server cannot be reached; over Redis
+        │                         also the error of redis-py that channels_redis would raise
         └── ClientDisconnected    (also ConnectionError, RuntimeError) a send after the client has left
 
 Names and bases of the first eight and of ``InvalidChannelLayerError`` are those of ``channels.exceptions``,

@@ -13,12 +13,13 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from compat.redis.connection import Link, Redirected, RedisUnavailable
+from compat.redis.connection import Link
 from compat.redis.encoding import Argument
 from compat.redis.hosts import close_pool
 from compat.redis.loops import start_apart
 from compat.redis.reasons import WAIT, asked_node
 from compat.redis.scripts import publishes, with_one_key
+from compat.redis.unavailable import Redirected, RedisUnavailable
 
 __all__ = ["ShardLink"]
 

@@ -20,38 +20,16 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from compat.clock import Deadline, steady
-from compat.exceptions import LayerUnavailable
 from compat.redis.encoding import Argument, encode, require_short
 from compat.redis.hosts import Host
 from compat.redis.loops import start_apart
-from compat.redis.reasons import MOVED, REPLICA, reason_of, refusal_of
+from compat.redis.reasons import MOVED, REPLICA, late, reason_of, refusal_of
 from compat.redis.scripts import Script
 from compat.redis.servers import Server, introduced, is_slave
+from compat.redis.unavailable import Redirected, RedisUnavailable
 from compat.redis.waiting import within
 
-__all__ = ["ROLE", "Explain", "Link", "Redirected", "RedisUnavailable", "abandon", "opened"]
-
-
-class RedisUnavailable(LayerUnavailable):
-    """LayerUnavailable with a separate ``reason``.
-
-    ``report()`` makes the layer log the outage once, and later its end.
-    """
-
-    def __init__(
-        self, text: str, reason: str, report: Callable[[RedisUnavailable], None] | None = None
-    ) -> None:
-        super().__init__(text)
-        self.reason = reason
-        self._report = report
-
-    def report(self) -> None:
-        if self._report is not None:
-            self._report(self)
-
-
-class Redirected(RedisUnavailable):
-    """A node of a cluster has not carried out a command, because of who has the slot."""
+__all__ = ["ROLE", "Explain", "Link", "abandon", "opened"]
 
 
 Explain = Callable[[Host, str], RedisUnavailable]
@@ -88,9 +66,9 @@ async def opened(host: Host, pool: ConnectionPool, explain: Explain) -> tuple[Ab
     except (RedisError, OSError, asyncio.TimeoutError) as error:
         await abandon(connection)
         timed_out = isinstance(error, asyncio.TimeoutError)
-        reason = f"no answer within {host.connect_timeout_s:g} s" if timed_out else reason_of(error)
+        reason = late(host.connect_timeout_s) if timed_out else reason_of(error)
         if host.is_shard:  # which may be on any node
-            reason = f"{getattr(connection, 'host', '')}:{getattr(connection, 'port', '')}: {reason}"
+            reason = reason.at(f"{getattr(connection, 'host', '')}:{getattr(connection, 'port', '')}")
         raise explain(host, reason) from error
     except BaseException:
         await abandon(connection)
@@ -291,7 +269,7 @@ class Link:
     def _late(self) -> None:
         """End the connection if a reply has been expected for ``patience_s``."""
         if self._pending:
-            self.end(f"no answer within {self.patience_s:g} s")
+            self.end(late(self.patience_s))
 
     def end(self, reason: str) -> None:
         """Close the connection because it is of no more use; waiting calls get LayerUnavailable."""

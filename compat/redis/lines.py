@@ -31,7 +31,7 @@ from compat.redis.encoding import Argument, encode, require_short
 from compat.redis.hosts import Host
 from compat.redis.loops import background
 from compat.redis.native import are_greenlets
-from compat.redis.reasons import REPLICA, is_replica, reason_of, refusal_of
+from compat.redis.reasons import REPLICA, is_replica, late, reason_of, refusal_of
 from compat.redis.scripts import Script
 from compat.redis.servers import Server, is_slave
 from compat.redis.shards import Shards
@@ -162,7 +162,7 @@ class Line:
     def _give_up(self) -> None:
         """End a read that takes too long."""
         self.is_late = True
-        self.end(f"no answer within {self._host.reply_timeout_s:g} s")
+        self.end(late(self._host.reply_timeout_s))
 
     def _reason(self, error: OSError) -> str:
         if isinstance(error, TimeoutError) and error.errno is None:  # because of settimeout

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from compat.clock import wall
 from compat.metrics import Gap, LayerMetrics
-from compat.redis.connection import RedisUnavailable
 from compat.redis.sentinels import SETTLED_S
 from compat.redis.shards import Shards
+from compat.redis.unavailable import RedisUnavailable
 from compat.types import Message
 
 __all__ = ["OutageLog", "event_of"]

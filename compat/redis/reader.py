@@ -11,12 +11,13 @@ from typing import Any, Protocol
 from compat.clock import steady, wall
 from compat.exceptions import LayerUnavailable
 from compat.redis.backoff import Backoff
-from compat.redis.connection import Link, RedisUnavailable
+from compat.redis.connection import Link
 from compat.redis.encoding import Argument
 from compat.redis.loops import start_apart
 from compat.redis.reasons import MOVED, WAIT
 from compat.redis.scripts import Script
 from compat.redis.shards import Shards
+from compat.redis.unavailable import RedisUnavailable
 from compat.redis.waiting import CLOSED, sleep
 
 __all__ = ["Outages", "Reader"]

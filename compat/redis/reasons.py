@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
+
+from redis.exceptions import AuthenticationError, BusyLoadingError, ResponseError, TimeoutError
+
+from compat.redis.unavailable import (
+    RedisLoading,
+    RedisLoginRefused,
+    RedisNotConnected,
+    RedisOutOfMemory,
+    RedisPermissionDenied,
+    RedisReadOnly,
+    RedisRefused,
+    RedisTimedOut,
+    RedisUnavailable,
+)
 
 __all__ = [
     "FOREIGN",
@@ -13,47 +28,92 @@ __all__ = [
     "MOVED",
     "REPLICA",
     "WAIT",
+    "Reason",
     "asked_node",
     "is_replica",
+    "kind_of",
+    "late",
     "reason_of",
     "redirect_of",
     "refusal_of",
 ]
 
-LOST_KEYS = "it has lost keys of the layer: restarted without its data, flushed, evicted or deleted"
-LOST_STREAM = "it has lost the streams of the layer; they were deleted or evicted"
-MOVED = "its slot has moved to another node of the cluster"
-WAIT = "its slot is being moved, or has no master now"
-REPLICA = "it is a read-only replica; name its master, or use sentinels"
-DENIED = "this user may not run the commands or use the keys of the layer; see its ACL"
-FOREIGN = "keys of the layer's prefix hold foreign data; choose another prefix"
+
+class Reason(str):
+    """Why Redis cannot be used, in a few words, and the class of the error about it."""
+
+    __slots__ = ("kind",)
+    kind: type[RedisUnavailable]
+
+    def __new__(cls, text: str, kind: type[RedisUnavailable] = RedisNotConnected) -> Reason:
+        self = super().__new__(cls, text)
+        self.kind = kind
+        return self
+
+    def at(self, where: str) -> Reason:
+        """Return the reason with the server that it is about, of several ones."""
+        return Reason(f"{where}: {self}", self.kind)
+
+
+LOST_KEYS = Reason(
+    "it has lost keys of the layer: restarted without its data, flushed, evicted or deleted", RedisRefused
+)
+LOST_STREAM = Reason("it has lost the streams of the layer; they were deleted or evicted", RedisRefused)
+MOVED = Reason("its slot has moved to another node of the cluster")
+WAIT = Reason("its slot is being moved, or has no master now")
+REPLICA = Reason("it is a read-only replica; name its master, or use sentinels", RedisReadOnly)
+DENIED = Reason(
+    "this user may not run the commands or use the keys of the layer; see its ACL", RedisPermissionDenied
+)
+FOREIGN = Reason("keys of the layer's prefix hold foreign data; choose another prefix", RedisRefused)
 LASTING = (DENIED, FOREIGN)
 """The reasons for which a command is refused however often it is sent."""
 
 
-def reason_of(error: BaseException) -> str:
+def kind_of(reason: str) -> type[RedisUnavailable]:
+    """Return the class of the error for a reason."""
+    return reason.kind if isinstance(reason, Reason) else RedisNotConnected
+
+
+def late(limit_s: float) -> Reason:
+    """Return the reason that an answer has not come in time."""
+    return Reason(f"no answer within {limit_s:g} s", RedisTimedOut)
+
+
+def reason_of(error: BaseException) -> Reason:
     """Return the cause of ``error`` in a few words, from the exceptions that redis-py and asyncio chain."""
+    kind = _kind(error)
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, ssl.SSLError):
-            return f"TLS: {getattr(seen, 'verify_message', '') or seen.reason or seen}"
+            return Reason(f"TLS: {getattr(seen, 'verify_message', '') or seen.reason or seen}", kind)
         if isinstance(seen, OSError) and seen.errno is not None and seen.errno > 0:
-            return os.strerror(seen.errno).lower()
+            return Reason(os.strerror(seen.errno).lower(), kind)
         seen = seen.__cause__ or seen.__context__
     text = str(error).strip().rstrip(".")
-    return text or type(error).__name__
+    return Reason(text or type(error).__name__, kind)
 
 
-def refusal_of(error: Exception) -> str:
+def _kind(error: BaseException) -> type[RedisUnavailable]:
+    if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
+        return RedisTimedOut
+    if isinstance(error, AuthenticationError):  # in some versions a ResponseError too
+        return RedisLoginRefused
+    if isinstance(error, BusyLoadingError):
+        return RedisLoading
+    return refusal_of(error).kind if isinstance(error, ResponseError) else RedisNotConnected
+
+
+def refusal_of(error: Exception) -> Reason:
     """Return what an error reply means for a user of a channel layer."""
     text = _text(error)
     for words, reason in _REFUSALS:
         if any(word in text for word in words):
             return reason
-    return f"it refused a command: {error}"
+    return Reason(f"it refused a command: {error}", RedisRefused)
 
 
-def redirect_of(error: Exception) -> str | None:
+def redirect_of(error: Exception) -> Reason | None:
     """Return why a cluster's node has not carried a command out: ``MOVED``, ``WAIT``, or None if neither."""
     text = _text(error)
     if text.startswith("moved ") or is_replica(error):
@@ -89,19 +149,31 @@ def is_replica(error: Exception) -> bool:
     return refusal_of(error) is REPLICA
 
 
-_REFUSALS = (
+_REFUSALS: tuple[tuple[tuple[str, ...], Reason], ...] = (
     (("readonly", "read only replica", "instance state changed"), REPLICA),
-    (("oom ", "outofmemory"), "it is out of memory; raise its maxmemory, or lower capacity and expiry"),
-    (("misconf",), "it stopped accepting writes because it cannot save to disk; see its log"),
+    (
+        ("oom ", "outofmemory"),
+        Reason("it is out of memory; raise its maxmemory, or lower capacity and expiry", RedisOutOfMemory),
+    ),
+    (
+        ("misconf",),
+        Reason("it stopped accepting writes because it cannot save to disk; see its log", RedisRefused),
+    ),
     (("noperm", "nopermission"), DENIED),
     (("wrongtype",), FOREIGN),
     (
         ("moved", "clusterdown", "crossslot"),
-        'it is a node of a Redis Cluster; write hosts=[{"cluster": ["redis://…", …]}] with some of its nodes',
+        Reason(
+            'it is a node of a Redis Cluster; write hosts=[{"cluster": ["redis://…", …]}] with some of its '
+            "nodes",
+            RedisRefused,
+        ),
     ),
     (("nogroup", "unblocked the stream key"), LOST_STREAM),
     (
         ("unknown command",),
-        "it lacks a command that the layer needs; use Redis 5 or newer, and 6.2 for streams",
+        Reason(
+            "it lacks a command that the layer needs; use Redis 5 or newer, and 6.2 for streams", RedisRefused
+        ),
     ),
 )

@@ -17,7 +17,7 @@ from compat.exceptions import LayerUnavailable
 from compat.redis.asking import ShardLink
 from compat.redis.backoff import Backoff
 from compat.redis.commands import Joined
-from compat.redis.connection import Explain, Link, Redirected, RedisUnavailable
+from compat.redis.connection import Explain, Link
 from compat.redis.encoding import Argument
 from compat.redis.following import Following
 from compat.redis.hosts import Host, close_pool
@@ -25,6 +25,7 @@ from compat.redis.loops import start_apart
 from compat.redis.reasons import WAIT
 from compat.redis.scripts import Script
 from compat.redis.servers import Server
+from compat.redis.unavailable import Redirected, RedisUnavailable
 from compat.redis.waiting import settle, shared, sleep, wait_for_result
 
 __all__ = ["Shards"]

@@ -10,10 +10,11 @@ from typing import Any
 from compat.clock import wall
 from compat.exceptions import LayerUnavailable
 from compat.redis.cluster import PLAIN, commands_of
-from compat.redis.connection import Link, OnMessage, Redirected, RedisUnavailable
+from compat.redis.connection import Link, OnMessage
 from compat.redis.reader import Outages, Reader
 from compat.redis.reasons import MOVED, REPLICA
 from compat.redis.shards import Shards
+from compat.redis.unavailable import Redirected, RedisUnavailable
 from compat.redis.waiting import wait_set
 
 __all__ = ["Subscriber"]

@@ -19,8 +19,8 @@ from compat.layers.redis import RedisPubSubChannelLayer
 from compat.redis import shards
 from compat.redis.asking import ShardLink
 from compat.redis.cluster import slot_of, tags
-from compat.redis.connection import Redirected
 from compat.redis.scripts import with_one_key
+from compat.redis.unavailable import Redirected
 from tests.faults.rooms import Room, talking
 from tests.support.layers import ON_REDIS, close, member, unique_prefix
 from tests.support.processes import free_port

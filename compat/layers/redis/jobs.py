@@ -17,12 +17,13 @@ from compat.layers.redis.keys import Keys
 from compat.layers.redis.refusals import Refusals
 from compat.layers.redis.scripts import BURY, MAKE_GROUP
 from compat.layers.redis.waiters import Waiters
-from compat.redis.connection import Link, RedisUnavailable
+from compat.redis.connection import Link
 from compat.redis.encoding import Argument
 from compat.redis.loops import start_apart
 from compat.redis.reader import Outages, Reader
 from compat.redis.reasons import LOST_STREAM
 from compat.redis.shards import Shards
+from compat.redis.unavailable import RedisUnavailable
 from compat.redis.waiting import sleep, wait_set
 from compat.types import Message
 

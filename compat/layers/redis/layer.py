@@ -33,15 +33,15 @@ from compat.layers.redis.station import Station
 from compat.layers.redis.values import RedisValues
 from compat.redis.cluster import commands_of, make_hosts, tags_of
 from compat.redis.commands import Commands
-from compat.redis.connection import RedisUnavailable
 from compat.redis.encoding import Argument
 from compat.redis.hosts import Host, decode_hosts
 from compat.redis.loops import PerLoop, background, is_throwaway, require_no_loop
 from compat.redis.masking import without_passwords
 from compat.redis.outages import event_of
-from compat.redis.reasons import reason_of
+from compat.redis.reasons import kind_of, reason_of
 from compat.redis.servers import Server
 from compat.redis.shards import Shards
+from compat.redis.unavailable import RedisUnavailable
 from compat.types import Message
 
 __all__ = ["RedisLayer"]
@@ -241,7 +241,7 @@ class RedisLayer(KeepsPresence, KeepsHistories, Generic[S]):
 
     def explain(self, host: Host, reason: str) -> RedisUnavailable:
         """Return the error for a host that cannot be used now."""
-        return RedisUnavailable(
+        return kind_of(reason)(
             f"{self.name()} cannot use Redis at {host.where}: {reason}. Start redis-server there, or name a "
             "Redis that runs in CONFIG['hosts'] of CHANNEL_LAYERS, as a URL such as the one in REDIS_URL",
             reason,

@@ -24,12 +24,12 @@ from compat.layers.redis.owed import Owed
 from compat.layers.redis.parts import in_parts
 from compat.layers.redis.scripts import LOOK, REJOIN
 from compat.redis.backoff import Backoff
-from compat.redis.connection import RedisUnavailable
 from compat.redis.encoding import Argument
 from compat.redis.loops import start_apart
 from compat.redis.reader import Outages
 from compat.redis.reasons import FOREIGN, LASTING, LOST_KEYS
 from compat.redis.shards import Shards
+from compat.redis.unavailable import RedisUnavailable
 from compat.redis.waiting import wait_set
 
 __all__ = ["Membership"]

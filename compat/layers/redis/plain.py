@@ -24,9 +24,10 @@ from compat.layers.redis.refusals import Refusals
 from compat.layers.redis.scripts import HOLD, POP
 from compat.layers.redis.taken import Taken
 from compat.layers.redis.waiters import Waiters
-from compat.redis.connection import Link, RedisUnavailable
+from compat.redis.connection import Link
 from compat.redis.reader import Outages, Reader
 from compat.redis.shards import Shards
+from compat.redis.unavailable import RedisUnavailable
 from compat.redis.waiting import wait_set
 from compat.types import Message
 

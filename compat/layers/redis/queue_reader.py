@@ -10,9 +10,10 @@ from redis.exceptions import NoScriptError
 
 from compat.clock import steady, wall
 from compat.layers.redis.scripts import TAKE
-from compat.redis.connection import Link, RedisUnavailable
+from compat.redis.connection import Link
 from compat.redis.reader import Outages, Reader
 from compat.redis.shards import Shards
+from compat.redis.unavailable import RedisUnavailable
 
 __all__ = ["QueueReader"]
 

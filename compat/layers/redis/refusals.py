@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 
 from compat.clock import steady
 from compat.metrics import Throttle
-from compat.redis.connection import RedisUnavailable
 from compat.redis.reasons import LASTING
+from compat.redis.unavailable import RedisUnavailable
 
 __all__ = ["Refusals"]
 

@@ -24,11 +24,11 @@ from compat.layers.redis.people import RedisPeople
 from compat.layers.redis.receipts import Receipt, Receipts
 from compat.names import is_counted
 from compat.redis.backoff import Backoff
-from compat.redis.connection import RedisUnavailable
 from compat.redis.loops import start_apart
 from compat.redis.outages import OutageLog
 from compat.redis.scripts import Script
 from compat.redis.shards import Shards
+from compat.redis.unavailable import RedisUnavailable
 from compat.tracing import carried_on
 from compat.types import Message
 

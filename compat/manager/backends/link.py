@@ -8,12 +8,13 @@ from typing import Any
 
 from compat.manager.backends.messaging import backend_errors
 from compat.redis.cluster import make_hosts, tags_of
-from compat.redis.connection import RedisUnavailable
 from compat.redis.encoding import Argument
 from compat.redis.hosts import Host, decode_hosts
 from compat.redis.loops import PerLoop, background
+from compat.redis.reasons import kind_of
 from compat.redis.scripts import Script
 from compat.redis.shards import Shards
+from compat.redis.unavailable import RedisUnavailable
 
 __all__ = ["RegistryLink"]
 
@@ -51,7 +52,7 @@ class RegistryLink:
 
     def explain(self, host: Host, reason: str) -> RedisUnavailable:
         """Return the error for a Redis that cannot be used now."""
-        return RedisUnavailable(
+        return kind_of(reason)(
             f"the connection manager cannot use Redis at {host.where}: {reason}. Start redis-server there, "
             "or name one that runs in REDIS_URL; BACKEND_TYPE=memory does without",
             reason,

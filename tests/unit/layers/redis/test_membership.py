@@ -16,7 +16,7 @@ import redis.asyncio
 from compat.engine.parts import inbox_of
 from compat.layers.redis import RedisChannelLayer, parts
 from compat.layers.redis import owed as owed_module
-from compat.redis.connection import RedisUnavailable
+from compat.redis.unavailable import RedisUnavailable
 from tests.support.layers import close, member
 from tests.support.paths import REPO
 from tests.support.processes import Process

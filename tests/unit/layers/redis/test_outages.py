@@ -11,8 +11,8 @@ import pytest
 from compat import metrics
 from compat.exceptions import LayerUnavailable
 from compat.metrics import LOG_EVERY_S, MOST_CAUSES, LayerMetrics
-from compat.redis.connection import RedisUnavailable
 from compat.redis.outages import OutageLog
+from compat.redis.unavailable import RedisUnavailable
 from compat.types import Message
 from tests.support.layers import ON_REDIS, close, unique_prefix
 from tests.support.logs import recorded
