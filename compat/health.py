@@ -57,6 +57,8 @@ class _Layers:
                 await asyncio.wait_for(ping(), PING_S)
         except (LayerUnavailable, asyncio.TimeoutError):
             self._since[alias] = min(self._since.get(alias, began), _noticed(layer))
+            if getattr(layer, "has_answered", False):  # others have used it before anybody asked here
+                self._known.add(alias)
         else:
             self._known.add(alias)
             self._since.pop(alias, None)

@@ -133,9 +133,12 @@ class Shards:
         """
         host = self.hosts[index]
         kind = ShardLink if host.is_shard else Link
-        return await self.following.connect(
+        link = await self.following.connect(
             index, lambda: kind.open(host, self.pool(index), self.explain, **options)
         )
+        if self._on_open is not None:
+            self._on_open(index, link.server)
+        return link
 
     async def link(self, index: int) -> Link:
         """Return the connection to a host, a new one if needed; concurrent callers share one attempt."""
@@ -297,8 +300,6 @@ class Shards:
         self._links[index] = link
         self._lost.pop(index, None)
         self.opened(index)
-        if self._on_open is not None:
-            self._on_open(index, link.server)
         return link
 
     async def aclose(self) -> None:

@@ -15,14 +15,16 @@ from compat import health
 from compat.clock import wall
 from compat.engine.limits import admissions
 from compat.exceptions import ImproperlyConfigured
-from compat.layers import channel_layers, register_channel_layer, unregister_channel_layer
+from compat.layers import channel_layers, get_channel_layer, register_channel_layer, unregister_channel_layer
 from compat.layers.redis.core import RedisChannelLayer
 from compat.settings import override
+from tests.support.layers import close
 from tests.support.processes import free_port
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until_awaited
 
 QUEUE = "compat.layers.redis.core.RedisChannelLayer"
+PUBSUB = "compat.layers.redis.pubsub.RedisPubSubChannelLayer"
 MEMORY = {"BACKEND": "compat.layers.InMemoryChannelLayer"}
 
 
@@ -74,6 +76,42 @@ async def test_a_redis_that_goes_and_comes_back(
         again = RedisServer(tmp_path, port=server.port)
         await until_awaited(lambda: answer(client), (200, {"ready": True}))
         again.stop()
+
+
+@pytest.mark.parametrize("of", [QUEUE, PUBSUB])
+@pytest.mark.parametrize("asked", [True, False], ids=["asked before", "never asked"])
+async def test_a_worker_that_was_never_asked_says_what_the_others_say(
+    client: httpx.AsyncClient, redis_server: RedisServer, of: str, asked: bool
+) -> None:
+    """It has worked before the outage, which each of them gets the same time to survive."""
+    layers = {"default": {"BACKEND": of, "CONFIG": {"hosts": [redis_server.url]}}}
+    with override(CHANNEL_LAYERS=layers, CHANNEL_READY_SECONDS=3600):
+        layer: Any = get_channel_layer()
+        channel = await layer.new_channel()
+        await layer.group_add("room", channel)
+        if asked:
+            assert await answer(client) == (200, {"ready": True})
+        redis_server.kill()
+        assert await answer(client) == (200, {"ready": True}), "it may be back soon"
+        await until_awaited(lambda: asyncio.sleep(0, bool(layer.metrics.gaps)), True)
+        with override(CHANNEL_READY_SECONDS=0):
+            code, told = await answer(client)
+        assert code == 503 and told["why"][0].startswith("layer 'default' has been away for ")
+        await close(layer)
+
+
+async def test_several_hosts_of_which_one_has_never_answered(
+    client: httpx.AsyncClient, redis_server: RedisServer
+) -> None:
+    hosts = [redis_server.url, f"redis://127.0.0.1:{free_port()}"]
+    with override(CHANNEL_LAYERS={"default": {"BACKEND": QUEUE, "CONFIG": {"hosts": hosts}}}):
+        layer: Any = get_channel_layer()
+        await asyncio.gather(
+            *(layer.group_send(f"room-{n}", {"type": "x"}) for n in range(9)), return_exceptions=True
+        )
+        code, told = await answer(client)
+        await close(layer)
+    assert (code, told["why"]) == (503, ["layer 'default' has not answered yet"])
 
 
 async def test_a_layer_that_has_never_answered(client: httpx.AsyncClient) -> None:

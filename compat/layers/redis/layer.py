@@ -15,9 +15,7 @@ from compat.engine.events import Overflow
 from compat.engine.inbox import Inbox
 from compat.engine.mailbox import Mailbox
 from compat.exceptions import ChannelFull
-from compat.layers.base import (
-    SendResult,
-)
+from compat.layers.base import SendResult
 from compat.layers.history import Rules
 from compat.layers.options import Capacities, check_capacities, check_options, require_positive
 from compat.layers.presence.attendance import Attendance
@@ -26,6 +24,7 @@ from compat.layers.presence.people import Presence
 from compat.layers.presence.rules import PresenceRules
 from compat.layers.redis.keeping import KeepsHistories
 from compat.layers.redis.keys import Keys, shard_of
+from compat.layers.redis.meeting import Meeting
 from compat.layers.redis.outside import Outside, SendBy
 from compat.layers.redis.reports import RedisReports
 from compat.layers.redis.serializers import make_crypter, registry
@@ -39,7 +38,6 @@ from compat.redis.loops import PerLoop, background, is_throwaway, require_no_loo
 from compat.redis.masking import without_passwords
 from compat.redis.outages import event_of
 from compat.redis.reasons import kind_of, reason_of
-from compat.redis.servers import Server
 from compat.redis.shards import Shards
 from compat.redis.unavailable import RedisUnavailable
 from compat.types import Message
@@ -49,8 +47,6 @@ __all__ = ["RedisLayer"]
 log = logging.getLogger("compat.layers")
 
 T = TypeVar("T")
-CLOCKS_DIFFER_S = 5.0
-"""The difference of two clocks, in seconds, that is worth a warning."""
 
 S = TypeVar("S", bound=Station)
 
@@ -98,6 +94,7 @@ class RedisLayer(KeepsPresence, KeepsHistories, Generic[S]):
         self.hosts = decode_hosts(hosts)
         self.redis_hosts = make_hosts(self.hosts)
         self.ring_size = len(self.redis_hosts)
+        self.meeting = Meeting(self.redis_hosts, self.name, self.metrics)
         if tags_of(self.redis_hosts) and {*"{}"} & {*prefix}:
             raise ValueError(f"prefix must have no braces with a cluster, which has its own, not {prefix!r}")
         self.keys = Keys(prefix, self.ring_size, tags_of(self.redis_hosts))
@@ -248,18 +245,10 @@ class RedisLayer(KeepsPresence, KeepsHistories, Generic[S]):
             partial(self._report, host.index),
         )
 
-    def met(self, index: int, server: Server) -> None:
-        """Log a warning if the clocks of this process and of a server, now connected to, differ."""
-        if abs(server.ahead_s) < CLOCKS_DIFFER_S or not self.metrics.throttle.due(("clock", index)):
-            return
-        log.warning(
-            "%s: the clock of this machine is %.0f s %s that of Redis at %s. Messages wait in the order of "
-            "their senders' clocks, so synchronize the clocks (NTP)",
-            self.name(),
-            abs(server.ahead_s),
-            "ahead of" if server.ahead_s > 0 else "behind",
-            self.redis_hosts[index].where,
-        )
+    @property
+    def has_answered(self) -> bool:
+        """True if each host has answered this process, at any time."""
+        return self.meeting.all_met
 
     def _report(self, index: int, error: RedisUnavailable) -> None:
         """Log an outage for which a client was refused, and later its end."""

@@ -61,7 +61,7 @@ class Station:
             link_lost,
             self.scripts,
             self,
-            on_open=layer.met,
+            on_open=layer.meeting.met,
             role_every_s=layer.role_every_s,
         )
         self.receipts = Receipts()
