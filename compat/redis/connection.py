@@ -26,6 +26,7 @@ from compat.redis.loops import start_apart
 from compat.redis.reasons import MOVED, REPLICA, late, reason_of, refusal_of
 from compat.redis.scripts import Script
 from compat.redis.servers import Server, introduced, is_slave
+from compat.redis.tls_hints import with_hint
 from compat.redis.unavailable import Redirected, RedisUnavailable
 from compat.redis.waiting import within
 
@@ -67,6 +68,7 @@ async def opened(host: Host, pool: ConnectionPool, explain: Explain) -> tuple[Ab
         await abandon(connection)
         timed_out = isinstance(error, asyncio.TimeoutError)
         reason = late(host.connect_timeout_s) if timed_out else reason_of(error)
+        reason = with_hint(reason, connection, pool.connection_kwargs)
         if host.is_shard:  # which may be on any node
             reason = reason.at(f"{getattr(connection, 'host', '')}:{getattr(connection, 'port', '')}")
         raise explain(host, reason) from error

@@ -6,7 +6,7 @@ import asyncio
 import os
 import ssl
 
-from redis.exceptions import AuthenticationError, BusyLoadingError, ResponseError, TimeoutError
+from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError, ResponseError, TimeoutError
 
 from compat.redis.unavailable import (
     RedisLoading,
@@ -36,23 +36,35 @@ __all__ = [
     "reason_of",
     "redirect_of",
     "refusal_of",
+    "told",
 ]
 
 
 class Reason(str):
-    """Why Redis cannot be used, in a few words, and the class of the error about it."""
+    """Why Redis cannot be used, in a few words, the class of the error about it, and what to do.
 
-    __slots__ = ("kind",)
+    ``advice`` is a sentence without its point, empty if the words say it; None: the server is to be started.
+    """
+
+    __slots__ = ("advice", "kind")
     kind: type[RedisUnavailable]
+    advice: str | None
 
-    def __new__(cls, text: str, kind: type[RedisUnavailable] = RedisNotConnected) -> Reason:
+    def __new__(
+        cls, text: str, kind: type[RedisUnavailable] = RedisNotConnected, advice: str | None = None
+    ) -> Reason:
         self = super().__new__(cls, text)
         self.kind = kind
+        self.advice = "" if advice is None and issubclass(kind, ResponseError) else advice
         return self
 
     def at(self, where: str) -> Reason:
         """Return the reason with the server that it is about, of several ones."""
-        return Reason(f"{where}: {self}", self.kind)
+        return Reason(f"{where}: {self}", self.kind, self.advice)
+
+    def advised(self, advice: str) -> Reason:
+        """Return the reason with another advice."""
+        return Reason(self, self.kind, advice)
 
 
 LOST_KEYS = Reason(
@@ -63,7 +75,9 @@ MOVED = Reason("its slot has moved to another node of the cluster")
 WAIT = Reason("its slot is being moved, or has no master now")
 REPLICA = Reason("it is a read-only replica; name its master, or use sentinels", RedisReadOnly)
 DENIED = Reason(
-    "this user may not run the commands or use the keys of the layer; see its ACL", RedisPermissionDenied
+    "this user may not run the commands or use the keys of the layer; see its ACL",
+    RedisPermissionDenied,
+    "Give the user the rights (ACL SETUSER), or name another one in CONFIG['hosts'] of CHANNEL_LAYERS",
 )
 FOREIGN = Reason("keys of the layer's prefix hold foreign data; choose another prefix", RedisRefused)
 LASTING = (DENIED, FOREIGN)
@@ -75,6 +89,13 @@ def kind_of(reason: str) -> type[RedisUnavailable]:
     return reason.kind if isinstance(reason, Reason) else RedisNotConnected
 
 
+def told(reason: str, start: str) -> str:
+    """Return a reason and what to do about it, which is ``start`` if the server does not seem to run."""
+    given = reason.advice if isinstance(reason, Reason) else None
+    advice = start if given is None else given
+    return f"{reason}{' ' if reason.endswith('?') else '. '}{advice}" if advice else reason
+
+
 def late(limit_s: float) -> Reason:
     """Return the reason that an answer has not come in time."""
     return Reason(f"no answer within {limit_s:g} s", RedisTimedOut)
@@ -82,16 +103,20 @@ def late(limit_s: float) -> Reason:
 
 def reason_of(error: BaseException) -> Reason:
     """Return the cause of ``error`` in a few words, from the exceptions that redis-py and asyncio chain."""
-    kind = _kind(error)
+    kind, advice = _kind(error), _advice(error)
+    if isinstance(error, (AuthenticationError, BusyLoadingError, ResponseError)):
+        answer = refusal_of(error)
+        kind, advice = answer.kind, answer.advice
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, ssl.SSLError):
-            return Reason(f"TLS: {getattr(seen, 'verify_message', '') or seen.reason or seen}", kind)
+            said = getattr(seen, "verify_message", "").rstrip(".") or seen.reason or seen
+            return Reason(f"TLS: {said}", kind, CERTIFICATES)
         if isinstance(seen, OSError) and seen.errno is not None and seen.errno > 0:
             return Reason(os.strerror(seen.errno).lower(), kind)
         seen = seen.__cause__ or seen.__context__
     text = str(error).strip().rstrip(".")
-    return Reason(text or type(error).__name__, kind)
+    return Reason(text or type(error).__name__, kind, advice)
 
 
 def _kind(error: BaseException) -> type[RedisUnavailable]:
@@ -101,7 +126,15 @@ def _kind(error: BaseException) -> type[RedisUnavailable]:
         return RedisLoginRefused
     if isinstance(error, BusyLoadingError):
         return RedisLoading
-    return refusal_of(error).kind if isinstance(error, ResponseError) else RedisNotConnected
+    return RedisRefused if isinstance(error, ResponseError) else RedisNotConnected
+
+
+def _advice(error: BaseException) -> str | None:
+    """Return what to do about an answer of Redis, if its own words do not say it; else None."""
+    if not isinstance(error, RedisError) or "connecting to" in str(error):  # that has a host's name
+        return None
+    text = _text(error)
+    return next((advice for words, advice in _ADVICE if any(word in text for word in words)), None)
 
 
 def refusal_of(error: Exception) -> Reason:
@@ -110,7 +143,7 @@ def refusal_of(error: Exception) -> Reason:
     for words, reason in _REFUSALS:
         if any(word in text for word in words):
             return reason
-    return Reason(f"it refused a command: {error}", RedisRefused)
+    return Reason(f"it refused a command: {error}", _kind(error), _advice(error))
 
 
 def redirect_of(error: Exception) -> Reason | None:
@@ -177,3 +210,27 @@ _REFUSALS: tuple[tuple[tuple[str, ...], Reason], ...] = (
         ),
     ),
 )
+
+CERTIFICATES = (
+    "Correct ssl_ca_certs (the authority of the server's certificate), ssl_certfile and ssl_keyfile (those "
+    "of the client), or the host's name, which must be in the server's certificate"
+)
+_ADVICE = (
+    (
+        ("wrongpass", "noauth", "authentication", "username-password", "without any password"),
+        "Correct the user and the password in CONFIG['hosts'] of CHANNEL_LAYERS, or in REDIS_URL",
+    ),
+    (
+        ("db index",),
+        "Name a database that it has in CONFIG['hosts'] of CHANNEL_LAYERS: 0 to 15, unless its option "
+        "'databases' says otherwise",
+    ),
+    (("loading",), "Wait until it has read its data"),
+    (
+        ("busy redis", "busy running a script"),
+        "Wait for the script that some client runs there, or end it with SCRIPT KILL",
+    ),
+    (("max number of clients",), "Raise its maxclients, or let fewer clients connect"),
+    (("protected mode",), ""),  # it says at length what to do
+)
+"""What to do about other answers, by the words in them."""

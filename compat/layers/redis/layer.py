@@ -37,7 +37,7 @@ from compat.redis.hosts import Host, decode_hosts
 from compat.redis.loops import PerLoop, background, is_throwaway, require_no_loop
 from compat.redis.masking import without_passwords
 from compat.redis.outages import event_of
-from compat.redis.reasons import kind_of, reason_of
+from compat.redis.reasons import kind_of, reason_of, told
 from compat.redis.shards import Shards
 from compat.redis.unavailable import RedisUnavailable
 from compat.types import Message
@@ -49,6 +49,10 @@ log = logging.getLogger("compat.layers")
 T = TypeVar("T")
 
 S = TypeVar("S", bound=Station)
+START = (
+    "Start redis-server there, or name a Redis that runs in CONFIG['hosts'] of CHANNEL_LAYERS, as a URL such "
+    "as the one in REDIS_URL"
+)
 
 
 class RedisLayer(KeepsPresence, KeepsHistories, Generic[S]):
@@ -239,8 +243,7 @@ class RedisLayer(KeepsPresence, KeepsHistories, Generic[S]):
     def explain(self, host: Host, reason: str) -> RedisUnavailable:
         """Return the error for a host that cannot be used now."""
         return kind_of(reason)(
-            f"{self.name()} cannot use Redis at {host.where}: {reason}. Start redis-server there, or name a "
-            "Redis that runs in CONFIG['hosts'] of CHANNEL_LAYERS, as a URL such as the one in REDIS_URL",
+            f"{self.name()} cannot use Redis at {host.where}: {told(reason, START)}",
             reason,
             partial(self._report, host.index),
         )

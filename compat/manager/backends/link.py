@@ -11,12 +11,14 @@ from compat.redis.cluster import make_hosts, tags_of
 from compat.redis.encoding import Argument
 from compat.redis.hosts import Host, decode_hosts
 from compat.redis.loops import PerLoop, background
-from compat.redis.reasons import kind_of
+from compat.redis.reasons import kind_of, told
 from compat.redis.scripts import Script
 from compat.redis.shards import Shards
 from compat.redis.unavailable import RedisUnavailable
 
 __all__ = ["RegistryLink"]
+
+START = "Start redis-server there, or name one that runs in REDIS_URL; BACKEND_TYPE=memory does without"
 
 
 class LinkOnLoop:
@@ -53,8 +55,7 @@ class RegistryLink:
     def explain(self, host: Host, reason: str) -> RedisUnavailable:
         """Return the error for a Redis that cannot be used now."""
         return kind_of(reason)(
-            f"the connection manager cannot use Redis at {host.where}: {reason}. Start redis-server there, "
-            "or name one that runs in REDIS_URL; BACKEND_TYPE=memory does without",
+            f"the connection manager cannot use Redis at {host.where}: {told(reason, START)}",
             reason,
         )
 

@@ -63,6 +63,31 @@ async def test_tls(cls: Any, tmp_path: Path) -> None:
         server.stop()
 
 
+@pytest.mark.parametrize(
+    ("host", "advice"),
+    [
+        ("redis://127.0.0.1:{tls}", "if it speaks TLS on this port, write rediss:// instead of redis://"),
+        (
+            "rediss://127.0.0.1:{plain}?socket_connect_timeout=1",
+            "if it speaks no TLS on this port, write redis:// instead of rediss://",
+        ),
+        ("rediss://127.0.0.1:{tls}", r"self-signed certificate.*\. Correct ssl_ca_certs"),
+        (
+            "rediss://127.0.0.1:{tls}?ssl_ca_certs=/nowhere/ca.crt",
+            "ssl_ca_certs='/nowhere/ca.crt': no such file or directory. Correct its path",
+        ),
+    ],
+)
+async def test_what_is_wrong_with_tls_is_named(tmp_path: Path, host: str, advice: str) -> None:
+    server, port, _ = tls_server(tmp_path)
+    try:
+        with pytest.raises(LayerUnavailable, match=advice) as caught:
+            await talk(RedisChannelLayer, host.format(tls=port, plain=server.port))
+        assert "Start redis-server" not in str(caught.value)
+    finally:
+        server.stop()
+
+
 @BOTH
 async def test_a_user_with_few_rights(cls: Any, redis_server: RedisServer) -> None:
     """No SCRIPT LOAD, no CLIENT: scripts are sent with each call, and queues change a little later."""
