@@ -225,6 +225,20 @@ def test_runworker_without_a_layer(name: str, project: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["bare", "django", "channels"])
+def test_runworker_without_redis_says_so_in_a_line(name: str, project: Path) -> None:
+    away = f"redis://127.0.0.1:{free_port()}"
+    layer = f"""CHANNEL_LAYERS = {{"default": {{
+    "BACKEND": "channels_redis.core.RedisChannelLayer",
+    "CONFIG": {{"hosts": [{away!r}]}},
+}}}}
+"""
+    write(project, mysite__settings=SETTINGS + layer)
+    done = environment(name).run("django-shim", "manage.py", "runworker", "printer", cwd=project)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "CommandError: channel layer 'default' cannot use Redis at 127.0.0.1:" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["bare", "django", "channels"])
 def test_trap_05_the_daphne_command_serves(name: str, project: Path) -> None:
     env = environment(name)
     command = [

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError
 
+from compat.exceptions import LayerUnavailable
 from compat.layers import DEFAULT_CHANNEL_LAYER, get_channel_layer
 from compat.routing import get_default_application
 from compat.worker import Worker
@@ -48,4 +49,7 @@ class Command(BaseCommand):
             channels=options["channels"],
             channel_layer=self.channel_layer,
         )
-        worker.run()
+        try:
+            worker.run()
+        except LayerUnavailable as error:
+            raise CommandError(str(error)) from error
