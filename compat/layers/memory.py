@@ -21,7 +21,7 @@ from compat.engine.parts import scheduler_of
 from compat.exceptions import ChannelFull
 from compat.forks import new_lock
 from compat.layers.base import SendResult, require_message
-from compat.layers.copies import copier, private
+from compat.layers.copies import copier, sent
 from compat.layers.history import Rules
 from compat.layers.memory_history import KeepsHistories, MemoryHistories, offer_placed, pass_by
 from compat.layers.new_names import NewNames
@@ -126,7 +126,7 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
         # Channels sweeps in receive(). A send sweeps only if no receive() has done so for a while.
         if now >= self._unread.next_sweep + self.expiry:
             self._unread.sweep(now)
-        if not (kept := self._deliver(channel, private(message), now + self.expiry)):
+        if not (kept := self._deliver(channel, sent(message), now + self.expiry)):
             if self._policy(channel) == "drop":
                 raise ChannelFull(channel)
             self.count_drop(channel, "overflow")
@@ -225,7 +225,7 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
         excluded: Collection[str] = frozenset(exclude) if exclude else ()
         # The members share one copy that no consumer changes; each makes its own when it takes the message.
         place: tuple[str, Position] | None = None
-        shared: Any = copier(message)()  # type: ignore[arg-type]
+        shared: Any = sent(message)
         if rule is not None and rule.keeps(shared):
             with self.histories.lock:
                 place = group, self.histories.append(group, rule, shared, excluded).position

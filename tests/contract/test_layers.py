@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from contextvars import ContextVar
+from functools import reduce
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from compat.engine.doorman import attached
 from compat.engine.inbox import Inbox
 from compat.engine.parts import inbox_of
 from compat.engine.subscription import pushes
-from compat.exceptions import ChannelFull
+from compat.exceptions import ChannelFull, MessageTooLarge
 from compat.generic.websocket import AsyncJsonWebsocketConsumer
 from compat.layers import PushLayer, register_channel_layer, unregister_channel_layer
 from compat.names import LIVE, require_valid_channel_name
@@ -77,6 +78,40 @@ async def test_what_is_sent_arrives_as_it_was(layer: Any) -> None:
     channel = await layer.new_channel()
     await layer.send(channel, EVERYTHING)
     assert await receive(layer, channel) == EVERYTHING
+
+
+@pytest.mark.layers(ours=True)
+async def test_what_is_deep_is_refused_where_it_is_sent(layer: Any) -> None:
+    """A client's JSON that its own consumer just read closed everybody else: they could not write it."""
+    channel = await layer.new_channel()
+    await layer.group_add("room", channel)
+    for kind in (lambda value: [value], lambda value: {"down": value}, lambda value: (value,)):
+        value: Any = "leaf"
+        for _ in range(199):
+            value = kind(value)
+        for refused in (kind(value), reduce(lambda inner, _: kind(inner), range(2000), value)):
+            with pytest.raises(MessageTooLarge, match="nested deeper than 200"):
+                await layer.group_send("room", {"type": "x", "value": refused})
+            with pytest.raises(MessageTooLarge, match="nested deeper than 200"):
+                await layer.send(channel, {"type": "x", "value": refused})
+        await layer.group_send("room", {"type": "x", "value": value})
+        assert (await receive(layer, channel))["type"] == "x"
+
+
+@pytest.mark.layers(ours=True)
+@pytest.mark.parametrize(
+    "value", ["half \ud800", ["\udfff"], {"a": "\ud83d"}, {"\ud83d": 1}, ({"a": ["\ud83d\u00e9"]},)]
+)
+async def test_half_a_surrogate_pair_is_refused_where_it_is_sent(layer: Any, value: Any) -> None:
+    r"""One client's "\ud800" closed everybody in the room whose handler sent it on as it was."""
+    channel = await layer.new_channel()
+    await layer.group_add("room", channel)
+    with pytest.raises(UnicodeEncodeError):
+        await layer.group_send("room", {"type": "x", "value": value})
+    with pytest.raises(UnicodeEncodeError):
+        await layer.send(channel, {"type": "x", "value": value})
+    await layer.send(channel, {"type": "whole", "value": "\U0001f600", "again": ["\u00e9"]})
+    assert await receive(layer, channel) == {"type": "whole", "value": "\U0001f600", "again": ["\u00e9"]}
 
 
 @pytest.mark.layers(serializes=True)

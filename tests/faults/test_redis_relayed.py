@@ -12,7 +12,7 @@ import redis
 
 from compat.engine.inbox import Inbox
 from compat.exceptions import MessageTooLarge
-from compat.layers.redis.serializers import DEEPEST
+from compat.layers.copies import DEEPEST
 from tests.support.layers import ON_REDIS, close, member, unique_prefix
 from tests.support.waiting import until_async
 

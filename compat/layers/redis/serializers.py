@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgpack  # type: ignore[import-untyped]
 
-from compat.exceptions import MessageTooLarge
+from compat.layers.copies import DEEPEST, too_deep
 
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet, MultiFernet
@@ -37,8 +37,6 @@ __all__ = [
     "registry",
 ]
 
-DEEPEST = 200
-"""The number of lists and dicts inside one another that a message may have."""
 CLOCK_SKEW_S = 10
 """Seconds that an encrypted message may be older than the layer's expiry before it is refused."""
 
@@ -222,13 +220,16 @@ class MsgPackSerializer(BaseMessageSerializer):
 
 
 class JSONSerializer(BaseMessageSerializer):
-    """``json.dumps`` with its defaults, in UTF-8."""
+    """``json.dumps`` with its defaults, in UTF-8; UnicodeEncodeError for half a surrogate pair."""
 
     def as_bytes(self, message: Any, *args: Any, **kwargs: Any) -> bytes:
         if isinstance(message, (dict, list, tuple)):
             _require_shallow(message)
         try:
-            return json.dumps(message, *args, **kwargs).encode()
+            text = json.dumps(message, *args, **kwargs)
+            if "\\ud" in text:  # no receiver could send half a surrogate pair on: refuse it, as msgpack does
+                json.dumps(message, *args, **{**kwargs, "ensure_ascii": False}).encode()
+            return text.encode()
         except TypeError as error:
             raise TypeError(
                 f"this message cannot travel through Redis: {error}. JSON carries None, bool, int, float, "
@@ -248,10 +249,7 @@ class JSONSerializer(BaseMessageSerializer):
 def _require_shallow(value: Any, depth: int = 1) -> None:
     """Raise MessageTooLarge for containers that are nested deeper than ``DEEPEST``."""
     if depth > DEEPEST:
-        raise MessageTooLarge(
-            f"this message is nested deeper than {DEEPEST} lists and dicts, more than every receiver can "
-            "read; flatten it, or check what clients send before it is passed on"
-        )
+        raise too_deep()
     for item in value.values() if isinstance(value, dict) else value:
         if item.__class__ in _CONTAINERS:
             _require_shallow(item, depth + 1)

@@ -18,7 +18,7 @@ from compat.clock import steady
 from compat.engine.parts import inbox_of
 from compat.exceptions import ChannelFull
 from compat.layers import InMemoryChannelLayer
-from compat.layers.copies import copier, private
+from compat.layers.copies import copier, private, sent
 from compat.metrics import MOST_CAUSES, Throttle
 from compat.types import Message
 
@@ -186,7 +186,7 @@ VALUES = st.recursive(
 
 @given(st.dictionaries(st.text(), VALUES))
 def test_a_copy_is_equal_and_of_its_own(message: dict[str, Any]) -> None:
-    for copy in (copier(message)(), private(message)):
+    for copy in (copier(message)(), private(message), sent(message)):
         assert copy == message and copy is not message
         for key, value in message.items():
             if isinstance(value, list | dict | set):
@@ -196,8 +196,8 @@ def test_a_copy_is_equal_and_of_its_own(message: dict[str, Any]) -> None:
 def test_a_message_that_contains_itself_is_copied() -> None:
     message: dict[str, Any] = {"type": "x"}
     message["self"] = message
-    copy = private(message)
-    assert copy["self"] is copy and copy is not message
+    for copy in (private(message), sent(message)):
+        assert copy["self"] is copy and copy is not message
 
 
 @pytest.mark.parametrize("kind", [list, tuple])
@@ -208,7 +208,7 @@ def test_faults_suspected_copies_of_what_is_shared_are_shared(kind: Any) -> None
     for _ in range(30):
         value = kind([value, value])
     message = {"type": "x", "value": value, "again": {"value": value}}
-    for copied in (copier(message)(), private(message)):
+    for copied in (copier(message)(), private(message), sent(message)):
         assert copied["again"]["value"] is copied["value"]
         left = copied["value"]
         for _ in range(30):
@@ -222,25 +222,24 @@ def test_faults_suspected_copies_of_what_holds_itself() -> None:
     loop.append({"back": loop})
     pair: Any = ([],)
     pair[0].append(pair)
-    copied = private({"type": "x", "loop": loop, "pair": pair})
-    assert copied["loop"][0]["back"] is copied["loop"] is not loop
-    assert copied["pair"][0][0] is copied["pair"] is not pair
+    for make in (private, sent):
+        copied = make({"type": "x", "loop": loop, "pair": pair})
+        assert copied["loop"][0]["back"] is copied["loop"] is not loop
+        assert copied["pair"][0][0] is copied["pair"] is not pair
 
 
 @pytest.mark.parametrize("deep", [250, 20_000])
-async def test_faults_suspected_copies_of_what_is_very_deep(deep: int) -> None:
+def test_faults_suspected_copies_of_what_is_very_deep(deep: int) -> None:
     """A receiver that is deeper in the stack than the sender was is not ended by it."""
     value: Any = "leaf"
     for number in range(deep):
         value = {"down": value} if number % 2 else [value]
-    layer = InMemoryChannelLayer()
-    await layer.group_add("room", "a")
-    assert await layer.group_send("room", {"type": "x", "value": value}) == (1, 0)
-    left = (await layer.receive("a"))["value"]
-    assert left is not value
-    for number in reversed(range(deep)):
-        left = left["down"] if number % 2 else left[0]
-    assert left == "leaf"
+    for copied in (copier({"type": "x", "value": value})(), private({"type": "x", "value": value})):
+        left = copied["value"]
+        assert left is not value
+        for number in reversed(range(deep)):
+            left = left["down"] if number % 2 else left[0]
+        assert left == "leaf"
 
 
 @pytest.fixture

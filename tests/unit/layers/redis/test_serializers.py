@@ -56,6 +56,15 @@ def test_msgpack_bytes() -> None:
     assert made.serialize(message)[:12] != data[:12]
 
 
+@BOTH
+def test_half_a_surrogate_pair_is_refused(serializer: Any) -> None:
+    for value in ("\ud800", {"\ud800": ["\U0001f600"]}):
+        with pytest.raises(UnicodeEncodeError):
+            serializer().serialize({"type": "x", "value": value})
+    whole = {"type": "x", "value": "\U0001f600 \\ud800"}
+    assert serializer().deserialize(serializer().serialize(whole)) == whole
+
+
 def test_json_bytes() -> None:
     assert JSONSerializer().serialize({"type": "é", "n": [1]}) == b'{"type": "\\u00e9", "n": [1]}'
 
