@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from pydantic_core import ErrorDetails, InitErrorDetails, ValidationError, from_json, to_json
+from pydantic_core import InitErrorDetails, ValidationError, from_json, to_json
 
+from compat.engine.problems import problems
 from compat.typed.camel import written
 from compat.typed.messages import ACTION, BaseMessage
 from compat.typed.unions import tag_field
@@ -17,8 +18,6 @@ MAX_TEXT = 300
 MAX_DEPTH = 20
 MAX_ERRORS = 50
 """The maximum number of errors in an answer; further errors are counted."""
-MOST_COUNTED = 1000
-"""With more errors, none is listed: pydantic makes a dict for each, on the event loop."""
 
 
 class Wire(NamedTuple):
@@ -50,10 +49,9 @@ def text_of(content: Any) -> str:
 
 def error_payload(error: ValidationError) -> list[dict[str, Any]]:
     """Return ``[{"type", "loc", "msg"}]``: the errors and their places, with little of the input."""
-    count = error.error_count()
-    if count > MOST_COUNTED:
-        return [{"type": "too_many_errors", "loc": [], "msg": f"{count} errors"}]
-    errors: list[ErrorDetails] = error.errors(include_url=False, include_context=False, include_input=False)
+    errors = problems(error)
+    if not errors:
+        return [{"type": "too_many_errors", "loc": [], "msg": f"{error.error_count()} errors"}]
     payload: list[dict[str, Any]] = [
         {"type": _short(one["type"]), "loc": _place(one["loc"]), "msg": _short(one["msg"])}
         for one in errors[:MAX_ERRORS]

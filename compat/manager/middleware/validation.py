@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 from pydantic import ValidationError as InvalidData
 
+from compat.engine.problems import problems
 from compat.engine.refusal import shown
 from compat.manager.exceptions import ValidationError, create_error_context
 from compat.manager.middleware.base import Middleware, Step
@@ -111,13 +112,13 @@ def _validated(schema: TypeAdapter[Any], message: Message, connection: Connectio
     try:
         return schema.validate_python(message.data)
     except InvalidData as error:
-        problems = [
+        listed = [
             {"where": ".".join(map(str, problem["loc"]))[:100], "problem": problem["msg"][:200]}
-            for problem in error.errors(include_url=False, include_input=False, include_context=False)
-        ][:MAX_PROBLEMS]
+            for problem in problems(error)[:MAX_PROBLEMS]
+        ] or [{"where": "", "problem": f"{error.error_count()} problems, more than are listed"}]
         raise _refusal(
-            f"'data' of {message.type!r} is not valid", message, connection, problems=problems
-        ) from error
+            f"'data' of {message.type!r} is not valid", message, connection, problems=listed
+        ) from None  # a traceback would list all of pydantic's errors
 
 
 def _refusal(problem: str, message: Message, connection: Connection, **details: Any) -> ValidationError:
