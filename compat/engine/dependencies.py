@@ -17,6 +17,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from compat.engine.problems import in_a_line
 from compat.engine.redaction import hide_header, hide_parameter, hide_usual_parameters
 from compat.engine.refusal import shown
 from compat.types import Message, Receive, Scope, Send
@@ -79,11 +80,11 @@ async def run(consumer_class: type, make: Make, scope: Scope, receive: Receive, 
     try:
         await route.app({**scope, "compat.consumer": make}, receive, sending)
     except WebSocketException as error:
-        code, cause = error.code, f"a dependency raised {error!r}"
+        code, cause = error.code, f"a dependency raised {error!r:.300}"
     except HTTPException as error:
-        cause = f"a dependency raised {error!r}"
+        cause = f"a dependency raised {error!r:.300}"
     except WebSocketRequestValidationError as error:
-        cause = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        cause = in_a_line(error.errors())
     if not answered:  # FastAPI's own handler of an HTTPException answers requests only
         name, path = consumer_class.__qualname__, shown(scope.get("path", ""))
         log.warning("websocket %s refused with 403: %s.connect(): %s", path, name, cause)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Query, WebSocket, WebSocketException
+from pydantic import BaseModel
 from starlette.routing import WebSocketRoute
 
 from compat.consumer import ConsumerApp
@@ -18,6 +19,7 @@ from compat.patterns import path
 from compat.routing import URLRouter
 from compat.testing import WebsocketCommunicator
 from tests.support.clients import Client, Refused
+from tests.support.logs import recorded
 from tests.support.servers import LiveServer
 
 ended: list[str] = []
@@ -105,6 +107,28 @@ async def test_without_fastapi_around_it() -> None:
     assert await heard(app, "/ws/lobby/?token=banned") == 4003
     assert await heard(app, "/ws/lobby/?token=http") == 1008
     assert await heard(app, "/ws/lobby/?since=word") == 1008
+
+
+class Strict(BaseModel):
+    model_config = {"extra": "forbid"}
+
+
+class Filtered(AsyncWebsocketConsumer):
+    async def connect(self, filters: Annotated[Strict, Query()]) -> None:
+        await self.accept()
+
+
+async def test_a_refusal_is_one_short_line_in_the_log() -> None:
+    """A client chose the names in it: it could write lines of its own, and 18 times what it had sent."""
+    app = URLRouter([path("ws/", Filtered.as_asgi())])
+    with recorded() as log:
+        assert await heard(app, "/ws/?x%0aCRITICAL%3a%20fake%1b%5b31m=1") == 1008
+        assert await heard(app, "/ws/?" + "&".join(f"name{number}=1" for number in range(500))) == 1008
+        assert await heard(app, "/ws/?" + "n" * 50_000 + "=1") == 1008
+    fake, many, long = [one for one in log.messages() if "Filtered.connect()" in one]
+    assert "x\\nCRITICAL: fake\\x1b[31m: Extra inputs" in fake
+    assert many.endswith("; and 497 more")
+    assert all(message.isprintable() and len(message) < 800 for message in (fake, many, long))
 
 
 @pytest.mark.parametrize(("query", "status"), [("banned", 403), ("http", 401), ("eva&since=word", 403)])
