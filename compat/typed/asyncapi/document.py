@@ -17,7 +17,7 @@ from compat.typed.camel import to_snake
 from compat.typed.messages import ACTION
 from compat.typed.wire import Wire
 
-__all__ = ["ASYNCAPI_VERSION", "document", "routes_document"]
+__all__ = ["ASYNCAPI_VERSION", "document", "info_of", "routes_document"]
 
 ASYNCAPI_VERSION = "3.0.0"
 Json = dict[str, Any]
@@ -36,12 +36,16 @@ def document(
     ``title``, ``version`` and ``description`` default to those of a FastAPI app. ``servers``: AsyncAPI Server
     Objects by name; default ``{"default": {"host": "localhost:8000", "protocol": "ws"}}``.
     """
-    info = {
+    return routes_document(consumer_routes(app), info_of(app, title, version, description), servers)
+
+
+def info_of(app: Any, title: str | None, version: str | None, description: str | None) -> dict[str, str]:
+    """Return what the document says of ``app``."""
+    return {
         "title": title or f"{getattr(app, 'title', None) or 'WebSocket'} API",
         "version": version or getattr(app, "version", None) or "1.0.0",
         "description": description if description is not None else getattr(app, "description", None) or "",
     }
-    return routes_document(consumer_routes(app), info, servers)
 
 
 def routes_document(

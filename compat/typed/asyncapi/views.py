@@ -22,7 +22,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, Router
 
 from compat.typed.asyncapi.document import document
-from compat.typed.asyncapi.yaml import to_yaml
+from compat.typed.asyncapi.kept import Kept, kept
 
 __all__ = [
     "AsyncAPIConfig",
@@ -54,22 +54,29 @@ async def asyncapi_spec_json(
     request: Request, app: Any, config: AsyncAPIConfig | None = None
 ) -> JSONResponse:
     """Answer with the document of ``app`` as JSON."""
-    return JSONResponse(await _made(request, app, config))
+    made = await _kept(app, config)
+    return JSONResponse(made.document(_servers(request, config)))
 
 
 async def asyncapi_spec_yaml(request: Request, app: Any, config: AsyncAPIConfig | None = None) -> Response:
     """Answer with the document of ``app`` as YAML."""
-    return Response(to_yaml(await _made(request, app, config)), media_type="application/yaml")
+    made = await _kept(app, config)
+    text = await run_in_threadpool(made.yaml, _servers(request, config))
+    return Response(text, media_type="application/yaml")
 
 
 async def asyncapi_docs(request: Request, app: Any, config: AsyncAPIConfig | None = None) -> HTMLResponse:
     """Answer with the page: the messages of each consumer, and a panel to send them."""
-    return _page_response(await _made(request, app, config))
+    made = await _kept(app, config)
+    return _page_response(made.document(_servers(request, config)))
 
 
-async def _made(request: Request, app: Any, config: AsyncAPIConfig | None) -> dict[str, Any]:
+async def _kept(app: Any, config: AsyncAPIConfig | None) -> Kept:
     """Make the document in a thread: that takes long enough for other clients to notice."""
-    return await run_in_threadpool(generate_asyncapi_schema, request, app, config)
+    given: AsyncAPIConfig = config or {}
+    return await run_in_threadpool(
+        kept, app, given.get("title"), given.get("version"), given.get("description")
+    )
 
 
 def add_asyncapi(app: Any, path: str = "/asyncapi", config: AsyncAPIConfig | None = None) -> None:
@@ -104,7 +111,8 @@ def _routes(app: Any, path: str, config: AsyncAPIConfig | None) -> list[Route]:
     async def page(request: Request) -> Response:
         base = request.scope.get("root_path", "") + path
         links = {"JSON": f"{base}.json", "YAML": f"{base}.yaml"}
-        return _page_response(await _made(request, app, config), links)
+        made = await _kept(app, config)
+        return _page_response(made.document(_servers(request, config)), links)
 
     return [
         Route(f"{path}.json", as_json, name="asyncapi_json", include_in_schema=False),
@@ -119,19 +127,26 @@ def generate_asyncapi_schema(
 ) -> dict[str, Any]:
     """Return the document of ``app`` as JSON values; its server is the host of ``request``."""
     given: AsyncAPIConfig = config or {}
+    return document(
+        app,
+        title=given.get("title"),
+        version=given.get("version"),
+        description=given.get("description"),
+        servers=_servers(request, config),
+    )
+
+
+def _servers(request: Request, config: AsyncAPIConfig | None) -> dict[str, dict[str, Any]]:
+    given: AsyncAPIConfig = config or {}
+    if servers := given.get("servers"):
+        return servers
     protocol = given.get("server_protocol") or {"https": "wss"}.get(request.url.scheme, "ws")
     server = {"host": given.get("server_url") or request.url.netloc, "protocol": protocol}
     # The root_path precedes the routes of the app: the prefix of a proxy or of a mount.
     root_path = request.scope.get("app_root_path", request.scope.get("root_path", "")).rstrip("/")
     if root_path:
         server["pathname"] = root_path
-    return document(
-        app,
-        title=given.get("title"),
-        version=given.get("version"),
-        description=given.get("description"),
-        servers=given.get("servers") or {"default": server},
-    )
+    return {"default": server}
 
 
 def _page_response(made: Mapping[str, Any], links: Mapping[str, str] | None = None) -> HTMLResponse:

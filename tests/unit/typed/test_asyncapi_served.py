@@ -24,7 +24,9 @@ from compat.typed.asyncapi import (
     asyncapi_spec_json,
     asyncapi_spec_yaml,
 )
+from compat.typed.asyncapi.schemas import MessageSchemas
 from compat.typed.asyncapi.views import render_page
+from compat.typed.asyncapi.yaml import to_yaml
 from tests.support.clients import get
 from tests.support.paths import REPO
 from tests.support.servers import Address, LiveServer
@@ -106,6 +108,32 @@ def test_routes_that_are_added_later_are_in_it() -> None:
         assert get(live, "/asyncapi.json").json()["channels"] == {}
         app.router.add_websocket_route("/late", ROOM)
         assert list(get(live, "/asyncapi.json").json()["channels"]) == ["room"]
+
+
+def test_a_document_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each request took 100 ms and more of the processor, whoever sent it."""
+    made: list[Any] = []
+    make = MessageSchemas.__init__
+
+    def counted(self: MessageSchemas, *args: Any) -> None:
+        made.append(self)
+        make(self, *args)
+
+    monkeypatch.setattr(MessageSchemas, "__init__", counted)
+    app = FastAPI(title="Made once")
+    app.router.add_websocket_route("/ws/{room}", ROOM)
+    add_asyncapi(app)
+    with LiveServer(app) as live:
+        for host in ("one.example", "two.example:81", "one.example", "no"):
+            found = get(live, "/asyncapi.json", host=host).json()
+            assert found["servers"] == {"default": {"host": host, "protocol": "ws"}}
+            assert list(found)[3] == "servers"
+            text = get(live, "/asyncapi.yaml", host=host).text
+            assert text == to_yaml(found)
+            assert json.dumps(host) in get(live, "/asyncapi/", host=host).text
+        assert len(made) == 1
+        app.title = "Another one"
+        assert get(live, "/asyncapi.json").json()["info"]["title"] == "Another one API"
 
 
 def test_endpoints_of_ones_own() -> None:
