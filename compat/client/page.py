@@ -84,7 +84,9 @@ def _known(name: str, known: Mapping[str, _File]) -> _File:
 
 
 async def files(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a GET or HEAD request for one of the files; others get 404 or 405."""
+    """Answer a GET or HEAD request for one of the files; others get 404 or 405, a handshake 403."""
+    if scope["type"] == "websocket":
+        return await send({"type": "websocket.close", "code": 1000})
     if scope["type"] != "http":
         raise ValueError(f"compat.client.files answers http, not {scope['type']!r}")
     name = str(scope["path"]).rpartition("/")[2]

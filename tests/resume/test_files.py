@@ -19,7 +19,10 @@ from compat.routing import ProtocolTypeRouter, URLRouter
 from compat.testing import HttpCommunicator
 from compat.types import Receive, Scope, Send
 from tests.support.apps import App
+from tests.support.clients import Client, Refused
+from tests.support.logs import recorded
 from tests.support.npm import needs_node, npm_package
+from tests.support.servers import LiveServer
 
 MOST_BYTES = 7 * 1024
 """Of one file, compressed."""
@@ -137,8 +140,16 @@ async def test_other_names_and_methods() -> None:
     assert (await get(compat.client.files, "/")).status == 404
     answer = await get(compat.client.files, "/socket.js", "POST")
     assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
-    with pytest.raises(ValueError, match="not 'websocket'"):
-        await compat.client.files({"type": "websocket"}, *NOTHING)
+    with pytest.raises(ValueError, match="not 'lifespan'"):
+        await compat.client.files({"type": "lifespan"}, *NOTHING)
+
+
+def test_a_handshake_is_refused_without_a_traceback() -> None:
+    """It was an error 500, as often as anybody liked."""
+    app = Starlette(routes=[Mount("/_channels", compat.client.files)])
+    with LiveServer(app) as live, recorded() as log, pytest.raises(Refused) as refused:
+        Client(live, "/_channels/socket.js")
+    assert refused.value.status == 403 and not any(one.exc_info for one in log.kept)
 
 
 NOTHING: Any = (None, None)
