@@ -49,15 +49,22 @@ class Redacting(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._patterns: dict[str, re.Pattern[str]] = {}
+        self._patterns: dict[str, tuple[str, re.Pattern[str]]] = {}
         self.parameters: set[str] = set()
         """The names of secret query parameters, in lower case."""
 
-    def add(self, pattern: str) -> None:
-        """Hide whatever matches the regular expression ``pattern``, in upper or lower case."""
-        self._patterns.setdefault(pattern, re.compile(pattern, re.IGNORECASE))
+    def add(self, pattern: str, word: str) -> None:
+        """Hide whatever matches the regular expression ``pattern``, in upper or lower case.
+
+        ``word`` is in each text that has a match: to look for it is cheaper, and a client chooses how long a
+        text is.
+        """
+        self._patterns.setdefault(pattern, (word.lower(), re.compile(pattern, re.IGNORECASE)))
 
     def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        if self.clean(message) == message:
+            return True
         # Clean the arguments one by one, because uvicorn's access formatter unpacks them.
         if isinstance(record.args, tuple):
             record.args = tuple(self._cleaned(argument) for argument in record.args)
@@ -68,9 +75,14 @@ class Redacting(logging.Filter):
 
     def clean(self, text: str) -> str:
         """Return ``text`` without its secrets."""
-        for pattern in self._patterns.values():
-            text = pattern.sub(HIDDEN, text)
-        return PARAMETER.sub(self._parameter, text) if self.parameters else text
+        lower = text.lower()
+        for word, pattern in self._patterns.values():
+            if word in lower:
+                text = pattern.sub(HIDDEN, text)
+        # A name may be written with escapes, and then none of the names is in the text.
+        if self.parameters and ("%" in text or "+" in text or any(map(lower.__contains__, self.parameters))):
+            text = PARAMETER.sub(self._parameter, text)
+        return text
 
     def _parameter(self, found: re.Match[str]) -> str:
         name = found[1]
@@ -99,24 +111,24 @@ def hide_usual_parameters() -> None:
 
 def hide_header(name: str) -> None:
     """From now on, hide the values of this header, in debug output and in logged scopes."""
-    _hide(rf"(?<={re.escape(name)}: )[^\r\n]+")
+    _hide(rf"(?<={re.escape(name)}: )[^\r\n]+", name)
     for quote in ("'", '"'):
-        _hide(rf"(?<=b'{re.escape(name)}', b{quote})(?:[^{quote}\\]|\\.)+")
+        _hide(rf"(?<=b'{re.escape(name)}', b{quote})(?:[^{quote}\\]|\\.)+", name)
 
 
 def hide_subprotocols() -> None:
     """From now on, hide the subprotocols that clients offer."""
     hide_header("Sec-WebSocket-Protocol")
-    _hide(r"(?<='subprotocols': \[)(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[^\]'\"])+")
+    _hide(r"(?<='subprotocols': \[)(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[^\]'\"])+", "'subprotocols': [")
 
 
 def hide_tickets() -> None:
     """From now on, hide the tickets of clients that come back, among the subprotocols that they offer."""
-    _hide(r"(?<=channels\.ticket\.)[\w-]+")
+    _hide(r"(?<=channels\.ticket\.)[\w-]+", "channels.ticket.")
 
 
-def _hide(pattern: str) -> None:
-    redacting.add(pattern)
+def _hide(pattern: str, word: str) -> None:
+    redacting.add(pattern, word)
     _install()
 
 
