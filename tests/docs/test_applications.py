@@ -66,6 +66,10 @@ def test_the_room_of_the_five_minutes(bare: Environment, tmp_path: Path) -> None
                 assert one.receive_json() == other.receive_json() == {"text": "tea"}
                 post(server, "/hall?text=coats")
                 assert elsewhere.receive_json() == {"text": "coats"}
+        for room in ("caf%C3%A9", "x" * 200, "compat.user.7"):  # no names of groups, or not of a room's
+            with Client(server, f"/ws/{room}") as one:
+                post(server, f"/{room}?text=tea")
+                assert one.receive_json() == {"text": "tea"}
         with pytest.raises(Refused):
             Client(server, "/ws/kitchen", origin="http://evil.example")
 
@@ -181,6 +185,7 @@ def test_several_workers(bare: Environment, tmp_path: Path, redis_url: str) -> N
     with application("howto/workers", bare, tmp_path, *command, env=env) as server:
         clients = [Client(server, "/ws/") for _ in range(4)]
         heard = set()
+        clients[0].send_json([1])  # nobody is closed
         for number, client in enumerate(clients):
             client.send_json({"number": number})
             answers = [other.receive_json() for other in clients]
