@@ -12,7 +12,7 @@ from compat.cli.layer_trial import Findings, examine
 from compat.cli.printable import printable
 from compat.exceptions import CompatError
 from compat.layers import BaseChannelLayer, InMemoryChannelLayer, channel_layers, get_channel_layer
-from compat.layers.presence import Presence
+from compat.layers.presence.people import Presence, connections
 from compat.names import require_valid_group_name
 from compat.settings import module_name
 
@@ -96,7 +96,7 @@ def show_presence(group: str, application: str | None = None, *, layer: str = "d
     for key, person in sorted(people.items()):
         metas = [printable(repr(meta)) for meta in person["metas"] if meta]
         away = ", away" if person["away"] else ""
-        count = len(person["metas"])
+        count = connections(person)
         print(f"{printable(key)}: {count} connection{'s' * (count > 1)}{away}", *metas, sep="  ")
     why = ""
     if not people and isinstance(found, InMemoryChannelLayer):

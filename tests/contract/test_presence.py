@@ -244,6 +244,28 @@ async def test_too_many_connections_of_one_person(make: Make, caplog: pytest.Log
     assert "more than 256 connections" in caplog.text
 
 
+async def test_what_is_told_of_one_person_has_a_limit(servers: Any) -> None:
+    """Each change of a person with 250 connections of 1 KiB was 250 KiB to everybody who watched."""
+    one, two = servers()
+    ear = await Tab.open(two, hears=True)
+    await ear.track("ear")
+    long = {"name": "x" * 1000}  # 1011 bytes
+    tabs = [await Tab.open(one) for _ in range(12)]
+    for number, tab in enumerate(tabs):
+        await tab.track("ada", long if number else {"name": "first"})
+    told = {"metas": [{"name": "first"}, *[long] * 8], "away": False, "more": 3}
+
+    async def look() -> Any:
+        return (await two.presence("chat_x")).get("ada")
+
+    await until_awaited(look, told)
+    await until_async(lambda: told in [diff["joins"].get("ada") for diff in ear.diffs()], "it is told")
+    for tab in tabs[9:]:
+        await one.untrack("chat_x", tab.channel)
+    del told["more"]
+    await until_awaited(look, told)
+
+
 async def test_each_connection_by_itself(servers: Any) -> None:
     one, two = servers(presence={"chat_*": {"key": "channel"}})
     tabs = [await (await Tab.open(server)).join() for server in (one, two)]

@@ -8,7 +8,7 @@ from typing import Any
 from asgiref.sync import async_to_sync
 
 from compat.layers.base import BaseChannelLayer
-from compat.layers.presence.people import Presence
+from compat.layers.presence.people import Presence, connections
 from compat.layers.presence.rules import PresenceRules
 from compat.layers.presence.watching import Show
 from compat.types import Message
@@ -37,7 +37,7 @@ class MovesPresence(BaseChannelLayer):
         """Return who is in ``group`` on either layer; the version is that of the layer to send by."""
         found: Presence = await self.sending.presence(group)
         for key, person in (await self.other.presence(group)).items():
-            if key not in found or len(found[key]["metas"]) < len(person["metas"]):
+            if key not in found or connections(found[key]) < connections(person):
                 found[key] = person
         return found
 

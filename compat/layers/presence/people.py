@@ -9,16 +9,19 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable, Mapping
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from compat.names import key_behind
 
-__all__ = ["Diff", "Entry", "Place", "Presence", "key_of", "meta_text", "shown"]
+__all__ = ["Diff", "Entry", "Place", "Presence", "connections", "key_of", "meta_text", "shown"]
 
 MAX_KEY, MAX_META = 200, 1024
 """Characters of a key, and bytes of what is told of a connection."""
 MAX_ENTRIES = 256
 """Connections of one person in one group; those after it are not counted."""
+MAX_TOLD = 8192
+"""Bytes of metas that are told of one person; ``shown`` in people.lua does the same."""
 TOO_MANY = -1
 
 
@@ -47,6 +50,8 @@ class Place(NamedTuple):
 
 class Presence(dict[str, dict[str, Any]]):
     """The people in a group: ``{key: {"metas": [{…}, …], "away": False}}``, a meta for each connection.
+
+    A person with more than ``MAX_TOLD`` bytes of them has ``"more"``: how many connections are not listed.
 
     ``version`` is that of the last change: a ``presence.diff`` with this version or an earlier one is in it.
     """
@@ -93,10 +98,16 @@ def shown(entries: Iterable[Entry]) -> dict[str, Any] | None:
     listed = [entry for entry in every if not entry.leaving] or every
     if not listed:
         return None
-    return {
-        "metas": [json.loads(entry.meta) for entry in listed],
-        "away": all(entry.away for entry in listed),
-    }
+    # Each change of a person is sent to everybody with all of this: its size must have a limit.
+    ends = accumulate(len(entry.meta) for entry in listed)
+    metas = [json.loads(entry.meta) for entry, end in zip(listed, ends, strict=True) if end <= MAX_TOLD]
+    told = {"metas": metas, "away": all(entry.away for entry in listed)}
+    return told if len(metas) == len(listed) else {**told, "more": len(listed) - len(metas)}
+
+
+def connections(person: Mapping[str, Any]) -> int:
+    """Return how many connections of a person are here."""
+    return len(person["metas"]) + int(person.get("more", 0))
 
 
 def key_of(key: Any) -> str:

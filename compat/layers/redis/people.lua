@@ -9,6 +9,9 @@ local function now_ms()
   return math.floor(now_us() / 1000)
 end
 
+-- How many bytes of metas are told of one person: MAX_TOLD in presence/people.py.
+local MAX_TOLD = 8192
+
 -- Returns what is told of a person, as JSON, and whether there is anybody who is not leaving.
 local function shown(person)
   local listed, leaving, away, metas = {}, {}, 'true', {}
@@ -22,12 +25,15 @@ local function shown(person)
     if one[5] == other[5] then return one[4] < other[4] end
     return one[5] < other[5]
   end)
-  for i, entry in ipairs(listed) do
-    metas[i] = entry[4]
+  local told = 0
+  for _, entry in ipairs(listed) do
+    told = told + #entry[4]
+    if told <= MAX_TOLD then metas[#metas + 1] = entry[4] end
     if entry[2] == 0 then away = 'false' end
   end
   if #metas == 0 then return nil, false end
-  return '{"metas":[' .. table.concat(metas, ',') .. '],"away":' .. away .. '}', here
+  local more = #listed > #metas and ',"more":' .. #listed - #metas or ''
+  return '{"metas":[' .. table.concat(metas, ',') .. '],"away":' .. away .. more .. '}', here
 end
 
 local function person_of(people, key)
