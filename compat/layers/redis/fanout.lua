@@ -3,7 +3,8 @@
 -- An entry ends with its receivers: the names of the members, or, where every member has been counted by its
 -- process (census.py), what the process needs to know them by: the group, and the version of its count.
 -- One round trip; it derives keys from members, so it is for groups and queues that are on one server.
--- With a history the message is recorded too (record.lua), and its position is written into the head.
+-- With a history the message is recorded too (record.lua), and its position is written into the head. Then a process
+-- whose members are all excluded gets an entry without receivers: it has to know how far the history has come.
 -- KEYS: group, leases, census, and with a history: its stream, its position
 -- ARGV: score, expiry in s, group expiry in s, prefix, capacity of a plain channel, of a shared queue, its bytes, head,
 --       tail, codec ('msgpack' or 'json'), the sender's own lease ('' for none), the group, with a history: where the
@@ -14,6 +15,7 @@ local score = score_of(ARGV[1], ARGV[2])
 local pack = ARGV[10] == 'json' and cjson.encode or cmsgpack.pack
 local served, full, own, expired = 0, 0, 0, 0
 local head, exclusions = ARGV[8], 13
+local nobody = ARGV[10] == 'json' and '[]' or '\144' -- an empty table would be a dict in JSON
 if KEYS[4] then
   local at, rest = tonumber(ARGV[13]), pack({}) .. ARGV[9]
   local before, after = head .. rest, ''
@@ -26,7 +28,8 @@ local function put(queue, count, receivers, most)
   local lease = string.match(queue, '([^.]*)!$')
   local ends = lease and redis.call('ZSCORE', KEYS[2], lease)
   if ends and tonumber(ends) < now then return end
-  local key, entry, capacity = ARGV[4] .. queue, head .. pack(receivers) .. ARGV[9], tonumber(ARGV[5])
+  local names, capacity = next(receivers) and pack(receivers) or nobody, tonumber(ARGV[5])
+  local key, entry = ARGV[4] .. queue, head .. names .. ARGV[9]
   local limit = lease and math.max(capacity, math.min(most, math.floor(ARGV[7] / #entry))) or capacity
   if redis.call('ZCOUNT', key, '(' .. cutoff, '+inf') < limit then
     redis.call('ZADD', key, score, entry) -- the first to write: then a Redis without memory refuses
@@ -57,31 +60,36 @@ if counted > 0 and counted == redis.call('ZCOUNT', KEYS[1], '(' .. oldest, '+inf
     local count, version = string.match(counts[i + 1], '^(%d+):(%d+)$')
     local but = excluded[queue]
     count = tonumber(count) - (but and #but or 0)
-    if count > 0 then
+    if count > 0 or KEYS[4] then
       put(queue, count, {group = ARGV[12], version = tonumber(version), but = but}, tonumber(ARGV[6]))
     end
   end
 else
+  -- True if a process follows the history that reads this queue: those with channels_redis have no lease.
+  local function follows(queue)
+    local lease = KEYS[4] and string.match(queue, '([^.]*)!$')
+    return lease and redis.call('ZSCORE', KEYS[2], lease)
+  end
+
   local excluded = {}
   for i = exclusions, #ARGV do excluded[ARGV[i]] = true end
   local queues, names_of = {}, {}
   for _, channel in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. oldest, '+inf')) do
-    if not excluded[channel] then
-      local mark = string.find(channel, '!', 1, true)
-      local queue = mark and string.sub(channel, 1, mark) or channel
-      local names = names_of[queue]
-      if names then
-        names[#names + 1] = channel
-      else
-        names_of[queue] = {channel}
+    local mark = string.find(channel, '!', 1, true)
+    local queue = mark and string.sub(channel, 1, mark) or channel
+    if not excluded[channel] or follows(queue) then
+      local names = names_of[queue] or {}
+      if not names_of[queue] then
+        names_of[queue] = names
         queues[#queues + 1] = queue
       end
+      if not excluded[channel] then names[#names + 1] = channel end
     end
   end
   for _, queue in ipairs(queues) do
     local names = names_of[queue]
     -- fewer entries where each has many names, so that a process that hangs costs no more memory
-    put(queue, #names, names, tonumber(ARGV[6]) / #names)
+    put(queue, #names, names, tonumber(ARGV[6]) / math.max(#names, 1))
   end
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], 0, oldest)

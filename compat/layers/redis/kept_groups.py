@@ -172,13 +172,15 @@ class KeptGroups:
                 await shared(found.loading)  # somebody else may have wanted fewer
 
     async def _fill(self, group: str, found: FollowedGroup, count: int) -> None:
-        asked, has = steady(), found.has(count)
+        asked, before, has = steady(), self.position(group), found.has(count)
         most = self._recordings.most(group, max(found.least, TAIL_ENTRIES))
         read = await self.follow_read(group, 0 if has else most, None)
         if has and read.part.forgets != found.forgets:
             read, has = await self.follow_read(group, most, None), False
         found.look(read.part, asked + FRESH_S)
-        if read.part.epoch != self.position(group).epoch:  # it has another one, and nothing has come since
+        position, (epoch, newest) = self.position(group), read.part[:2]
+        # Another epoch, or a later message, and nothing has come: perhaps its sender has died in between
+        if epoch != position.epoch or (position == before and newest > position.offset):
             await self.follower.look(group, LATE_S)
         position = self.position(group)
         if not has and read.part.epoch == position.epoch:

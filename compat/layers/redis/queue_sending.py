@@ -227,11 +227,14 @@ class QueueSending:
         layer, keys = self._layer, self._layer.keys
         shard = keys.group_shard(group)
         there = [keys.group(group), keys.at(shard).leases]
-        members = await commands.run(shard, MEMBERS, there, layer.group_expiry)
+        followed = () if kept is None else tuple(exclude)
+        members = await commands.run(shard, MEMBERS, there, layer.group_expiry, *followed)
         queues: dict[str, list[str]] = {}
         for channel in map(bytes.decode, members):
             if channel not in exclude:
                 queues.setdefault(non_local_name(channel), []).append(channel)
+            elif kept is not None:  # if it is for nobody there, its process counts it
+                queues.setdefault(non_local_name(channel), [])
         by_shard: dict[int, list[str]] = {}
         for queue in queues:
             by_shard.setdefault(keys.queue_shard(queue), []).append(queue)
@@ -245,8 +248,9 @@ class QueueSending:
         for index, names in by_shard.items():
             arguments: list[Argument] = [repr(score), layer.expiry_s]
             for queue in names:
+                names_there = queues[queue] or [queue]
                 member = fill(queues[queue])
-                limit = self._queue_limit(queues[queue][0], len(queues[queue]), len(member))
+                limit = self._queue_limit(names_there[0], len(names_there), len(member))
                 arguments += [limit, member]
                 if own is not None and lease_of(queue) == own.client_prefix:
                     marks[queue] = mark or member[: layer.mark_length]
