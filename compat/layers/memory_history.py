@@ -152,7 +152,7 @@ class MemoryHistories:
                     kept = self._begin(group, rule)
                 given = admit(
                     *(box, group, None if kept is None else kept.tail, _position(kept), count),
-                    missed=missed_by(box, last),
+                    missed=missed_by(box, new=new),
                     tainted=0,
                     deadline=steady() + layer.expiry,
                     leave=partial(_leave, layer, group, channel),

@@ -164,7 +164,7 @@ def _is_excluded(entry: Kept, channel: str, missed: Missed | None) -> bool:
     return channel in entry.excluded or (missed is not None and missed.was_excluded(entry.excluded))
 
 
-def missed_by(box: Inbox | Mailbox | None, last: int | None) -> Missed | None:
-    """Return what is known of a channel's client that comes back, unless it asks for messages itself."""
-    cursors = box.cursors if isinstance(box, Inbox) and last is None else None
+def missed_by(box: Inbox | Mailbox | None, *, new: bool) -> Missed | None:
+    """Return what is known of a channel's client that comes back, if the channel is a new member."""
+    cursors = box.cursors if isinstance(box, Inbox) and new else None
     return None if cursors is None else cursors.missed

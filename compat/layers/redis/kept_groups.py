@@ -79,19 +79,19 @@ class KeptGroups:
             await self.follower.begin(group)
             if rule is not None:
                 new = channel not in found.members
-                await self._prepare(group, found, rule, channel, found.first(last, new=new), last)
+                await self._prepare(group, found, rule, channel, found.first(last, new=new), new=new)
             # From here on without an await, so that nothing comes twice, or not at all.
             if group not in self._station.groups_of(channel):
                 return
             new = channel not in found.members
             if rule is not None and (new or last):
-                self._admit(group, found, channel, found.first(last, new=new), last)
+                self._admit(group, found, channel, found.first(last, new=new), new=new)
             found.add(channel)
         finally:
             found.leave()
 
     async def _prepare(
-        self, group: str, found: FollowedGroup, rule: Rule, channel: str, count: int, last: int | None
+        self, group: str, found: FollowedGroup, rule: Rule, channel: str, count: int, *, new: bool
     ) -> None:
         """Have in ``found.tail`` what ``channel`` gets first."""
         box = self._station.boxes.get(channel)
@@ -100,7 +100,7 @@ class KeptGroups:
             self.follower.adopt(group, await self._recordings.begin(self._station.shards, group))
         if found.tail is None:
             found.begin_tail(self.position(group).offset + 1)
-        missed = missed_by(box, last)
+        missed = missed_by(box, new=new)
         since = None if missed is None else missed.since(group)
         if since is None:
             if count:
@@ -119,7 +119,7 @@ class KeptGroups:
             if found.tail is None or found.tail.start <= max(since.offset, found.gone) + 1:
                 return
 
-    def _admit(self, group: str, found: FollowedGroup, channel: str, count: int, last: int | None) -> None:
+    def _admit(self, group: str, found: FollowedGroup, channel: str, count: int, *, new: bool) -> None:
         """Give ``channel`` what it gets first."""
         station, tail = self._station, found.tail
         box = station.boxes.get(channel) or station.unknown(channel)
@@ -133,7 +133,7 @@ class KeptGroups:
         else:
             given = admit(
                 *(box, group, tail, self.position(group), count),
-                missed=missed_by(box, last),
+                missed=missed_by(box, new=new),
                 tainted=found.tainted,
                 deadline=deadline,
                 leave=partial(found.remove, channel),
