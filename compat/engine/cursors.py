@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from compat.engine.events import Event
 from compat.engine.inbox import Inbox
+from compat.engine.refusal import shown
 
 __all__ = ["Cursors", "Missed", "Position", "Progress", "position_of"]
 
@@ -37,7 +38,8 @@ def position_of(id: object) -> Position:
     """Return the position in the ``id`` of an entry; raise ValueError if it is none."""
     found = ID.match(id) if isinstance(id, str) else None
     if found is None:
-        raise ValueError(f"{id!r} is not the id of an entry: expected one of layer.history(), entry.id")
+        what = shown(id) if isinstance(id, str) else f"{type(id).__name__} {shown(repr(id))}"
+        raise ValueError(f"{what} is not the id of an entry: expected one of layer.history(), entry.id")
     return Position(found[1], int(found[2]))
 
 

@@ -164,6 +164,16 @@ async def test_a_position_of_another_epoch_is_never_complete(make: Make) -> None
             await layer.history("chat_x", since=bad)
 
 
+async def test_an_error_shows_only_the_beginning_of_what_is_no_id(make: Make) -> None:
+    """As from a query string."""
+    layer = make(**ruled())
+    for bad in ("x" * 100_000, b"x" * 100_000):
+        for call in (layer.history("chat_x", since=bad), layer.forget("chat_x", bad)):
+            with pytest.raises(ValueError, match=r"xxx….* is not the id of an entry") as caught:
+                await call
+            assert len(str(caught.value)) < 400
+
+
 async def test_history_h5_count_and_seconds_bound_what_is_kept(make: Make) -> None:
     layer = make(**ruled(count=3, seconds=1))
     await say(layer, 1, 9)
