@@ -50,5 +50,7 @@ def _compiled(name: str, pattern: Any) -> re.Pattern[str]:
         raise ValueError(
             f"{name}: a pattern is a glob such as 'chat_*' or a compiled regular expression, not {pattern!r}"
         )
+    if isinstance(getattr(pattern, "pattern", None), bytes):
+        raise ValueError(f"{name}: the names of groups are text, and {pattern!r} is a pattern for bytes")
     compiled: re.Pattern[str] = pattern
     return compiled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -498,6 +499,7 @@ async def test_the_blocking_forms(make: Make, kind: Kind) -> None:
         (["chat_*"], "dict of pattern"),
         ({"chat_*": 5}, r"history\['chat_\*'\] must be a dict"),
         ({5: {}}, "a pattern is a glob"),
+        ({re.compile(b"chat_"): {}}, "history: the names of groups are text"),
         ({"chat_*": {"on_jion": 5}}, "on_join"),
         ({"chat_*": {"count": 0}}, "'count'"),
         ({"chat_*": {"seconds": float("inf")}}, "'seconds'"),
