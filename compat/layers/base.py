@@ -222,9 +222,9 @@ class BaseChannelLayer:
         """Return earlier messages of ``group``, the oldest first.
 
         The newest ``count`` (None: all that are kept), or with ``since``, the ``id`` of an entry or the
-        ``position`` of a result, the first ``count`` after that one. Raises ImproperlyConfigured if the group
-        has no history, TypeError and ValueError if ``count`` or ``since`` is none, LayerUnavailable without
-        Redis.
+        ``position`` of a result, the first ``count`` after that one; ``""``, the position of a group that has
+        had no message, is before the first one. Raises ImproperlyConfigured if the group has no history,
+        TypeError and ValueError if ``count`` or ``since`` is none, LayerUnavailable without Redis.
         """
         raise NotImplementedError("history() not implemented (history extension)")
 

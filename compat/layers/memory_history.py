@@ -166,11 +166,13 @@ class MemoryHistories:
     def read(self, group: str, count: int | None, since: str | None) -> History:
         """Do what ``layer.history()`` does."""
         rule = self.rules.require(group, count)
-        after = None if since is None else position_of(since)
+        after = position_of(since) if since else None
         with self.lock:
             found = self._current(group, rule)
             if found is None:
                 return History(complete=after is None, position="")
+            if since == "":  # the position of a group without messages
+                after = found.position._replace(offset=0)
             tail, position = found.tail, str(found.position)
             known = after is not None and after.epoch == found.epoch and after.offset <= found.offset
             if after is not None and known:

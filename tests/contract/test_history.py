@@ -160,7 +160,7 @@ async def test_a_position_of_another_epoch_is_never_complete(make: Make) -> None
     position = (await layer.history("chat_x")).position
     ahead = f"{position.rpartition('-')[0]}-4"
     assert not (await layer.history("chat_x", since=ahead)).complete
-    for bad in ("", "7", "x", "a-b", "a--1", position + "9" * 20):
+    for bad in ("7", "x", "a-b", "a--1", position + "9" * 20):
         with pytest.raises(ValueError, match="id of an entry"):
             await layer.history("chat_x", since=bad)
 
@@ -305,6 +305,21 @@ async def test_a_position_before_the_first_message(make: Make) -> None:
     assert ([entry["n"] for entry in found], found.complete) == ([1, 2], True)
     with pytest.raises(ValueError, match="at most 32"):
         await layer.ticket([f"chat_{number}" for number in range(33)])
+
+
+async def test_the_position_of_a_group_without_messages_is_before_the_first_one(make: Make) -> None:
+    layer = make(**ruled(count=5))
+    empty = await layer.history("chat_x")
+    nothing = await layer.history("chat_x", since=empty.position)
+    assert (list(nothing), nothing.complete, nothing.position) == ([], True, "")
+    await say(layer, 1, 4)
+    for count, expected in ((None, [1, 2, 3, 4]), (4, [1, 2, 3, 4]), (2, [1, 2]), (0, [])):
+        found = await layer.history("chat_x", count, since=empty.position)
+        assert ([entry["n"] for entry in found], found.complete) == (expected, len(expected) == 4)
+        assert found.position == (await layer.history("chat_x")).position
+    await say(layer, 5, 6)
+    trimmed = await layer.history("chat_x", since=empty.position)
+    assert ([entry["n"] for entry in trimmed], trimmed.complete) == ([2, 3, 4, 5, 6], False)
 
 
 async def test_an_entry_can_be_forgotten_and_all(make: Make) -> None:

@@ -208,8 +208,10 @@ class Recordings:
     ) -> History:
         """Do what ``layer.history()`` does."""
         rule = self.rules.require(group, count)
-        after = None if since is None else position_of(since)
+        after = position_of(since) if since else None
         part = (await self.read(commands, group, 0)).part
+        if since == "":  # the position of a group without messages
+            after = Position(part.epoch, 0)
         wanted = rule.count if count is None else count
         told: list[Kept] = []
         if after is None or after.epoch != part.epoch or after.offset > part.last:
