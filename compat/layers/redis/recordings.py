@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -218,15 +218,16 @@ class Recordings:
             wanted = min(wanted, rule.count)
             if wanted:
                 part, entries = await self.read(commands, group, self.most(group, wanted))
-                told = [entry for entry in entries if is_told(rule, entry)][-wanted:]
+                told = [entry for entry in _young(entries) if is_told(rule, entry)][-wanted:]
             complete = after is None and part.gone == 0 and len(told) == part.last
         else:
             untainted, at, read = after.offset >= part.tainted, after.offset, 0
             while at < part.last and len(told) < wanted:  # some are perhaps not for newcomers
                 part, entries = await self.read(commands, group, wanted - len(told), at + 1)
-                told += [entry for entry in entries if is_told(rule, entry)]
+                young = _young(entries)
+                told += [entry for entry in young if is_told(rule, entry)]
                 at = entries[-1].offset if entries else part.last
-                read += len(part.entries)
+                read += len(young)
             complete = untainted and at >= part.last and read == at - after.offset
         return History(
             (entry.entry() for entry in told),
@@ -249,6 +250,12 @@ class Recordings:
         which = ("", "") if position is None else (position.offset, position.epoch)
         forgotten: int = await commands.run(shard, FORGET, keys, *which)
         return forgotten
+
+
+def _young(entries: Iterable[Kept]) -> list[Kept]:
+    """Return the entries that are not too old: a Redis before 6.2 may have left some (``record.lua``)."""
+    now = steady()
+    return [entry for entry in entries if entry.until > now]
 
 
 def is_told(rule: Rule, entry: Kept) -> bool:

@@ -14,7 +14,7 @@ local known = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'tainted', 'forget
 local epoch, last = known[1], known[2]
 if not epoch then return {'', 0, 0, 0, 0, 0, ''} end
 local now, most = milliseconds(), tonumber(ARGV[1])
-trim(KEYS[1], now - ARGV[2] * 1000, 1000)
+trim(KEYS[1], now - ARGV[2] * 1000)
 local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
 local gone = first and offset_of(first) - 1 or tonumber(last)
 local found = {

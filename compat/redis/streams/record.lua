@@ -1,11 +1,34 @@
 -- Before each script that writes to a history.
--- Removes the entries that are older than a time in ms, the oldest first, so many at most.
-local function trim(stream, cutoff, most)
-  for _ = 1, most do
-    local first = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
-    if not first or tonumber(first[2][2]) >= cutoff then return end
-    redis.call('XDEL', stream, first[1])
+-- Removes the entries that are older than a time in ms. It looks for the first one that is not, in steps that grow,
+-- and then between the last two steps, so many cost little more than one. Before Redis 6.2 some may be left.
+local AT_A_TIME = 1000
+
+local function id_of(offset) return string.format('%.0f-0', offset) end
+
+local function trim(stream, cutoff)
+  -- the offset of the first entry from there on, if it is too old
+  local function old(from)
+    local found = redis.call('XRANGE', stream, from, '+', 'COUNT', 1)[1]
+    return found and tonumber(found[2][2]) < cutoff and tonumber(string.match(found[1], '^%d+'))
   end
+
+  local first = old('-')
+  if not first then return end
+  local last, step, fresh = first, 1, nil -- up to ``last`` they are too old, and from ``fresh`` on they are not
+  repeat
+    local found = old(id_of(last + step))
+    if found then last, step = found, 2 * step else fresh = last + step end
+  until fresh
+  while fresh - last > 1 do
+    local middle = math.floor((last + fresh) / 2)
+    local found = old(id_of(middle))
+    if found then last = found else fresh = middle end
+  end
+  local trimmed = redis.pcall('XTRIM', stream, 'MINID', id_of(fresh))
+  if type(trimmed) == 'number' then return end
+  local ids = {}
+  for offset = first, math.min(last, first + AT_A_TIME - 1) do ids[#ids + 1] = id_of(offset) end
+  redis.call('XDEL', stream, unpack(ids))
 end
 
 local function milliseconds()
@@ -52,7 +75,7 @@ local function record(stream, position, heads, tails, count, seconds, longer, fr
   -- it may have been deleted meanwhile, or have been kept for another time.
   local life, left = math.ceil(seconds * 1.05) + 1, redis.call('PTTL', stream)
   if left < (seconds + 1) * 1000 or left > life * 1000 then
-    trim(stream, now - seconds * 1000, 1000)
+    trim(stream, now - seconds * 1000)
     redis.call('EXPIRE', stream, life)
     redis.call('EXPIRE', position, math.ceil(longer * 1.05) + 1)
   end
