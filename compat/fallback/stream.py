@@ -19,8 +19,8 @@ from typing import Any
 
 from compat.engine.mailbox import settle
 from compat.fallback.requests import HEADERS, NOT_RESUMABLE, refuse_request, websocket_scope
-from compat.resume.app import outlive
 from compat.resume.link import PAUSED
+from compat.resume.outliving import outlive
 from compat.resume.posts import Carrier
 from compat.resume.registry import registry
 from compat.resume.wire import MARK, control

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from compat import tickets
@@ -16,12 +15,13 @@ from compat.engine.fast.forgetting import forget_handshake
 from compat.engine.fast.write_batching import one_write
 from compat.engine.reader import cancels_late_calls
 from compat.engine.redaction import hide_tickets
-from compat.exceptions import InvalidChannelLayerError
+from compat.exceptions import ClientDisconnected, InvalidChannelLayerError
 from compat.layers import DEFAULT_CHANNEL_LAYER, channel_layers, get_channel_layer
 from compat.resume.connection import ResumableConnection
 from compat.resume.ends import COME_BACK, LATER, TRY_AGAIN_LATER
 from compat.resume.histories import Returned
 from compat.resume.link import Link
+from compat.resume.outliving import FAILED, NORMAL, App, run_on
 from compat.resume.posts import Carrier, carrier_of, frames_of, take
 from compat.resume.registry import registry
 from compat.resume.relay import ELSEWHERE, Relay, relay_of
@@ -40,21 +40,16 @@ from compat.types import Receive, Scope, Send
 if TYPE_CHECKING:
     from starlette.websockets import WebSocket
 
-__all__ = ["Resumable", "is_offered", "outlive", "serve"]
-
-log = logging.getLogger("compat.resume")
+__all__ = ["Resumable", "is_offered", "serve"]
 
 hide_tickets()
 
 NOT_THERE = 4410
 """The connection that a client wants only is not there."""
-FAILED, NORMAL = 1011, 1000
 OF_PAGE = "page"
 """Why the client of a page's ticket has no connection: it has never had one."""
 FINAL = frozenset(("used", "position"))
 """Why a client whose ticket is good is not given what it has missed: it, or a copy of it, has had that."""
-
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def is_offered(scope: Scope) -> bool:
@@ -146,7 +141,7 @@ async def serve(
     if made is None:
         return
     if cancels_late_calls():
-        await _outlive(app, scope, made)
+        await run_on(app, scope, made)
         return
     code = FAILED
     try:
@@ -155,50 +150,11 @@ async def serve(
     except asyncio.CancelledError:
         made.give_up("stopped")  # the server ends: nobody will come back to hear of it
         raise
-    finally:
-        await made.finish(code)
-
-
-async def _run(app: App, scope: Scope, made: ResumableConnection) -> None:
-    """Do what ``serve`` does by itself, which saves a coroutine for each client, for ``_outlive``."""
-    code = FAILED
-    try:
-        await app(scope, made.receive, made.send)
-        code = NORMAL
-    except asyncio.CancelledError:
-        made.give_up("stopped")  # the server ends: nobody will come back to hear of it
-        raise
-    finally:
-        await made.finish(code)
-
-
-async def _outlive(app: App, scope: Scope, made: ResumableConnection) -> None:
-    """Run ``app``, which goes on when the server cancels its own call because the first link has ended."""
-    first = made.link
-    task = asyncio.ensure_future(_run(app, scope, made))
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        if first is None or not first.gone or made.told or registry.stopping:
-            task.cancel()
-            await task
+    except ClientDisconnected:
+        if not made.told:
             raise
-        outlive(task)
-
-
-def outlive(task: asyncio.Future[None]) -> None:
-    """Let a call of an application go on by itself, and log its failure, which no server sees."""
-    _outliving.add(task)
-    task.add_done_callback(_outlived)
-
-
-def _outlived(task: asyncio.Future[None]) -> None:
-    _outliving.discard(task)
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("an application has failed", exc_info=error)
-
-
-_outliving: set[asyncio.Future[None]] = set()
+    finally:
+        await made.finish(code)
 
 
 async def _made(

@@ -14,6 +14,7 @@ from compat.engine.fast.write_batching import one_write
 from compat.engine.inbox import Inbox
 from compat.engine.limits import Admission
 from compat.engine.socket import Socket
+from compat.exceptions import ClientDisconnected
 from compat.resume import receipts
 from compat.resume.delivery import MARK, note_place
 from compat.resume.histories import Followed, Returned
@@ -85,7 +86,7 @@ class ResumableConnection(Parking):
         return self.inbound.get()
 
     async def send(self, message: Message) -> None:
-        """Send an ASGI message to the client, now or when it is back."""
+        """Send an ASGI message, now or when the client is back; raise ClientDisconnected after the end."""
         kind = message["type"]
         if kind == "websocket.send":
             link, text = self.link, message.get("text")
@@ -111,12 +112,11 @@ class ResumableConnection(Parking):
         payload = payload_of(message)
         size = size_of(payload)
         if self.over:
-            return
+            raise ClientDisconnected(receipts.LEFT)
         if self.link is not None:
             self.link.take_over()
         if self.journal.queued or not self.journal.add(payload, size):
-            if not await receipts.add_later(self, payload, size):
-                return
+            await receipts.add_later(self, payload, size)
         if self.link is not None:
             self.link.flush()
         registry.grow(self, size)

@@ -7,8 +7,9 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 from compat.layers import get_channel_layer
-from compat.resume.app import App, is_offered, serve
+from compat.resume.app import is_offered, serve
 from compat.resume.delivery import delivered, delivered_in_thread
+from compat.resume.outliving import App
 from compat.resume.rules import resume_seconds
 from compat.resume.wire import hide_offer
 from compat.types import Receive, Scope, Send

@@ -7,13 +7,14 @@ import logging
 from typing import TYPE_CHECKING
 
 from compat.engine.refusal import shown
+from compat.exceptions import ClientDisconnected
 from compat.resume.journal import Payload
 from compat.resume.wire import control
 
 if TYPE_CHECKING:
     from compat.resume.connection import ResumableConnection
 
-__all__ = ["add_later", "ask", "delivered"]
+__all__ = ["LEFT", "add_later", "ask", "delivered"]
 
 log = logging.getLogger("compat.resume")
 
@@ -22,6 +23,8 @@ UNREAD_S = 30.0
 FORGOTTEN = 100
 """How many frames leave a full journal at once where no acknowledgement gets through."""
 LOST, TRY_AGAIN_LATER = 1006, 1013
+LEFT = "the client has left, or the application has closed the connection"
+"""Said to what sends after the end; without that error, a handler that only sends would never end."""
 
 
 def ask(connection: ResumableConnection) -> None:
@@ -54,14 +57,16 @@ async def delivered(connection: ResumableConnection, within_s: float | None, cou
     return journal.acknowledged >= count
 
 
-async def add_later(connection: ResumableConnection, payload: Payload, size: int) -> bool:
-    """Wait for a client that reads, and add a frame to its journal; return False if the connection ends.
+async def add_later(connection: ResumableConnection, payload: Payload, size: int) -> None:
+    """Wait for a client that reads, and add a frame to its journal.
 
-    The park of a client that is away ends when its journal is full.
+    The park of a client that is away ends when its journal is full. Raises ClientDisconnected if the
+    connection ends.
     """
     try:
         async with connection.journal.in_turn():
-            return await _add_in_turn(connection, payload, size)
+            if not await _add_in_turn(connection, payload, size):
+                raise ClientDisconnected(LEFT)
     finally:
         _ask_no_more(connection)
 

@@ -14,6 +14,7 @@ import pytest
 
 from compat import tickets
 from compat.engine.limits import Admission, Place, admissions
+from compat.exceptions import ClientDisconnected
 from compat.resume import parking, receipts
 from compat.resume import registry as registry_module
 from compat.resume.connection import ResumableConnection
@@ -109,7 +110,8 @@ async def test_what_is_parked_is_counted_and_no_more() -> None:
     await connection.send(text("z" * 1000))
     again.coming.put_nowait({"type": "websocket.disconnect", "code": 1000})
     await turns()
-    await connection.send(text("nobody gets this"))
+    with pytest.raises(ClientDisconnected):
+        await connection.send(text("nobody gets this"))
     assert (registry.parked_bytes, left(connection)) == (before, True)
 
 
@@ -122,7 +124,8 @@ async def test_a_send_that_waited_when_the_client_left_is_not_counted() -> None:
     assert not waiting.done()
     socket.say('\x10{"type": "ack", "n": 1}')
     socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1000})
-    await waiting
+    with pytest.raises(ClientDisconnected):
+        await waiting
     await turns()
     assert (registry.parked_bytes, left(connection)) == (before, True)
 
@@ -202,7 +205,8 @@ async def test_a_huge_frame_ends_its_own_park_and_not_those_of_others(
     assert [left(connection) for connection, _ in parked] == [False] * 4, "there is room for it"
     await parked[1][0].send(text("y"))
     assert [left(connection) for connection, _ in parked] == [True, False, False, False], "the oldest"
-    await parked[2][0].send(text("z" * 2 * registry_module.PARKED_BYTES))
+    with pytest.raises(ClientDisconnected):
+        await parked[2][0].send(text("z" * 2 * registry_module.PARKED_BYTES))
     assert [left(connection) for connection, _ in parked] == [True, False, True, False], "its own"
     for connection, _ in parked:
         connection.give_up("gone")

@@ -1,0 +1,66 @@
+"""Calls of applications that go on when the socket for which the server has made them is no more."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from compat.exceptions import ClientDisconnected
+from compat.resume.connection import ResumableConnection
+from compat.resume.registry import registry
+from compat.types import Receive, Scope, Send
+
+__all__ = ["FAILED", "NORMAL", "App", "outlive", "run_on"]
+
+log = logging.getLogger("compat.resume")
+
+FAILED, NORMAL = 1011, 1000
+"""With what the client is closed when an application has failed, or has returned."""
+
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+async def _run(app: App, scope: Scope, made: ResumableConnection) -> None:
+    """Do what ``app.serve`` does by itself, which saves a coroutine for each client."""
+    code = FAILED
+    try:
+        await app(scope, made.receive, made.send)
+        code = NORMAL
+    except asyncio.CancelledError:
+        made.give_up("stopped")  # the server ends: nobody will come back to hear of it
+        raise
+    except ClientDisconnected:
+        if not made.told:
+            raise
+    finally:
+        await made.finish(code)
+
+
+async def run_on(app: App, scope: Scope, made: ResumableConnection) -> None:
+    """Run ``app``, which goes on when the server cancels its own call because the first link has ended."""
+    first = made.link
+    task = asyncio.ensure_future(_run(app, scope, made))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if first is None or not first.gone or made.told or registry.stopping:
+            task.cancel()
+            await task
+            raise
+        outlive(task)
+
+
+def outlive(task: asyncio.Future[None]) -> None:
+    """Let a call of an application go on by itself, and log its failure, which no server sees."""
+    _outliving.add(task)
+    task.add_done_callback(_outlived)
+
+
+def _outlived(task: asyncio.Future[None]) -> None:
+    _outliving.discard(task)
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("an application has failed", exc_info=error)
+
+
+_outliving: set[asyncio.Future[None]] = set()
