@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from typing import Any
 
+from compat.engine.mailbox import settle
 from compat.fallback.requests import HEADERS, NOT_RESUMABLE, refuse_request, websocket_scope
+from compat.resume.outliving import outlive
 from compat.resume.posts import GAP, LATER, TAKEN, Carrier
 from compat.types import Message, Receive, Scope, Send
 
@@ -21,6 +24,8 @@ MAX_DISCARDED = 2**24
 TOO_LONG = f"A request with frames may have {MAX_BODY} bytes.\n"
 READ_S = 30.0
 """Seconds in which the body must come."""
+END_S = 5.0
+"""Seconds that an application has to end when it has answered: one that is not resumable has no client."""
 BAD_REQUEST, FORBIDDEN, TOO_LATE, CONFLICT, GONE, TOO_LARGE = 400, 403, 408, 409, 410, 413
 UPGRADE_REQUIRED, FAILED, UNAVAILABLE, NO_CONTENT = 426, 500, 503, 204
 
@@ -29,9 +34,9 @@ async def answer_post(app: Any, scope: Scope, offered: list[str], receive: Recei
     """Pass the frames of a request on to the connection of its ticket, and answer what became of them."""
     body = _Body(scope, receive)
     carrier = Carrier(body.read)
-    handshake = _Handshake()
+    handshake = _Handshake(receive)
     try:
-        await app(websocket_scope(scope, offered, carrier), handshake.receive, handshake.send)
+        await handshake.of(app(websocket_scope(scope, offered, carrier), handshake.receive, handshake.send))
     except Exception:
         if handshake.accepted:  # to a plain application its client has left
             return await _tell(send, carrier, handshake)
@@ -65,25 +70,59 @@ async def _tell(send: Send, carrier: Carrier, handshake: _Handshake) -> None:
 class _Handshake:
     """What an application sees of a request with frames: a handshake, whose client leaves when it is over."""
 
-    def __init__(self) -> None:
+    def __init__(self, http_receive: Receive) -> None:
+        self._http_receive = http_receive
         self.accepted = False
         self.status: int | None = None
         self._came = False
-        self._over = asyncio.Event()
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def of(self, serving: Awaitable[None]) -> None:
+        """Await a call of an application, but not for long when it has answered: nobody is there any more."""
+        call = asyncio.ensure_future(serving)
+        try:
+            await asyncio.wait((call, self._over), return_when=asyncio.FIRST_COMPLETED)
+            if not call.done():
+                await asyncio.wait((call,), timeout=END_S)
+            if call.cancel():
+                await asyncio.wait((call,), timeout=END_S)
+        except asyncio.CancelledError:  # the server ends the request
+            call.cancel()
+            await asyncio.wait((call,), timeout=END_S)
+            raise
+        finally:
+            if not call.done():
+                outlive(call)  # it does not let itself be cancelled
+        if call.done() and not (call.cancelled() and self._over.done()):
+            call.result()
 
     async def receive(self) -> Message:
         if not self._came:
             self._came = True
             return {"type": "websocket.connect"}
-        await self._over.wait()
+        if not self._over.done():
+            leaving = asyncio.ensure_future(self._left())
+            try:
+                await asyncio.wait((leaving, self._over), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                leaving.cancel()
         return {"type": "websocket.disconnect", "code": 1006}
 
+    async def _left(self) -> None:
+        """Return when the client has left; who asks for a second message does not take its frames."""
+        while (await self._http_receive())["type"] != "http.disconnect":
+            pass
+        settle(self._over)
+
     async def send(self, message: Message) -> None:
-        if message["type"] == "websocket.accept":
+        kind = message["type"]
+        if kind == "websocket.accept":
             self.accepted = True
-        elif message["type"] == "websocket.http.response.start":
+        elif kind == "websocket.send":
+            raise ConnectionResetError("the client has sent a request, which takes no frames")
+        elif kind == "websocket.http.response.start":
             self.status = message["status"]
-        self._over.set()
+        settle(self._over)
 
 
 class _Body:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -12,7 +13,7 @@ from fastapi import FastAPI, WebSocket
 from starlette.routing import WebSocketRoute
 
 from compat.exceptions import ImproperlyConfigured
-from compat.fallback import Fallback, fallback_enabled
+from compat.fallback import Fallback, fallback_enabled, posting
 from compat.generic.websocket import AsyncWebsocketConsumer
 from compat.resume import Resumable
 from compat.settings import override
@@ -46,6 +47,39 @@ async def not_resumable(websocket: WebSocket) -> None:
     await websocket.receive_text()
 
 
+running: set[str] = set()
+
+
+@contextmanager
+def counted(path: str) -> Iterator[None]:
+    running.add(path)
+    try:
+        yield
+    finally:
+        running.discard(path)
+
+
+async def pushes(websocket: WebSocket) -> None:
+    await websocket.accept()
+    with counted("pushes"):
+        while True:
+            await websocket.send_text("tick")
+            await asyncio.sleep(0.01)
+
+
+async def waits(websocket: WebSocket) -> None:
+    await websocket.accept()
+    with counted("waits"):
+        await asyncio.Event().wait()
+
+
+class Undecided:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        with counted("undecided"):
+            while (await receive())["type"] != "websocket.disconnect":
+                pass
+
+
 async def fails(websocket: WebSocket) -> None:
     raise LookupError("as it was told")
 
@@ -75,6 +109,9 @@ def server() -> Iterator[LiveServer]:
             WebSocketRoute("/ws/resumable", Resumable(plain)),
             WebSocketRoute("/ws/plain", not_resumable),
             WebSocketRoute("/ws/fails", fails),
+            WebSocketRoute("/ws/pushes", pushes),
+            WebSocketRoute("/ws/waits", waits),
+            WebSocketRoute("/ws/undecided", Undecided()),
         ]
     )
 
@@ -169,6 +206,39 @@ async def test_a_websocket_that_pauses(server: LiveServer) -> None:
     await one.send("2")
     assert await one.receive() == "2"
     await end_links()
+
+
+@pytest.mark.parametrize("path", ["pushes", "waits"])
+async def test_a_post_keeps_no_application_that_is_not_resumable(
+    server: LiveServer, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """Was: it ran for ever, for a client that has never had a socket, and that no limit counts."""
+    monkeypatch.setattr(posting, "END_S", 0.2)
+    async with Posting(server, f"/ws/{path}") as one:
+        with pytest.raises(Refusal, match=r"compat\.resume\.Resumable") as refusal:
+            await one.post()
+        assert refusal.value.status == 426
+    assert not running
+
+
+@pytest.mark.parametrize("path", ["pushes", "waits", "undecided"])
+async def test_a_client_that_posts_and_leaves(
+    server: LiveServer, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(posting, "END_S", 0.2)
+    for _ in range(10):
+        _, writer = await asyncio.open_connection(server.host, server.port)
+        writer.write(
+            (
+                f"POST /ws/{path} HTTP/1.1\r\nHost: {server.host}\r\nOrigin: {server.origin}\r\n"
+                "Channels-Transport: send\r\nChannels-Protocols: channels.resume.v1\r\n"
+                "Content-Length: 2\r\n\r\n[]"
+            ).encode()
+        )
+        await writer.drain()
+        await until_async(lambda: path in running or path != "undecided", "it has begun")
+        writer.transport.abort()
+        await until_async(lambda: not running, "it has ended")
 
 
 async def half_open(server: LiveServer) -> asyncio.StreamWriter:
