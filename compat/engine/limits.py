@@ -209,6 +209,10 @@ class Admission:
         self.places = places
         """Where it is counted, with the limit of each."""
 
+    def full(self) -> str | None:
+        """Say where there is no place for a client that is away and would come back; None if there is."""
+        return _full(self._here, self.places) if self._among is self._away else None
+
     def resume(self) -> None:
         """Count the connection with those whose client is here."""
         self._move(self._here)
@@ -231,6 +235,13 @@ class Admission:
                     del before[place]
         if among is not None:
             among.update(dict.fromkeys(self.places, 1))
+
+
+def _full(here: Counter[Place], places: Mapping[Place, float]) -> str | None:
+    for place, limit in places.items():
+        if here[place] >= limit:
+            return f"{WHOSE[place[0]]} has its {limit:g} connections"
+    return None
 
 
 class Admissions:
@@ -257,7 +268,7 @@ class Admissions:
             yield Admission(self._here, self._away, {})
             return
         places = self._places(scope)
-        full = "the server is about to stop" if self.draining else self._full(places)
+        full = "the server is about to stop" if self.draining else _full(self._here, places)
         if full:
             seen = status_seen(scope, SERVICE_UNAVAILABLE)
             with surviving():
@@ -290,12 +301,6 @@ class Admissions:
             if key is not None:
                 places["user", key] = per_user
         return places
-
-    def _full(self, places: dict[Place, float]) -> str | None:
-        for place, limit in places.items():
-            if self._here[place] >= limit:
-                return f"{WHOSE[place[0]]} has its {limit:g} connections"
-        return None
 
 
 admissions = Admissions()

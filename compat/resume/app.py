@@ -295,6 +295,9 @@ async def _come_back(
         if found.why_not(ticket.generation, received) is not None:  # another socket was faster
             await send({"type": "websocket.close", "code": COME_BACK})
             return None
+        if found.is_shut_out():
+            await send({"type": "websocket.close", "code": TRY_AGAIN_LATER})
+            return None
         found.belongs_to(session)
         found.resume(link, place, ticket.generation, posts=posts)
     await link.until_left()

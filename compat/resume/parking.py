@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Callable
 from typing import Any
 
 from compat.engine.limits import Admission, admissions
+from compat.engine.refusal import shown
 from compat.resume.journal import Journal
 from compat.resume.link import Link
 from compat.resume.registry import registry
@@ -15,6 +17,8 @@ from compat.resume.telling import Telling
 from compat.types import Message
 
 __all__ = ["LOST", "NORMAL", "SERVICE_RESTART", "Parking"]
+
+log = logging.getLogger("compat.resume")
 
 NORMAL, LOST, SERVICE_RESTART = 1000, 1006, 1012
 PAUSE_S = 10.0
@@ -40,6 +44,7 @@ class Parking(Telling):
     over: bool
     posts: bool
     told: bool
+    where: str
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,6 +114,13 @@ class Parking(Telling):
             self.pause()
         else:
             self.park()
+
+    def is_shut_out(self) -> bool:
+        """Return True, and log it, while others have the places of a client that is away: it comes later."""
+        full = None if self.admission is None else self.admission.full()
+        if full:
+            log.warning("a client of %s is asked to come back later: %s", shown(self.where), full)
+        return bool(full)
 
     def park(self) -> None:
         """Wait for the client, if it can come back."""

@@ -210,13 +210,14 @@ class Relay:
     ) -> None:
         identity = bytes.fromhex(connection)
         found = registry.connections.get(identity)
-        if found is not None and registry.stopping:  # nobody would tell its socket when that is over
-            peer.put(number, "no", LATER)
-            return
         if found is None:
             why: str | None = registry.why_gone(identity)
+        elif registry.stopping:  # nobody would tell its socket when that is over
+            why = LATER
         elif (why := found.why_not(generation, received)) is not None:
             registry.lose(why)
+        elif found.is_shut_out():
+            why = LATER
         if found is None or why is not None:
             peer.put(number, "no", why)
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from compat import tickets
 from compat.clock import steady
+from compat.engine.limits import Admission, Place
 from compat.layers.memory import InMemoryChannelLayer
 from compat.resume import peer as peer_module
 from compat.resume import relay as relay_module
@@ -264,6 +266,32 @@ async def two(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Relay, Rel
 
 def ticket_of(connection: ResumableConnection, home: str) -> Ticket:
     return Ticket(connection.id, connection.generation, b"", b"", home, 0)
+
+
+async def test_a_home_takes_nobody_back_beyond_a_limit_of_connections(two: tuple[Relay, Relay]) -> None:
+    home, other = two
+    connection, left = await connected()
+    places: dict[Place, float] = {("all", None): 1}
+    here: Counter[Place] = Counter()
+    away: Counter[Place] = Counter()
+    first, second = (Admission(here, away, places) for _ in range(2))
+    first.resume()
+    connection.count_by(first)
+    left.coming.put_nowait({"type": "websocket.disconnect", "code": 1006})
+    await turns()
+    second.resume()
+    socket, ticket = FalseSocket(), ticket_of(connection, home.channel)
+    with recorded() as records:
+        assert await other.serve(ticket, 0, PLACE, socket.receive, socket.send) == LATER
+    assert "the server has its 1 connections" in "\n".join(records.messages())
+    second.end()
+    socket.coming.put_nowait({"type": "websocket.connect"})
+    serving = asyncio.ensure_future(other.serve(ticket, 0, PLACE, socket.receive, socket.send))
+    await until_async(lambda: connection.link is not None, "its client is back")
+    assert here[("all", None)] == 1
+    socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1000})
+    assert await serving is None
+    await connection.finish(1000)
 
 
 async def test_a_post_waits_for_a_consumer_that_is_slow(two: tuple[Relay, Relay]) -> None:
