@@ -38,12 +38,19 @@ COMES_BACK = frozenset((1012, 1013))
 """Our codes after which a client comes back."""
 FIRST_OWN, LAST_OWN = 3000, 4999
 """Codes of the page's own; it does not come back after them either."""
+MAX_CONTROLS, CONTROLS_S = 500, 1.0
+"""How many control frames are read in this time, in seconds. A client that is not hostile sends a few a
+minute, beside the acknowledgements of what it has got.
+"""
 
 
 class Link(Outward):
     """One socket, for as long as it is open."""
 
-    __slots__ = ("goodbye", "left", "overdue", "paused", "raw_receive", "reading", "relayed", "task")
+    __slots__ = (
+        *("goodbye", "heard", "heard_from", "left", "overdue", "paused", "raw_receive", "reading"),
+        *("relayed", "task"),
+    )
 
     def __init__(
         self, receive: Receive, send: Send, owner: Owner, sent: int = 0, *, relayed: bool = False
@@ -65,6 +72,8 @@ class Link(Outward):
         """Fires if the reader does not tell how it has ended: nothing can be sent, or nobody is there."""
         self.reading: Any = None
         """The coroutine of ``receive()`` that ``_step`` runs on."""
+        self.heard, self.heard_from = 0, 0.0
+        """Control frames since then, in seconds of the loop."""
         self.goodbye = self.paused = False
         """The client has said that it does not come back, or that it does at once."""
 
@@ -208,10 +217,25 @@ class Link(Outward):
         text = message.get("text")
         if text and text[0] == MARK:
             if is_control(text):
+                known = self.owner.journal.acknowledged
                 self._control(text)
-                return None
+                # How often a client acknowledges what is new to us, we say by what we send.
+                return None if self.owner.journal.acknowledged > known else self._slowed()
             message = {**message, "text": text[1:]}
         return self.owner.came(self, message, size_of(payload_of(message)))
+
+    def _slowed(self) -> asyncio.Future[None] | None:
+        """Count a control frame; return a future to wait for before the next one if there are too many."""
+        self.heard += 1
+        if self.heard < MAX_CONTROLS:
+            return None
+        now, end = self.loop.time(), self.heard_from + CONTROLS_S
+        if now >= end:
+            self.heard, self.heard_from = 0, now
+            return None
+        later: asyncio.Future[None] = self.loop.create_future()
+        self.loop.call_at(end, settle, later)
+        return later
 
     def _control(self, text: str) -> None:
         members = read_control(text)

@@ -7,13 +7,16 @@ import gc
 from typing import Any
 
 import anyio
+import pytest
 from starlette.middleware.exceptions import ExceptionMiddleware
 
 from compat.engine.socket import Socket
+from compat.resume import link as link_module
 from compat.resume.journal import Journal
 from compat.resume.link import Link
 from compat.types import Message
 from tests.support.waiting import until_async
+from tests.unit.resume.sockets import connected, turns
 
 
 class Owner:
@@ -108,3 +111,33 @@ async def test_frames_behind_starlette_leave_at_once() -> None:
 
     scope = {"type": "websocket", "headers": []}
     await ExceptionMiddleware(endpoint)(scope, silence, Server().send)
+
+
+PING, SENT = '\x10{"type": "ping"}', 3 * link_module.MAX_CONTROLS
+
+
+async def test_a_flood_of_control_frames_is_read_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Was: no limit of messages held for them, and each took its time of the loop."""
+    monkeypatch.setattr(link_module, "CONTROLS_S", 0.05)
+    connection, socket = await connected()
+    for _ in range(SENT):
+        socket.say(PING)
+    await until_async(lambda: len(socket.controls) > SENT, "all are answered, after the hello")
+    assert connection.link is not None and connection.link.heard_from > 0
+    await connection.finish(1000)
+
+
+async def test_only_what_a_client_need_not_say_is_read_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Acknowledgements of what has come are not: a client that gets much says much."""
+    monkeypatch.setattr(link_module, "CONTROLS_S", 3600)
+    connection, socket = await connected()
+    for number in range(1, SENT + 1):
+        await connection.send({"type": "websocket.send", "text": "x"})
+        socket.say(f'\x10{{"type": "ack", "n": {number}}}')
+        await turns(2)
+    await until_async(lambda: connection.journal.acknowledged == SENT, "all has been read")
+    for _ in range(SENT):
+        socket.say(PING)
+    await turns(3 * SENT)
+    assert len([one for one in socket.controls if one["type"] == "pong"]) <= 2 * link_module.MAX_CONTROLS
+    await connection.finish(1000)
