@@ -120,6 +120,13 @@ async def test_an_authenticators_client_is_who_presents_the_same(rules: type) ->
     assert await principal_of(rules, presented(*ann, user="ann")) == repr("ann"), "a user says who it is"
 
 
+async def test_a_long_name_of_a_header_is_not_searched_to_its_end() -> None:
+    """Was: 100 names of 8 kB took 62 ms of each handshake."""
+    nobody = await principal_of(Authenticated, presented())
+    assert await principal_of(Authenticated, presented(("x" * 8000 + "-token", "1"))) == nobody
+    assert await principal_of(Authenticated, presented(("x" * 100 + "-token", "1"))) != nobody
+
+
 async def test_what_another_class_calls_so_is_left_alone() -> None:
     assert await principal_of(Another, presented()) == "None"
     assert await is_allowed(Another, presented())
