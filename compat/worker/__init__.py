@@ -50,9 +50,9 @@ def _watched(application: ASGIApp) -> ASGIApp:
     run: ASGIApp = guarantee_single_callable(application)  # type: ignore[no-untyped-call]
 
     async def watched(scope: Scope, receive: Receive, send: Send) -> None:
-        progress: Progress = scope["compat.progress"]
+        progress: Progress | None = scope.get("compat.progress")  # none from a subclass's own listener()
         try:
-            await run(scope, progress.asked(receive), send)
+            await run(scope, receive if progress is None else progress.asked(receive), send)
         except asyncio.CancelledError as error:
             if is_a_handlers_own(error):  # which asgiref would raise in the worker itself
                 raise RuntimeError("a task that the handler awaited was cancelled") from error
@@ -212,8 +212,8 @@ class Worker(StatelessServer):
         if not details["future"].cancelled() and (error := details["future"].exception()):
             await self.application_exception(error, details)
         queue: asyncio.Queue[Message] = details["input_queue"]
-        progress: Progress = details["scope"]["compat.progress"]
-        left = progress.unbegun()
+        progress: Progress | None = details["scope"].get("compat.progress")
+        left = [] if progress is None else progress.unbegun()
         while not queue.empty():
             left.append(queue.get_nowait())
         if self._stop.is_set():  # meanwhile
@@ -233,9 +233,9 @@ class Worker(StatelessServer):
         for progress in self._progress.values():
             progress.stop()
         for channel, details in self.application_instances.items():
-            progress = details["scope"]["compat.progress"]
+            progress = details["scope"].get("compat.progress")
             left = self._left.setdefault(channel, [])
-            left.extend(progress.unbegun())
+            left.extend([] if progress is None else progress.unbegun())
             while not details["input_queue"].empty():
                 left.append(details["input_queue"].get_nowait())
         for listener in tuple(self._free):

@@ -188,6 +188,32 @@ async def test_a_handler_whose_task_is_cancelled_does_not_end_the_worker(
     assert caplog.text.count("the consumer of channel 'jobs' failed") == 1
 
 
+async def test_a_listener_of_a_subclass_gives_the_scope_of_channels(
+    layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    done: list[int] = []
+
+    class Jobs(AsyncConsumer):
+        async def job(self, message: Message) -> None:
+            if message["n"] == 1:
+                raise LookupError("a bug")
+            done.append(message["n"])
+
+    class Own(Worker):
+        async def listener(self, channel: str) -> None:
+            while True:
+                message = await self.channel_layer.receive(channel)
+                scope = {"type": "channel", "channel": channel}
+                queue = self.get_or_create_application_instance(channel, scope)  # type: ignore[no-untyped-call]
+                await queue.put(message)
+
+    async with working(Own(ChannelNameRouter({"jobs": Jobs.as_asgi()}), ["jobs"], layer)):
+        for number in range(3):
+            await layer.send("jobs", {"type": "job", "n": number})
+        await until_async(lambda: done == [0, 2], "the others are handled")
+    assert caplog.text.count("the consumer of channel 'jobs' failed") == 1
+
+
 # Stopping
 
 
