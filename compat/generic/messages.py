@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import copy
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from compat.closing import user_group
@@ -18,6 +19,7 @@ __all__ = [
     "close_message",
     "frame_message",
     "layer_for_groups",
+    "own_copy",
     "own_groups",
     "text_of",
 ]
@@ -62,21 +64,38 @@ def text_of(text_data: str | None) -> str:
     return text_data
 
 
-def own_groups(consumer: Any) -> list[str]:
-    """Return the groups that the connection joins by itself.
+def own_copy(groups: Any) -> Any:
+    """Return a connection's own copy of ``groups``, of the same type: code may use it as the set or the dict
+    that it is. None becomes an empty list.
+    """
+    if groups is None:
+        return []
+    try:
+        return copy.copy(groups)
+    except (TypeError, copy.Error):  # a generator, or the keys of a dict
+        return list(groups)
 
-    Each connection has a list of its own, also where a subclass's constructor does not call ours, or where
+
+def own_groups(consumer: Any) -> tuple[Any, list[str]]:
+    """Return ``groups`` of the connection, and the names of all that it joins by itself.
+
+    Each connection has a copy of its own, also where a subclass's constructor does not call ours, or where
     ``groups`` is a property. The caller keeps it in ``__dict__``, which a property without a setter permits.
     """
-    own: list[str] = consumer.groups
-    if own is type(consumer).groups or not isinstance(own, list):
-        own = list(own or ())
+    own = consumer.groups
+    if own is None or own is getattr(type(consumer), "groups", None):
+        own = own_copy(own)
+    elif isinstance(own, Iterator):
+        own = list(own)  # it is read below, and by whoever uses it later
+    names: list[str] = list(own or ())
     key = person_key(consumer.scope.get("user")) if consumer.user_groups else None
     if key is not None:
         mine = user_group(key)
-        if mine not in own:
-            own.append(mine)
-    return own
+        if mine not in names:
+            names.append(mine)
+            if isinstance(own, list):
+                own.append(mine)
+    return own, names
 
 
 def layer_for_groups(consumer: Any) -> Any:

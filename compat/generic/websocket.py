@@ -1,7 +1,7 @@
 """Websocket consumers: ``connect``, ``receive``, ``disconnect``, in four flavours.
 
 They behave as those of ``channels.generic.websocket`` (Channels 4.3), but a ``connect()`` that neither
-accepts nor closes is refused, and ``self.groups`` is each connection's own list.
+accepts nor closes is refused, and ``self.groups`` is each connection's own.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from compat.generic.messages import (
     close_message,
     frame_message,
     layer_for_groups,
+    own_copy,
     own_groups,
     text_of,
 )
@@ -64,12 +65,12 @@ class WebsocketConsumer(Delivery, SyncConsumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         check_made(self, args)
-        self.__dict__["groups"] = list(self.groups or ())  # it may be a property, as in own_groups()
+        self.__dict__["groups"] = own_copy(self.groups)  # it may be a property, as in own_groups()
 
     def websocket_connect(self, message: Message) -> None:
         """Join ``groups`` and call ``connect()``; refuse a connection that it leaves undecided."""
-        groups = self.__dict__["groups"] = own_groups(self)
-        for group in list(groups):
+        self.__dict__["groups"], names = own_groups(self)
+        for group in names:
             async_to_sync(layer_for_groups(self).group_add)(group, self.channel_name)
         try:
             self.connect()
@@ -129,8 +130,8 @@ class WebsocketConsumer(Delivery, SyncConsumer):
     def websocket_disconnect(self, message: Any) -> None:
         """Leave ``groups``, call ``disconnect(code)``, and end."""
         try:
-            groups = self.__dict__["groups"] = own_groups(self)
-            for group in list(groups):
+            self.__dict__["groups"], names = own_groups(self)
+            for group in names:
                 async_to_sync(layer_for_groups(self).group_discard)(group, self.channel_name)
         finally:
             self.disconnect(message.get("code", NO_STATUS))
@@ -198,12 +199,12 @@ class AsyncWebsocketConsumer(AsyncDelivery, ShortCut):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         check_made(self, args)
-        self.__dict__["groups"] = list(self.groups or ())  # it may be a property, as in own_groups()
+        self.__dict__["groups"] = own_copy(self.groups)  # it may be a property, as in own_groups()
 
     async def websocket_connect(self, message: Message) -> None:
         """Join ``groups`` and call ``connect()``; refuse a connection that it leaves undecided."""
-        groups = self.__dict__["groups"] = own_groups(self)
-        for group in list(groups):
+        self.__dict__["groups"], names = own_groups(self)
+        for group in names:
             await layer_for_groups(self).group_add(group, self.channel_name)
         try:
             await self.connect()
@@ -283,8 +284,8 @@ class AsyncWebsocketConsumer(AsyncDelivery, ShortCut):
     async def _leave(self, message: Any) -> Any:
         try:
             if self.groups or self.user_groups:
-                groups = self.__dict__["groups"] = own_groups(self)
-                for group in list(groups):
+                self.__dict__["groups"], names = own_groups(self)
+                for group in names:
                     await layer_for_groups(self).group_discard(group, self.channel_name)
         finally:
             await self.disconnect(message.get("code", NO_STATUS))

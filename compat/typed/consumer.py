@@ -134,7 +134,7 @@ class AsyncJsonWebsocketConsumer(
             await self.close(self.authenticator.close_code)
             return
         declared = frozenset(self.groups)
-        self.groups = own_groups(self)
+        _, self.groups = own_groups(self)
         self._silent_groups = frozenset(self.groups) - declared
         for group in tuple(self.groups):
             await groups_of(self).group_add(group, self.channel_name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -336,6 +337,115 @@ async def test_an_accept_after_a_close_is_not_counted() -> None:
     before = snapshot()["connections"]["total"]
     await outputs(Both, count=1)
     assert snapshot()["connections"]["total"] == before
+
+
+class Keeps:
+    """Uses ``groups`` as what it is, once it is connected and at its end."""
+
+    groups: Any
+    use: Any
+    used: list[Any]
+
+    def used_now(self) -> None:
+        self.use(self.groups)
+        self.used.append(self.groups)
+
+
+class KeepsInThreads(Keeps, WebsocketConsumer):
+    def connect(self) -> None:
+        self.used_now()
+        self.accept()
+
+    def disconnect(self, code: int) -> None:
+        self.used_now()
+
+
+class KeepsAsync(Keeps, AsyncWebsocketConsumer):
+    async def connect(self) -> None:
+        self.used_now()
+        await self.accept()
+
+    async def disconnect(self, code: int) -> None:
+        self.used_now()
+
+
+@pytest.mark.parametrize("kind", [KeepsInThreads, KeepsAsync])
+@pytest.mark.parametrize(
+    ("groups", "use", "joined"),
+    [
+        ({"a", "b"}, lambda groups: groups.discard("b"), {"a", "b"}),
+        ({"a": "everybody"}, lambda groups: groups["a"].upper(), {"a"}),
+        (OrderedDict(a=1), lambda groups: groups.move_to_end("a"), {"a"}),
+        (deque(["a"], maxlen=3), lambda groups: groups.appendleft("b"), {"a"}),
+        (("a", "b"), lambda groups: groups.index("b"), {"a", "b"}),
+    ],
+    ids=["set", "dict", "ordered dict", "deque", "tuple"],
+)
+async def test_groups_stay_what_they_are(
+    kind: Any, groups: Any, use: Any, joined: set[str], layer: InMemoryChannelLayer
+) -> None:
+    before = repr(groups)
+    consumer: Any = type("Member", (kind,), {"groups": groups, "use": staticmethod(use), "used": []})
+    for _ in (1, 2):
+        communicator = WebsocketCommunicator(consumer.as_asgi(), "/")
+        assert (await communicator.connect())[0]
+        assert set(layer.groups) == joined
+        await communicator.disconnect()
+        layer.groups.clear()
+    assert len(consumer.used) == 4 and consumer.used[0] is consumer.used[1]
+    assert {type(one) for one in consumer.used} == {type(groups)}
+    assert repr(groups) == before and consumer.groups is groups
+
+
+@pytest.mark.parametrize("kind", [KeepsInThreads, KeepsAsync])
+@pytest.mark.parametrize("of", [lambda: dict.fromkeys("ab").keys(), lambda: (name for name in "ab")])
+async def test_groups_that_cannot_be_copied_are_a_list(
+    kind: Any, of: Callable[[], Any], layer: InMemoryChannelLayer
+) -> None:
+    cases = {"groups": of(), "use": lambda self, own: own.append("c"), "used": []}
+    consumer: Any = type("Member", (kind,), cases)
+    communicator = WebsocketCommunicator(consumer.as_asgi(), "/")
+    assert (await communicator.connect())[0]
+    assert set(layer.groups) == {"a", "b"}
+    await communicator.disconnect()
+    assert consumer.used[0] == ["a", "b", "c", "c"]
+
+
+@pytest.mark.parametrize("kind", [KeepsInThreads, KeepsAsync])
+@pytest.mark.parametrize("own", [{"mine": "g"}, {"g"}, ("g",), "room"], ids=repr)
+async def test_groups_that_connect_sets_stay_what_they_are(
+    kind: Any, own: Any, layer: InMemoryChannelLayer
+) -> None:
+    seen: list[Any] = []
+
+    class Sets(kind):  # type: ignore[misc]
+        used = seen
+
+        def use(self, groups: Any) -> None:
+            if not seen:
+                self.groups = own
+
+    communicator = WebsocketCommunicator(Sets.as_asgi(), "/")
+    assert (await communicator.connect())[0]
+    await communicator.disconnect()
+    assert [one is own for one in seen] == [True, True]
+
+
+async def test_a_group_of_the_user_is_joined_beside_any_groups(layer: InMemoryChannelLayer) -> None:
+    class User:
+        pk = 7
+        is_authenticated = True
+
+    class Member(AsyncWebsocketConsumer):
+        groups = {"a": "everybody"}
+        user_groups = True
+
+    communicator = WebsocketCommunicator(Member.as_asgi(), "/")
+    communicator.scope["user"] = User()
+    assert (await communicator.connect())[0]
+    assert len(layer.groups) == 2 and "a" in layer.groups
+    await communicator.disconnect()
+    assert layer.groups == {} and Member.groups == {"a": "everybody"}
 
 
 async def test_an_overridden_dispatch_sees_every_message() -> None:
