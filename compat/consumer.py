@@ -18,7 +18,7 @@ from asgiref.sync import async_to_sync
 from compat import db, integration
 from compat.advice import unawaited
 from compat.advice.endpoint import ASGISignature, ConsumerSignature, connection_of, makes_application
-from compat.advice.handlers import check_handler, check_hooks
+from compat.advice.hooks import check_hooks, fitted
 from compat.db import aclose_old_connections, database_sync_to_async
 from compat.engine import dependencies
 from compat.engine.connection import STOP, Connection
@@ -250,10 +250,10 @@ class AsyncConsumer(Returns, HasPresence):
             if name in ("websocket_disconnect", "http_disconnect") and is_served(self.scope):
                 raise StopConsumer  # upstream logs a traceback for each client of such a consumer
             return self._unknown(message)
-        check_handler(type(self), name, handler, sync=self._sync)
-        if hasattr(type(self), name):  # not if only this instance has it
+        fit = fitted(type(self), name, handler, sync=self._sync)
+        if fit is handler and hasattr(type(self), name):  # not if only this instance has it
             self._handler_names[message["type"]] = self._short_cuts.get(name, name)
-        return handler
+        return fit
 
     def _unknown(self, message: Message) -> Any:
         policy = unknown_policy(self.unknown_message)
@@ -265,15 +265,15 @@ class AsyncConsumer(Returns, HasPresence):
         return _pass if self._sync else _apass
 
     async def dispatch(self, message: Message) -> None:
-        """Await the handler of ``message``; raise ValueError if there is none."""
+        """Await what the handler of ``message`` returns, if anything; raise ValueError if there is none."""
         if self._database and db.connections_due():
             try:
                 await db.aclose_old_connections()
-            except BaseException:
-                if message["type"].endswith(".disconnect"):  # nothing keeps disconnect() from its one call
-                    await self._handler(message)(message)
+            except BaseException:  # nothing keeps disconnect() from its one call
+                if message["type"].endswith(".disconnect") and (last := self._handler(message)(message)):
+                    await last
                 raise
-        if await self._handler(message)(message) is STOP:
+        if (handling := self._handler(message)(message)) is not None and await handling is STOP:
             raise StopConsumer
 
     async def send(self, message: Message) -> None:

@@ -1,80 +1,20 @@
-"""Early errors for two mistakes: ``def`` instead of ``async def``, and a class instead of its application.
+"""Early errors for a class instead of its application, and for one value instead of a list.
 
-The hooks of consumers are checked when a class is defined, a handler for messages of a channel layer when the
-first such message arrives. A class instead of ``as_asgi()`` is found by our routers and middleware
-(``require_application``), by FastAPI when it reads the parameters of the class, and by Starlette when it
-calls the class with a connection.
+A class instead of ``as_asgi()`` is found by our routers and middleware (``require_application``), by FastAPI
+when it reads the parameters of the class, and by Starlette when it calls the class with a connection.
 """
 
 from __future__ import annotations
 
-import functools
 import inspect
-import types
-from collections.abc import Callable
 from typing import Any
 
 __all__ = [
-    "HOOKS",
-    "check_handler",
-    "check_hooks",
     "check_made",
     "complaint",
     "require_application",
     "require_list",
 ]
-
-HOOKS = (
-    "compat_parked",
-    "compat_resumed",
-    "connect",
-    "disconnect",
-    "handle",
-    "http_disconnect",
-    "http_request",
-    "receive",
-    "receive_json",
-    "send_json",
-    "websocket_connect",
-    "websocket_disconnect",
-    "websocket_receive",
-)
-"""Methods that consumers await (or call, if they are sync)."""
-NOTICES = ("compat_parked", "compat_resumed")
-"""Those whose message says nothing, so that they need not take it."""
-
-
-def check_hooks(cls: type, *, sync: bool) -> None:
-    """Raise TypeError if a hook of the new class ``cls`` is sync in an async consumer, or async in a sync
-    one, or if ``groups`` of a websocket consumer is one string: its letters would be the groups.
-    """
-    for name in HOOKS:
-        if name in cls.__dict__:
-            check_handler(cls, name, cls.__dict__[name], sync=sync)
-    for name in NOTICES:
-        notice: Any = getattr(cls, name, None)
-        if takes_no_message(notice):
-            setattr(cls, name, with_message(notice))
-    groups = inspect.getattr_static(cls, "groups", None)
-    if groups and hasattr(cls, "websocket_connect"):
-        require_list(cls, "groups", groups, "names")
-
-
-def takes_no_message(notice: Any) -> bool:
-    """Return True for a method that takes only ``self``."""
-    if not inspect.isfunction(notice):
-        return False
-    return len(inspect.signature(notice, follow_wrapped=False).parameters) == 1
-
-
-def with_message(notice: Callable[[Any], Any]) -> Callable[..., Any]:
-    """Return a method that may be given a message, and calls ``notice``, which takes only ``self``."""
-
-    @functools.wraps(notice)
-    def taking(consumer: Any, message: Any = None) -> Any:
-        return notice(consumer)
-
-    return taking
 
 
 def require_list(cls: type, attribute: str, value: Any, of: str) -> None:
@@ -84,26 +24,6 @@ def require_list(cls: type, attribute: str, value: Any, of: str) -> None:
         raise TypeError(
             f"{cls.__module__}.{cls.__qualname__}.{attribute} must be a list of {of}: write "
             f"{attribute} = [{shown}]"
-        )
-
-
-def check_handler(cls: type, name: str, handler: Any, *, sync: bool) -> None:
-    """Raise TypeError if ``handler`` is sync in an async consumer, or async in a sync one."""
-    function = inspect.unwrap(getattr(handler, "__func__", handler))
-    if not isinstance(function, types.FunctionType):
-        return  # a callable object, such as database_sync_to_async's, may return a coroutine
-    is_async = inspect.iscoroutinefunction(function)
-    where = f"{cls.__module__}.{cls.__qualname__}.{name}"
-    if sync and is_async:
-        raise TypeError(
-            f"{where} is an 'async def' in a sync consumer, which would never run it: write 'def {name}', "
-            f"or derive the class from the consumer's Async flavour"
-        )
-    # A plain function with another name is a decorator's wrapper, which may return a coroutine.
-    if not sync and not is_async and function.__name__ == name:
-        raise TypeError(
-            f"{where} is a plain 'def' in an async consumer, which awaits it: write 'async def {name}', "
-            f"or derive the class from the consumer's sync flavour"
         )
 
 

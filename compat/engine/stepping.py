@@ -26,9 +26,9 @@ def start(work: Awaitable[None]) -> Awaitable[None] | None:
     return _rest(coroutine, waits_for)
 
 
-async def awaiting(something: Awaitable[Any]) -> Any:
-    """Await ``something``: a coroutine for what is none."""
-    return await something
+async def awaiting(something: Awaitable[Any] | None) -> Any:
+    """Await ``something``: a coroutine for what is none. None is what a plain function may return."""
+    return None if something is None else await something
 
 
 @types.coroutine

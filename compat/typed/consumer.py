@@ -75,6 +75,7 @@ class AsyncJsonWebsocketConsumer(
     """A broadcast is sent to the client without further steps."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
+        require_list(cls, "groups", vars(cls).get("groups"), "names")
         super().__init_subclass__(**kwargs)
         cls._channel_info = replace(cls._channel_info, name=None)
         base = AsyncJsonWebsocketConsumer

@@ -474,23 +474,6 @@ def test_groups_of_a_class_are_never_shared(base: type[Any]) -> None:
     assert shared == ["one"] and consumer.__dict__["groups"] is shared
 
 
-def test_def_in_an_async_consumer_is_an_error_that_names_it() -> None:
-    with pytest.raises(TypeError, match=r"Wrong\.connect.*'def'.*async def connect"):
-        type("Wrong", (AsyncWebsocketConsumer,), {"connect": named(lambda self: None, "connect")})
-
-
-def test_async_def_in_a_sync_consumer_is_an_error_that_names_it() -> None:
-    async def receive(self: Any, text_data: str) -> None: ...
-
-    with pytest.raises(TypeError, match=r"Wrong\.receive.*'async def'.*def receive"):
-        type("Wrong", (WebsocketConsumer,), {"receive": receive})
-
-
-def named(function: Any, name: str) -> Any:
-    function.__name__ = name
-    return function
-
-
 @pytest.mark.parametrize("base", [WebsocketConsumer, AsyncWebsocketConsumer])
 def test_layer_alias_that_is_not_configured(base: type[Any]) -> None:
     """The client is refused, and the one record names the alias and those that there are."""

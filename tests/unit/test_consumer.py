@@ -487,22 +487,6 @@ async def test_a_layer_that_fails_under_a_consumer(flavour: str, caplog: pytest.
 # Mistakes
 
 
-def test_async_hooks_in_a_sync_consumer_fail_when_the_class_is_made() -> None:
-    with pytest.raises(TypeError, match=r"Mixed\.receive is an 'async def' in a sync consumer"):
-
-        class Mixed(WebsocketConsumer):
-            async def receive(self, text_data: str) -> None:  # type: ignore[override]
-                pass
-
-
-def test_plain_hooks_in_an_async_consumer_fail_when_the_class_is_made() -> None:
-    with pytest.raises(TypeError, match=r"Mixed\.disconnect is a plain 'def' in an async consumer"):
-
-        class Mixed(AsyncWebsocketConsumer):
-            def disconnect(self, code: int) -> None:  # type: ignore[override]
-                pass
-
-
 def test_decorated_hooks_are_left_alone() -> None:
     def undecided(function: Any) -> Any:
         def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -516,19 +500,6 @@ def test_decorated_hooks_are_left_alone() -> None:
             await self.accept()
 
     assert Fine.as_asgi().consumer_class is Fine
-
-
-async def test_a_group_handler_of_the_wrong_kind_is_named(layer: InMemoryChannelLayer) -> None:
-    class Wrong(AsyncWebsocketConsumer):
-        groups = ["room"]
-
-        def chat_message(self, event: Message) -> None:
-            pass
-
-    client = await Conversation(Wrong.as_asgi(), served=False).open()
-    await layer.group_send("room", {"type": "chat.message"})
-    with pytest.raises(TypeError, match=r"Wrong\.chat_message is a plain 'def' in an async consumer"):
-        await client.wait()
 
 
 def test_json_methods_on_a_plain_consumer_name_the_json_class() -> None:
