@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from compat.clock import steady
 from compat.engine.events import BETWEEN, HEARTBEAT, NOTHING, Event, One, Overflow
-from compat.engine.mailbox import DropCounter, settle
+from compat.engine.mailbox import DropCounter, QueueOfItems, settle
 from compat.engine.scheduler import Scheduler
 from compat.types import Message
 
@@ -30,7 +30,7 @@ class Overflowed(Exception):
     """Ends the connection of an inbox that has overflowed, with ``on_overflow="close"``."""
 
 
-class Inbox:
+class Inbox(QueueOfItems):
     """The messages of one consumer: client frames and layer messages, which alternate if both wait.
 
     Only ``push_threadsafe`` is thread-safe. ``capacity`` limits the layer's messages. There is a separate
@@ -184,7 +184,7 @@ class Inbox:
                 self.task.cancel()
         return False
 
-    async def put(self, message: Message) -> None:
+    async def pass_on(self, message: Message) -> None:
         """Append a message of a layer that is read with ``receive()``; return when it has been taken."""
         self.push(message, float("inf"))
         while self.events:

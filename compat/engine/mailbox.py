@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from compat.clock import steady
+from compat.exceptions import ChannelFull
 from compat.tracing import TRACE_KEY
 from compat.types import Message
 
-__all__ = ["DropCounter", "Mailbox", "Retired", "settle"]
+__all__ = ["DropCounter", "Item", "Mailbox", "QueueOfItems", "Retired", "settle"]
 
 
 Shared = tuple[float, Message, "Callable[[], Message] | None"]
 """A deadline, a message that others have too, and what makes a copy of it (``events.Event``)."""
+
+
+Item = tuple[float, Message]
+"""A message as the in-memory layer of Channels has it in its queues, with its expiry by ``time.time()``."""
 
 
 class DropCounter(Protocol):
@@ -33,7 +39,48 @@ class Retired(Exception):
     """The layer has dropped this mailbox; the channel now has another mailbox or an inbox."""
 
 
-class Mailbox:
+class QueueOfItems:
+    """The methods of ``asyncio.Queue`` with which code written for Channels fills the in-memory layer."""
+
+    __slots__ = ()
+
+    channel: str
+    capacity: int
+    events: Any
+    loop: Any
+    push: Callable[[Message, float], bool]
+
+    def put_nowait(self, item: Item) -> None:
+        """Append a message; raise ``asyncio.QueueFull`` if it, or another one, is lost instead."""
+        expiry, message = item
+        deadline = steady() + expiry - time.time()
+        if self.loop is None or self.loop is asyncio._get_running_loop():
+            if not self.push(message, deadline):
+                raise asyncio.QueueFull
+        else:
+            self.loop.call_soon_threadsafe(self.push, message, deadline)
+
+    async def put(self, item: Item) -> None:
+        """Append a message; raise ChannelFull, and do not wait, if there is no room."""
+        try:
+            self.put_nowait(item)
+        except asyncio.QueueFull:
+            raise ChannelFull(self.channel) from None
+
+    def qsize(self) -> int:
+        """Return the number of waiting messages, including expired ones."""
+        return len(self.events)
+
+    def empty(self) -> bool:
+        """Return True if no message waits."""
+        return not self.events
+
+    def full(self) -> bool:
+        """Return True if there is no room for another message."""
+        return len(self.events) >= self.capacity
+
+
+class Mailbox(QueueOfItems):
     """The messages of a channel that no consumer of this process reads; safe from any thread and loop."""
 
     __slots__ = ("capacity", "channel", "events", "lock", "owner", "retired", "room", "waiters")
@@ -84,11 +131,15 @@ class Mailbox:
             _wake(waiter)
         return True
 
-    async def get(self) -> Message:
+    async def next_message(self) -> Message:
         """Wait for the next message that has not expired and return it; cancelling the call loses nothing.
 
         Raises Retired if the mailbox has been retired.
         """
+        message: Message = await self._next(self.take)
+        return message
+
+    async def _next(self, take: Callable[[], Any]) -> Any:
         loop = asyncio.get_running_loop()
         while True:
             waiter = loop.create_future()
@@ -97,9 +148,9 @@ class Mailbox:
                     raise Retired
                 self.waiters.append(waiter)
             try:
-                message = self.take()
-                if message is not None:
-                    return message
+                taken = take()
+                if taken is not None:
+                    return taken
                 await waiter
             finally:
                 with self.lock:
@@ -116,6 +167,26 @@ class Mailbox:
                 self.capacity = self.room
         self._report(expired)
         return message
+
+    async def get(self) -> Item:
+        """Wait for the next message as ``next_message()`` does, and return it with its expiry."""
+        item: Item = await self._next(self._take_item)
+        return item
+
+    def get_nowait(self) -> Item:
+        """Return the next message with its expiry; raise ``asyncio.QueueEmpty`` if none waits."""
+        item = self._take_item()
+        if item is None:
+            raise asyncio.QueueEmpty
+        return item
+
+    def _take_item(self) -> Item | None:
+        with self.lock:
+            expired = self._expire()
+            deadline = self.events[0][0] if self.events else 0.0
+        self._report(expired)
+        message = self.take()
+        return None if message is None else (time.time() + deadline - steady(), message)
 
     def idle(self) -> bool:
         """Return True if no message and no reader waits here."""
@@ -150,14 +221,6 @@ class Mailbox:
     def _report(self, expired: int) -> None:
         if expired and self.owner is not None:
             self.owner.count_drop(self.channel, "expired", expired)
-
-    def qsize(self) -> int:
-        """Return the number of waiting messages, including expired ones (as ``asyncio.Queue.qsize``)."""
-        return len(self.events)
-
-    def empty(self) -> bool:
-        """Return True if no message waits (as ``asyncio.Queue.empty``)."""
-        return not self.events
 
 
 def _wake(waiter: asyncio.Future[Any]) -> None:

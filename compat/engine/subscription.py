@@ -34,7 +34,7 @@ class Subscription:
         """Fill the inbox from a layer that cannot push, at most one message ahead of the handler."""
         try:
             while True:
-                await self.inbox.put(await self.layer.receive(self.channel))
+                await self.inbox.pass_on(await self.layer.receive(self.channel))
         except Exception as error:  # noqa: BLE001 - any layer; the consumer's task raises its error
             self.inbox.fail(error)
 

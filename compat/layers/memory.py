@@ -27,7 +27,7 @@ from compat.layers.memory_history import KeepsHistories, MemoryHistories, offer_
 from compat.layers.new_names import NewNames
 from compat.layers.options import IN_MEMORY, Capacities, check_capacities, check_options
 from compat.layers.presence.memory import KeepsPeople
-from compat.layers.unread import Unread
+from compat.layers.unread import Boxes, Unread
 from compat.layers.upstream_names import PrivateNamesOfMemory
 from compat.layers.values import MemoryValues
 from compat.types import Message, is_number
@@ -67,14 +67,14 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
         super().__init__(expiry, capacity, channel_capacity, on_overflow)
         self.channel_capacity = self.compile_capacities(channel_capacity or {})
         self.group_expiry = group_expiry
-        self.channels: dict[str, Inbox | Mailbox] = {}
+        self._unread = Unread(self)
+        self.channels: dict[str, Inbox | Mailbox] = Boxes(self._unread.mailbox)
         self.groups: dict[str, dict[str, float]] = {}
         self.rules = Rules(history, type(self).__name__)
         self.histories = MemoryHistories(self.rules)
         self.open_hall(presence)
         self.key_values = MemoryValues()  # such as sessions
         self._names = NewNames()
-        self._unread = Unread(self)
         self._changing = new_lock()
         """Held to replace or remove an entry of ``channels``."""
 
@@ -153,7 +153,7 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
                     "and receive() is for channels that no consumer has"
                 )
             try:
-                return await mailbox.get()
+                return await mailbox.next_message()
             except Retired:
                 pass  # another thread has just retired it, so look the channel up again
             finally:
@@ -302,12 +302,8 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
 
     def box(self, channel: str) -> Inbox | Mailbox:
         """Return where the messages of ``channel`` wait; a new mailbox if nobody reads it yet."""
-        mailbox = self.channels.get(channel)
-        if mailbox is None:
-            made = Mailbox(channel, self, self.get_capacity(channel))
-            mailbox = self.channels.setdefault(channel, made)
-            self._unread.channels[channel] = None
-        return mailbox
+        box = self.channels.get(channel)
+        return self.channels.setdefault(channel, self._unread.mailbox(channel)) if box is None else box
 
     def remove(self, channel: str, box: Inbox | Mailbox) -> None:
         """Remove a mailbox that has been retired, or an inbox whose loop is closed."""

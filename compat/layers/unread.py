@@ -7,29 +7,50 @@ messages have all expired is removed, and its channel leaves its groups.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from compat.clock import steady
 from compat.engine.inbox import Inbox
-from compat.engine.mailbox import Mailbox
+from compat.engine.mailbox import DropCounter, Mailbox
 from compat.forks import new_lock
 
-__all__ = ["Unread"]
+__all__ = ["Boxes", "Unread"]
 
 SWEEP_S = 0.001
 """Seconds that one call of ``sweep`` takes at most; the next call continues."""
 
 
-class Layer(Protocol):
+class Layer(DropCounter, Protocol):
     """The parts of the layer that this module uses."""
 
     expiry: float
     group_expiry: float
     channels: dict[str, Inbox | Mailbox]
 
+    def get_capacity(self, channel: str) -> int: ...
+
     def remove(self, channel: str, box: Inbox | Mailbox) -> None: ...
 
     def _leave(self, group: str, channel: str) -> None: ...
+
+
+class Boxes(dict[str, "Inbox | Mailbox"]):
+    """The inbox or mailbox of each channel.
+
+    A ``send()`` that was copied from Channels brings a queue for a channel that has none: it gets a mailbox,
+    which takes the same items.
+    """
+
+    def __init__(self, mailbox: Callable[[str], Mailbox]) -> None:
+        super().__init__()
+        self._mailbox = mailbox
+
+    def setdefault(self, channel: str, default: Any = None) -> Any:
+        """Return what ``channel`` has, or else ``default``, or a mailbox in its place."""
+        if channel in self or isinstance(default, (Inbox, Mailbox)):
+            return super().setdefault(channel, default)
+        return super().setdefault(channel, self._mailbox(channel))
 
 
 class Unread:
@@ -47,6 +68,11 @@ class Unread:
         self._left = 0
         """How many channels this sweep has not visited yet."""
         self._sweeping = new_lock()
+
+    def mailbox(self, channel: str) -> Mailbox:
+        """Return a new mailbox for a channel that nobody reads yet."""
+        self.channels[channel] = None
+        return Mailbox(channel, self.layer, self.layer.get_capacity(channel))
 
     def join(self, group: str, channel: str) -> None:
         """Record that ``channel`` joins ``group`` now."""

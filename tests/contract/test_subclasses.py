@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from compat.exceptions import ChannelFull
 from compat.generic.websocket import AsyncJsonWebsocketConsumer
 from compat.layers import (
     BaseChannelLayer,
@@ -115,3 +117,85 @@ async def test_a_layer_wrapped_in_another_object_is_asked() -> None:
         await member.disconnect(timeout=WITHIN_S)
     finally:
         unregister_channel_layer("subclassed")
+
+
+class Copied(InMemoryChannelLayer):
+    """Its methods are written for the queues that the in-memory layer of Channels has."""
+
+    def queue(self, channel: str) -> Any:
+        bound: Any = asyncio.Queue(maxsize=self.get_capacity(channel))
+        return self.channels.setdefault(channel, bound)
+
+    async def send(self, channel: str, message: Any) -> None:
+        try:
+            self.queue(channel).put_nowait((time.time() + self.expiry, dict(message)))
+        except asyncio.QueueFull:
+            raise ChannelFull(channel) from None
+
+
+class CopiedWithPut(Copied):
+    async def send(self, channel: str, message: Any) -> None:
+        await self.queue(channel).put((time.time() + self.expiry, dict(message)))
+
+
+class ReceivesToo(Copied):
+    async def receive(self, channel: str) -> Any:
+        queue = self.queue(channel)
+        try:
+            _, message = await queue.get()
+        finally:
+            if queue.empty():
+                self.channels.pop(channel, None)
+        return message
+
+
+@pytest.mark.parametrize("kind", [Copied, CopiedWithPut, ReceivesToo])
+async def test_a_send_copied_from_channels_delivers(kind: type[InMemoryChannelLayer]) -> None:
+    layer = kind(capacity=2)
+    channel = await layer.new_channel()
+    for n in range(2):
+        await layer.send(channel, {"type": "x", "n": n})
+    with pytest.raises(ChannelFull):
+        await layer.send(channel, {"type": "x", "n": 2})
+    assert layer.depth() == 2
+    assert [(await layer.receive(channel))["n"] for _ in range(2)] == [0, 1]
+    waiting = asyncio.ensure_future(layer.receive(channel))
+    await asyncio.sleep(0)
+    await layer.send(channel, {"type": "x", "n": 3})
+    assert (await asyncio.wait_for(waiting, WITHIN_S))["n"] == 3
+    assert channel not in layer.channels
+
+
+@pytest.mark.parametrize("kind", [Copied, CopiedWithPut, ReceivesToo])
+async def test_a_send_copied_from_channels_reaches_consumers(kind: type[InMemoryChannelLayer]) -> None:
+    layer = kind()
+    register_channel_layer("subclassed", layer)
+    try:
+        member = WebsocketCommunicator(Member.as_asgi(), "/")
+        assert (await member.connect(timeout=WITHIN_S))[0]
+        for what in ("one", "two"):
+            await layer.group_send("members", {"type": "said", "what": what})
+        (channel,) = layer.groups["members"]
+        await layer.send(channel, {"type": "said", "what": "three"})
+        got = [await member.receive_json_from(timeout=WITHIN_S) for _ in range(3)]
+        assert got == ["one", "two", "three"]
+        await member.disconnect(timeout=WITHIN_S)
+    finally:
+        unregister_channel_layer("subclassed")
+
+
+async def test_what_waits_in_a_channel_may_be_looked_at_as_in_channels() -> None:
+    layer = InMemoryChannelLayer(expiry=60, capacity=2)
+    for n in range(2):
+        await layer.send("tasks", {"type": "x", "n": n})
+    queue: Any = layer.channels["tasks"]
+    assert (queue.qsize(), queue.empty(), queue.full()) == (2, False, True)
+    before = time.time()
+    expiry, message = queue.get_nowait()
+    assert message == {"type": "x", "n": 0} and 0 < expiry - before <= 61
+    assert (await queue.get())[1]["n"] == 1
+    with pytest.raises(asyncio.QueueEmpty):
+        queue.get_nowait()
+    queue.put_nowait((time.time() - 1, {"type": "late"}))
+    queue.put_nowait((time.time() + 1e9, {"type": "y"}))
+    assert await layer.receive("tasks") == {"type": "y"}

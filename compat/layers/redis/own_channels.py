@@ -79,7 +79,7 @@ class OwnChannels(RedisLayer[S]):
         self.require_valid_channel_name(channel)
         if "!" in channel:
             mailbox = await self._own_mailbox(channel)
-            return await mailbox.get()
+            return await mailbox.next_message()
         return await self._receive_plain(channel)
 
     async def _receive_plain(self, channel: str) -> Message:

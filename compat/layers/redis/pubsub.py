@@ -159,7 +159,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         else:
             mailbox = await self._on(owner, owner.open_channel(channel))
         try:
-            return await mailbox.get()
+            return await mailbox.next_message()
         except asyncio.CancelledError:
             _call_on(owner, channel)
             raise

@@ -221,7 +221,7 @@ async def test_a_failed_socket_is_reported_after_what_came_before() -> None:
 
 async def test_a_mailbox_serves_every_reader_once() -> None:
     mailbox = Mailbox("jobs", Counter(), capacity=1000)
-    readers = [asyncio.ensure_future(mailbox.get()) for _ in range(20)]
+    readers = [asyncio.ensure_future(mailbox.next_message()) for _ in range(20)]
     await asyncio.sleep(0)
     for number in range(20):
         assert mailbox.push(event(number), FOREVER)
@@ -244,7 +244,7 @@ def test_a_mailbox_is_safe_between_threads_and_loops() -> None:
 
     def read(count: int) -> list[int]:
         async def main() -> list[int]:
-            return [(await asyncio.wait_for(mailbox.get(), 30))["n"] for _ in range(count)]
+            return [(await asyncio.wait_for(mailbox.next_message(), 30))["n"] for _ in range(count)]
 
         barrier.wait(10)
         return asyncio.run(main())
