@@ -20,7 +20,16 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 
-__all__ = ["AWAITED", "HANDLING", "check_hooks", "fitted", "plain_text", "returns_nothing", "string_text"]
+__all__ = [
+    "AWAITED",
+    "HANDLING",
+    "async_text",
+    "check_hooks",
+    "fitted",
+    "plain_text",
+    "returns_nothing",
+    "string_text",
+]
 
 log = logging.getLogger("compat.consumer")
 

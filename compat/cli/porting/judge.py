@@ -40,6 +40,8 @@ class Kind(str, Enum):
     """The kinds of verdict, in order of severity; the kind of a file is the most severe of its references."""
 
     runs = "runs"
+    warned = "warned"
+    """It runs, and the library warns of it."""
     unknown = "unknown"
     port = "port"
     gone = "gone"

@@ -13,8 +13,9 @@ from typing import NamedTuple
 from compat.cli.application import name_taken, own_compat
 from compat.cli.moves import DJANGO
 from compat.cli.porting.environment import judge_foreign
+from compat.cli.porting.hooks import MODULES_OF_CONSUMERS, wrong_hooks
 from compat.cli.porting.judge import DjangoNames, Kind, Verdict, judge, judge_text, judge_use, library_of
-from compat.cli.porting.references import Import, References, When, references
+from compat.cli.porting.references import Import, References, When, bindings, parsed, references
 from compat.cli.porting.sources import (
     NotRead,
     module_names,
@@ -187,6 +188,7 @@ class _Project:
         yield from self._of_imports(path, judged)
         yield from self._of_uses(path, judged)
         yield from self._of_texts(path)
+        yield from self._of_hooks(path)
 
     def _of_imports(self, path: Path, judged: dict[str, Kind]) -> Iterator[tuple[int, Verdict]]:
         for one in self._read[path].imports:
@@ -220,6 +222,13 @@ class _Project:
                 yield from self._of_name(path, text.line, text.value, text.call == "include")
             elif text.setting in APPLICATIONS and self._targets(text.value, None) == []:
                 yield text.line, Verdict(Kind.unknown, f"{text.value} is not in this project")
+
+    def _of_hooks(self, path: Path) -> Iterator[tuple[int, Verdict]]:
+        modules = {f"{one.module}.{one.name}" for one in self._read[path].imports}
+        if any(name.startswith(MODULES_OF_CONSUMERS) for name in modules):
+            tree = parsed(read(path))
+            for line, text in wrong_hooks(tree, dict(bindings(tree))):
+                yield line, Verdict(Kind.warned, text)
 
     # Imports
 
@@ -305,6 +314,7 @@ def _is_test(module: str) -> bool:
 
 _WHY = {
     Kind.runs: "runs",
+    Kind.warned: "runs",
     Kind.unknown: "imports a package that is not installed here",
     Kind.port: "port rewrites",
     Kind.gone: "uses a name that has no equivalent",

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from compat.cli.porting.places import MODULES, PATH_CALLS, is_modules, is_path_place
 from compat.cli.porting.sources import NotRead, read
 
-__all__ = ["Import", "References", "Text", "Use", "When", "parsed", "references", "references_of"]
+__all__ = ["Import", "References", "Text", "Use", "When", "bindings", "parsed", "references", "references_of"]
 
 DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z")
 MAY_FAIL = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
@@ -114,7 +114,7 @@ def parsed(source: bytes) -> ast.Module:
         return ast.parse(source)
 
 
-def _bindings(tree: ast.AST) -> Iterator[tuple[str, str]]:
+def bindings(tree: ast.AST) -> Iterator[tuple[str, str]]:
     """Yield the names that imports bind anywhere in the file, and the dotted paths that they refer to."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -131,7 +131,7 @@ class _Reader(ast.NodeVisitor):
         self.imports: list[Import] = []
         self.uses: list[Use] = []
         self.texts: list[Text] = []
-        self._bound = dict(_bindings(tree))
+        self._bound = dict(bindings(tree))
         self._when = When.imported
         self._guarded = False
         self._setting = self._key = self._call = ""

@@ -14,12 +14,13 @@ from compat.cli.printable import printable
 __all__ = ["ERRORS", "EXIT_CODES", "as_github", "as_json", "as_text", "exit_code", "severity", "summary"]
 
 ERRORS = {Kind.django, Kind.gone, Kind.broken}
-WARNINGS = {Kind.port, Kind.unknown}
+WARNINGS = {Kind.port, Kind.unknown, Kind.warned}
 EXIT_CODES = {"note": 0, "warning": 3, "error": 4}
 
 COLOURS = {"note": "green", "warning": "yellow", "error": "red"}
 LABELS = {
     Kind.runs: "runs",
+    Kind.warned: "warning",
     Kind.port: "port rewrites",
     Kind.unknown: "not tried",
     Kind.gone: "by hand",
@@ -30,6 +31,7 @@ SUMMARIES = {
     Kind.port: ("is rewritten by port", "are rewritten by port"),
     Kind.django: ("needs Django", "need Django"),
     Kind.gone: ("needs a change by hand", "need a change by hand"),
+    Kind.warned: ("runs with a warning", "run with a warning"),
     Kind.unknown: ("could not be tried", "could not be tried"),
     Kind.broken: ("cannot be read", "cannot be read"),
 }

@@ -307,3 +307,55 @@ def test_a_hundred_thousand_lines(tmp_path: Path, record_property: Any) -> None:
     print(f"{report.lines:,} lines, {len(report.files)} files: {report.seconds:.1f} s")
     assert report.lines >= 100_000 and report.count(Kind.runs) == len(report.files)
     assert seconds < 30
+
+
+CONSUMERS = """
+from channels.generic import http
+from channels.generic.websocket import AsyncJsonWebsocketConsumer, AsyncWebsocketConsumer, WebsocketConsumer
+
+class Room(AsyncWebsocketConsumer):
+    groups = "room"
+    def connect(self): return super().connect()
+    def receive(self, text_data): pass
+    def websocket_disconnect(self, message): raise StopConsumer()
+    def handle(self, data): pass
+    def send_json(self, data): pass
+    @database_sync_to_async
+    def disconnect(self, code): pass
+
+class Inner(Room):
+    def disconnect(self, code): self.left = True
+
+class Threads(WebsocketConsumer):
+    groups = ["room"]
+    def connect(self): self.accept()
+    async def disconnect(self, code): pass
+    async def helper(self): pass
+
+class Feed(AsyncJsonWebsocketConsumer):
+    def send_json(self, data): self.send(data)
+
+class Page(http.AsyncHttpConsumer):
+    def handle(self, body): self.send_response(200, body)
+    def connect(self): pass
+
+class Other:
+    groups = "room"
+    def connect(self): pass
+"""
+
+
+def test_methods_of_the_wrong_kind_are_warnings(tmp_path: Path) -> None:
+    report = one(tmp_path, CONSUMERS)
+    found = {each.line: each.message.split(" ")[0] for each in report.findings if each.kind is Kind.warned}
+    assert found == {
+        6: "Room.groups",
+        8: "Room.receive",
+        16: "Inner.disconnect",
+        21: "Threads.disconnect",
+        25: "Feed.send_json",
+        28: "Page.handle",
+    }
+    result = CliRunner().invoke(app, ["check", str(tmp_path)])
+    assert result.exit_code == 3 and "1 runs with a warning" in result.output
+    assert "Write 'async def receive'" in result.output and "Write 'def disconnect'" in result.output
