@@ -8,9 +8,9 @@ handles it, in order, one message at a time. An instance is an ASGI application 
 from __future__ import annotations
 
 import functools
-import logging
 import weakref
 from collections.abc import Awaitable, Callable, Collection
+from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast, overload
 
 from asgiref.sync import async_to_sync
@@ -23,10 +23,11 @@ from compat.db import aclose_old_connections, database_sync_to_async
 from compat.engine import dependencies
 from compat.engine.connection import STOP, Connection
 from compat.engine.contracts import RESUMABLE_KEY
+from compat.engine.dispatching import dispatches, in_thread, is_awaited
 from compat.engine.limits import admissions, concurrency_of
 from compat.engine.loop import join
 from compat.engine.parts import bridge_of, converse, inbox_of
-from compat.engine.reports import describe, unknown_policy
+from compat.engine.reports import instead_of_handler
 from compat.engine.socket import NoSocket, Socket
 from compat.engine.threads import blocking_send, in_threads
 from compat.exceptions import InvalidChannelLayerError, StopConsumer
@@ -52,7 +53,6 @@ __all__ = [
     "get_handler_name",
 ]
 
-log = logging.getLogger("compat.consumer")
 C = TypeVar("C", bound="AsyncConsumer")
 
 
@@ -210,11 +210,11 @@ class AsyncConsumer(Returns, HasPresence):
         conversation = converse(Connection(self, inbox, socket, dispatch, receive, handlers))
         return self._closing_connections(conversation) if self._database else conversation
 
-    def _tell_worker(self, scope: Scope) -> None:
+    def _tell_worker(self, scope: Scope, *, threads: bool = False) -> None:
         """Tell the worker that runs this consumer which messages have been handled, if it wants to know."""
         progress = scope.get("compat.progress")
         if progress is not None:
-            self.dispatch = progress.watched(self.dispatch)  # type: ignore[method-assign]
+            self.dispatch = progress.watched(self.dispatch, threads)  # type: ignore[method-assign]
 
     async def _closing_connections(self, conversation: Awaitable[None]) -> None:
         await conversation
@@ -249,20 +249,11 @@ class AsyncConsumer(Returns, HasPresence):
         if handler is None:
             if name in ("websocket_disconnect", "http_disconnect") and is_served(self.scope):
                 raise StopConsumer  # upstream logs a traceback for each client of such a consumer
-            return self._unknown(message)
+            return instead_of_handler(self, message)
         fit = fitted(type(self), name, handler, sync=self._sync)
         if fit is handler and hasattr(type(self), name):  # not if only this instance has it
             self._handler_names[message["type"]] = self._short_cuts.get(name, name)
         return fit
-
-    def _unknown(self, message: Message) -> Any:
-        policy = unknown_policy(self.unknown_message)
-        text = f"No handler for message type {message['type']}"
-        if policy == "raise":
-            raise ValueError(text)
-        if policy == "log":
-            log.warning("%s: %s; ignored", describe(self), text)
-        return _pass if self._sync else _apass
 
     async def dispatch(self, message: Message) -> None:
         """Await what the handler of ``message`` returns, if anything; raise ValueError if there is none."""
@@ -305,22 +296,29 @@ class SyncConsumer(HasPresenceInThreads, AsyncConsumer):
 
     _sync: ClassVar[bool] = True
     thread_sensitive: ClassVar[bool] = False
+    _compat_threads: Any = None
+    """Calls our ``dispatch()`` in a thread, for one of a subclass that awaits it on the event loop."""
 
     async def _conversation(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
         self._database = db.watched()
-        self._tell_worker(scope)
+        awaited = is_awaited(self.dispatch)
+        self._tell_worker(scope, threads=not awaited)
         socket = self._socket = Socket(scope, send)
         one_thread = self._on_one_thread(scope)
-        bridge = None if one_thread or concurrency_of(self) > 1 else bridge_of(self, socket)
+        plain = awaited or one_thread or concurrency_of(self) > 1
+        bridge = None if plain else bridge_of(self, socket)
         if bridge is None:
             self.base_send = async_to_sync(socket.send) if one_thread else blocking_send(socket)
-            dispatch = in_threads(self.dispatch, one_thread, lambda: connection.cancelled)
+            handle = in_thread(MethodType(SyncConsumer.dispatch, self) if awaited else self.dispatch)
+            threads = in_threads(handle, one_thread, lambda: connection.cancelled)
+            self._compat_threads = threads if awaited else None
+            dispatch = self.dispatch if awaited else threads
             connection = Connection(self, inbox_of(socket.loop), socket, dispatch, receive)
             try:
                 await converse(connection)
             finally:
-                del connection, dispatch  # they form a reference cycle
+                del connection, dispatch, threads, self._compat_threads  # they form reference cycles
             return
         self.base_send = bridge.emit
         connection = Connection(self, bridge.inbox, socket, bridge.call, receive)
@@ -333,18 +331,11 @@ class SyncConsumer(HasPresenceInThreads, AsyncConsumer):
         # The open transaction of a test case is visible only to the thread that has begun it.
         return not is_served(scope) and integration.database() is not None
 
-    def dispatch(self, message: Message) -> None:  # type: ignore[override]
-        """Call the handler of ``message``; raise ValueError if there is none."""
+    @dispatches
+    def dispatch(self, message: Message) -> None:
+        """Call the handler of ``message``; raise ValueError if there is none. It can be awaited, too."""
         self._handler(message)(message)
 
     def send(self, message: Message) -> None:  # type: ignore[override]
         """Send an ASGI message to the client; it is sent while the handler continues."""
         self.base_send(message)
-
-
-async def _apass(message: Message) -> None:
-    """Ignore a message without a handler."""
-
-
-def _pass(message: Message) -> None:
-    """Ignore a message without a handler, in a sync consumer."""

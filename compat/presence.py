@@ -11,6 +11,7 @@ import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from compat.engine.dispatching import in_thread
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import missing_layer
 from compat.layers.presence.people import Presence
@@ -88,6 +89,6 @@ class HasPresenceInThreads:
     def _heed_in_thread(self, event: Any) -> None:
         consumer: Any = self
         if _handles(consumer, event["message"]):
-            consumer.dispatch(event["message"])
+            in_thread(consumer.dispatch)(event["message"])
 
     compat_person: Any = _heed_in_thread

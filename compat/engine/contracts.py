@@ -44,7 +44,7 @@ class Consumer(Protocol):
 class SyncHandlers(Protocol):
     """The method of a consumer that a ``fast.bridge.Bridge`` calls."""
 
-    def dispatch(self, message: Message) -> None:
+    def dispatch(self, message: Message) -> Any:
         """Handle ``message``, in a worker thread."""
 
 

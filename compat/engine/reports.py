@@ -18,7 +18,17 @@ from compat.logs import FIELD, about
 from compat.settings import settings
 from compat.types import Message
 
-__all__ = ["describe", "explained", "hint_for", "kind_of", "named", "report", "unknown_policy", "warn"]
+__all__ = [
+    "describe",
+    "explained",
+    "hint_for",
+    "instead_of_handler",
+    "kind_of",
+    "named",
+    "report",
+    "unknown_policy",
+    "warn",
+]
 
 log = logging.getLogger("compat.consumer")
 
@@ -48,6 +58,25 @@ def unknown_policy(own: str | None) -> str:
             f"CHANNEL_UNKNOWN_MESSAGE must be 'raise', 'log' or 'ignore'; found {policy!r}"
         )
     return str(policy)
+
+
+def instead_of_handler(consumer: Any, message: Message) -> Any:
+    """Return what is called with a message without a handler; raise ValueError if that is the policy."""
+    policy = unknown_policy(consumer.unknown_message)
+    text = f"No handler for message type {message['type']}"
+    if policy == "raise":
+        raise ValueError(text)
+    if policy == "log":
+        log.warning("%s: %s; ignored", describe(consumer), text)
+    return _pass if consumer._sync else _apass
+
+
+async def _apass(message: Message) -> None:
+    """Ignore a message without a handler."""
+
+
+def _pass(message: Message) -> None:
+    """Ignore a message without a handler, in a sync consumer."""
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from compat import tickets
 from compat.clock import steady
 from compat.engine.cursors import Cursors, Position, Progress
+from compat.engine.dispatching import HANDLED, in_thread
 from compat.engine.events import Event
 from compat.engine.inbox import Inbox
 from compat.resume.registry import registry
@@ -229,28 +229,29 @@ class Returned:
         """The client has ``connection`` now."""
         self._connection = connection
 
-    def watched(self, dispatch: Callable[[Message], Any]) -> Callable[[Message], Any]:
-        """Return ``dispatch`` of a consumer, which now tells when ``connect()`` has returned."""
+    def watched(self, dispatch: Callable[[Message], Any], threads: bool) -> Callable[[Message], Any]:
+        """Return ``dispatch`` of a consumer, which now tells when ``connect()`` has returned.
+
+        ``threads``: it is called in the threads of handlers.
+        """
         loop, connecting = asyncio.get_running_loop(), [True]
+        handle = in_thread(dispatch) if threads else dispatch
 
         def connected() -> None:
             if connecting:
                 connecting.clear()
                 loop.call_soon_threadsafe(self._connected)
 
-        async def finished(handling: Awaitable[Any]) -> Any:
-            outcome = await handling
+        async def finished(handling: Awaitable[Any]) -> None:
+            await handling
             connected()
-            return outcome
 
         def call(message: Message) -> Any:
-            handling = dispatch(message)
-            if not connecting:
-                return handling
-            if inspect.isawaitable(handling):
-                return finished(handling)
-            connected()
-            return handling
+            handling = handle(message)
+            if threads:
+                connected()
+                return HANDLED
+            return finished(handling) if connecting else handling
 
         return call
 

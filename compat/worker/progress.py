@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from compat.engine.dispatching import HANDLED, in_thread
 from compat.engine.mailbox import settle
 from compat.types import Message, Receive
 
@@ -102,9 +102,13 @@ class Progress:
             self._running -= 1
         self._look()
 
-    def watched(self, dispatch: Callable[[Message], Any]) -> Callable[[Message], Any]:
-        """Return ``dispatch`` of a consumer, which now tells when a message is handled, and has been."""
+    def watched(self, dispatch: Callable[[Message], Any], threads: bool) -> Callable[[Message], Any]:
+        """Return ``dispatch`` of a consumer, which now tells when a message is handled, and has been.
+
+        ``threads``: it is called in the threads of handlers.
+        """
         self._is_told = True
+        handle = in_thread(dispatch) if threads else dispatch
 
         async def adispatch(message: Message) -> None:
             if not self._begins(message):
@@ -115,16 +119,16 @@ class Progress:
             finally:
                 self._ended()
 
-        def in_thread(message: Message) -> None:
-            if not self._begins(message):
-                return
-            try:
-                dispatch(message)
-                self._loop.call_soon_threadsafe(self._done.set)
-            finally:
-                self._loop.call_soon_threadsafe(self._ended)
+        def dispatch_in_thread(message: Message) -> Any:
+            if self._begins(message):
+                try:
+                    handle(message)
+                    self._loop.call_soon_threadsafe(self._done.set)
+                finally:
+                    self._loop.call_soon_threadsafe(self._ended)
+            return HANDLED
 
-        return adispatch if inspect.iscoroutinefunction(dispatch) else in_thread
+        return dispatch_in_thread if threads else adispatch
 
     def asked(self, receive: Receive) -> Receive:
         """Return ``receive`` of an application, which now tells when the next message is asked for."""

@@ -18,6 +18,7 @@ from compat.clock import steady
 from compat.engine.connection import CLOSE_TIMEOUT_S, Connection
 from compat.engine.contracts import PLACE, SyncHandlers
 from compat.engine.cursors import Progress
+from compat.engine.dispatching import in_thread
 from compat.engine.fast import framing
 from compat.engine.fast.forgetting import forget_handshake
 from compat.engine.fast.handling import MAX_UNSENT, Handling
@@ -116,9 +117,8 @@ class Bridge(Handling):
     async def run(self, connection: Connection) -> None:
         """Run the consumer until it stops, its client leaves, a handler raises, or the task is cancelled."""
         self.connection = connection
-        self.handle = (
-            functools.partial(guarded, self.consumer.dispatch) if db.watched() else self.consumer.dispatch
-        )
+        handle = in_thread(self.consumer.dispatch)
+        self.handle = functools.partial(guarded, handle) if db.watched() else handle
         protocol = self.inbox.scheduler.bursts.protocol_of(connection.receive, self.socket.raw_send)
         error: BaseException | None = None
         try:

@@ -24,7 +24,7 @@ from compat.types import Send
 
 __all__ = ["REACHED", "is_servers_own", "only_sends"]
 
-SHIPPED = frozenset(("compat.consumer", "compat.generic.websocket"))
+SHIPPED = frozenset(("compat.consumer", "compat.engine.dispatching", "compat.generic.websocket"))
 """The modules of our own methods."""
 
 CALLED = {"send": ("send", "close"), "send_json": ("send_json", "encode_json", "send", "close")}
