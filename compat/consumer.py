@@ -118,12 +118,12 @@ class ConsumerApp(Returning):
         if self.consumer_class.__call__ is not _shipped_call:
             return self._make()(scope, receive, send)
         made = self.consumer_class(**self.consumer_initkwargs)
-        return made._conversation(scope, receive, send)
+        return made._compat_conversation(scope, receive, send)
 
     def _make(self) -> AsyncConsumer:
         """Create a consumer whose connection has passed all checks."""
         made = self.consumer_class(**self.consumer_initkwargs)
-        made._entered = True
+        made._compat_entered = True
         return made
 
     def tell_origin(self) -> None:
@@ -146,7 +146,7 @@ class InstanceApp(ConsumerApp):
     def _run(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if self.origin_told:
             _told.add(self.consumer_class)
-        return self.consumer._conversation(scope, receive, send)
+        return self.consumer._compat_conversation(scope, receive, send)
 
 
 class AsyncConsumer(Returns, HasPresence):
@@ -159,10 +159,10 @@ class AsyncConsumer(Returns, HasPresence):
     __signature__ = ConsumerSignature()
 
     _sync: ClassVar[bool] = False
-    _handler_names: ClassVar[dict[Any, str]] = {}
-    _short_cuts: ClassVar[dict[str, str]] = {}
+    _compat_handler_names: ClassVar[dict[Any, str]] = {}
+    _compat_short_cuts: ClassVar[dict[str, str]] = {}
     """Methods that replace our own handlers for speed; they call a handler that a subclass overrides."""
-    _no_handlers: ClassVar[Collection[str]] = ()
+    _compat_no_handlers: ClassVar[Collection[str]] = ()
     """Methods that no message calls by its type, although they have public names."""
     channel_layer_alias: str = DEFAULT_CHANNEL_LAYER
     concurrency: int = 1
@@ -179,59 +179,60 @@ class AsyncConsumer(Returns, HasPresence):
     channel_layer: Any
     channel_name: str
     base_send: Any
-    _socket: Socket = cast(Socket, NoSocket())
-    _own_send: Any = None
+    _compat_socket: Socket = cast(Socket, NoSocket())
+    _compat_own_send: Any = None
     """The original ``base_send``."""
-    _entered: bool = False
+    _compat_entered: bool = False
     """The connection has passed the checks of its application."""
-    _database: bool = True
+    _compat_database: bool = True
     """There may be database connections to close between messages."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._handler_names = {}
+        cls._compat_handler_names = {}
         check_hooks(cls, sync=cls._sync)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run this consumer for one connection, with the limits and the Origin check of ``as_asgi()``."""
-        await (self._conversation if self._entered else InstanceApp(self).connection)(scope, receive, send)
+        run = self._compat_conversation if self._compat_entered else InstanceApp(self).connection
+        await run(scope, receive, send)
 
-    def _conversation(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    def _compat_conversation(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Return the awaitable that runs the consumer."""
         self.scope = scope
-        socket = self._socket = Socket(scope, send)
-        self.base_send = self._own_send = socket.send
+        socket = self._compat_socket = Socket(scope, send)
+        self.base_send = self._compat_own_send = socket.send
         inbox = inbox_of(socket.loop)
-        self._database = db.watched()
-        self._tell_worker(scope)
+        self._compat_database = db.watched()
+        self._compat_tell_worker(scope)
         dispatch = self.dispatch
-        own = self._database or getattr(dispatch, "__func__", None) is not _shipped_dispatch
-        handlers = None if own else self._handler_names
+        own = self._compat_database or getattr(dispatch, "__func__", None) is not _shipped_dispatch
+        handlers = None if own else self._compat_handler_names
         conversation = converse(Connection(self, inbox, socket, dispatch, receive, handlers))
-        return self._closing_connections(conversation) if self._database else conversation
+        return self._compat_closing_connections(conversation) if self._compat_database else conversation
 
-    def _tell_worker(self, scope: Scope, *, threads: bool = False) -> None:
+    def _compat_tell_worker(self, scope: Scope, *, threads: bool = False) -> None:
         """Tell the worker that runs this consumer which messages have been handled, if it wants to know."""
         progress = scope.get("compat.progress")
         if progress is not None:
             self.dispatch = progress.watched(self.dispatch, threads)  # type: ignore[method-assign]
 
-    async def _closing_connections(self, conversation: Awaitable[None]) -> None:
+    async def _compat_closing_connections(self, conversation: Awaitable[None]) -> None:
         await conversation
         if db.connections_due():  # after the last handler
             await db.aclose_old_connections()
 
-    def _find_layer(self) -> Any:
+    def _compat_find_layer(self) -> Any:
         """Set and return ``channel_layer``; it is None if the default layer is not configured."""
         layer = self.channel_layer = get_channel_layer(self.channel_layer_alias)
         if layer is None and self.channel_layer_alias != DEFAULT_CHANNEL_LAYER:
             raise InvalidChannelLayerError(missing_layer(self))
         return layer
 
-    def _set_channel(self, name: str) -> None:
+    def _compat_set_channel(self, name: str) -> None:
         self.channel_name = name
 
-    def _missing_layer(self) -> str:
+    def _compat_missing_layer(self) -> str:
         return missing_layer(self)
 
     @functools.cached_property
@@ -239,32 +240,33 @@ class AsyncConsumer(Returns, HasPresence):
         """``channel_layer.receive`` for the channel of this connection; AttributeError without a layer."""
         return functools.partial(self.channel_layer.receive, self.channel_name)
 
-    def _handler(self, message: Message) -> Any:
+    def _compat_handler(self, message: Message) -> Any:
         """Return the bound method that handles ``message``; its name is cached by class and type."""
-        known = self._handler_names.get(message.get("type"))
+        known = self._compat_handler_names.get(message.get("type"))
         if known is not None:
             return getattr(self, known)
         name = get_handler_name(message)
-        handler = None if name in self._no_handlers else getattr(self, name, None)
+        handler = None if name in self._compat_no_handlers else getattr(self, name, None)
         if handler is None:
             if name in ("websocket_disconnect", "http_disconnect") and is_served(self.scope):
                 raise StopConsumer  # upstream logs a traceback for each client of such a consumer
             return instead_of_handler(self, message)
         fit = fitted(type(self), name, handler, sync=self._sync)
         if fit is handler and hasattr(type(self), name):  # not if only this instance has it
-            self._handler_names[message["type"]] = self._short_cuts.get(name, name)
+            self._compat_handler_names[message["type"]] = self._compat_short_cuts.get(name, name)
         return fit
 
     async def dispatch(self, message: Message) -> None:
         """Await what the handler of ``message`` returns, if anything; raise ValueError if there is none."""
-        if self._database and db.connections_due():
+        if self._compat_database and db.connections_due():
             try:
                 await db.aclose_old_connections()
             except BaseException:  # nothing keeps disconnect() from its one call
-                if message["type"].endswith(".disconnect") and (last := self._handler(message)(message)):
+                ends = message["type"].endswith(".disconnect")
+                if ends and (last := self._compat_handler(message)(message)) is not None:
                     await last
                 raise
-        if (handling := self._handler(message)(message)) is not None and await handling is STOP:
+        if (handling := self._compat_handler(message)(message)) is not None and await handling is STOP:
             raise StopConsumer
 
     async def send(self, message: Message) -> None:
@@ -299,13 +301,13 @@ class SyncConsumer(HasPresenceInThreads, AsyncConsumer):
     _compat_threads: Any = None
     """Calls our ``dispatch()`` in a thread, for one of a subclass that awaits it on the event loop."""
 
-    async def _conversation(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _compat_conversation(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
-        self._database = db.watched()
+        self._compat_database = db.watched()
         awaited = is_awaited(self.dispatch)
-        self._tell_worker(scope, threads=not awaited)
-        socket = self._socket = Socket(scope, send)
-        one_thread = self._on_one_thread(scope)
+        self._compat_tell_worker(scope, threads=not awaited)
+        socket = self._compat_socket = Socket(scope, send)
+        one_thread = self._compat_on_one_thread(scope)
         plain = awaited or one_thread or concurrency_of(self) > 1
         bridge = None if plain else bridge_of(self, socket)
         if bridge is None:
@@ -325,7 +327,7 @@ class SyncConsumer(HasPresenceInThreads, AsyncConsumer):
         if await join(connection):
             await bridge.run(connection)
 
-    def _on_one_thread(self, scope: Scope) -> bool:
+    def _compat_on_one_thread(self, scope: Scope) -> bool:
         if self.thread_sensitive or settings.get("CHANNEL_THREADS") == 0:
             return True
         # The open transaction of a test case is visible only to the thread that has begun it.
@@ -334,7 +336,7 @@ class SyncConsumer(HasPresenceInThreads, AsyncConsumer):
     @dispatches
     def dispatch(self, message: Message) -> None:
         """Call the handler of ``message``; raise ValueError if there is none. It can be awaited, too."""
-        self._handler(message)(message)
+        self._compat_handler(message)(message)
 
     def send(self, message: Message) -> None:  # type: ignore[override]
         """Send an ASGI message to the client; it is sent while the handler continues."""

@@ -62,19 +62,19 @@ class ConsumerPresence:
 
 def _handles(consumer: Any, message: Any) -> bool:
     name = get_handler_name(message)
-    return name not in consumer._no_handlers and hasattr(consumer, name)
+    return name not in consumer._compat_no_handlers and hasattr(consumer, name)
 
 
 class HasPresence:
     """Base of consumers."""
 
-    async def _heed(self, event: Any) -> None:
+    async def _compat_heed(self, event: Any) -> None:
         """Handle a message of ``layer.send_to_user()``; ignore it if there is no handler for it."""
         consumer: Any = self
         if _handles(consumer, event["message"]):
             await consumer.dispatch(event["message"])
 
-    compat_person: Any = _heed
+    compat_person: Any = _compat_heed
 
     @functools.cached_property
     def presence(self) -> ConsumerPresence:
@@ -86,9 +86,9 @@ class HasPresence:
 class HasPresenceInThreads:
     """Base of sync consumers, beside ``HasPresence``."""
 
-    def _heed_in_thread(self, event: Any) -> None:
+    def _compat_heed_in_thread(self, event: Any) -> None:
         consumer: Any = self
         if _handles(consumer, event["message"]):
             in_thread(consumer.dispatch)(event["message"])
 
-    compat_person: Any = _heed_in_thread
+    compat_person: Any = _compat_heed_in_thread

@@ -115,7 +115,7 @@ def _no_handler(consumer: Any, error: BaseException, message: Any) -> str | None
         return None
     define = "def" if getattr(consumer, "_sync", False) else "async def"
     name = get_handler_name(message) if message else "its_type"
-    if name in consumer._no_handlers:
+    if name in consumer._compat_no_handlers:
         return (
             f"{type(consumer).__name__}.{name} is called by an action, or is a method of the library; give "
             "the handler of groups' messages another name, or send an event (broadcast_event)"

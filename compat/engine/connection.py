@@ -105,7 +105,7 @@ class Connection:
 
     def subscribe(self, layer: Any, channel: str) -> None:
         """Put the messages of ``channel`` into the inbox, until the connection ends."""
-        self.consumer._set_channel(channel)
+        self.consumer._compat_set_channel(channel)
         self.subscription = Subscription(layer, channel, self.inbox)
         if getattr(layer, "presence_rules", None):
             layer.attend(channel, self.consumer.scope, hears=hasattr(self.consumer, "presence_diff"))

@@ -31,14 +31,14 @@ class Consumer(Protocol):
     channel_name: str
     concurrency: int
     base_send: Any
-    _own_send: Any
-    _socket: Any
+    _compat_own_send: Any
+    _compat_socket: Any
 
-    def _find_layer(self) -> Any: ...
+    def _compat_find_layer(self) -> Any: ...
 
-    def _set_channel(self, name: str) -> None: ...
+    def _compat_set_channel(self, name: str) -> None: ...
 
-    def _missing_layer(self) -> str: ...
+    def _compat_missing_layer(self) -> str: ...
 
 
 class SyncHandlers(Protocol):

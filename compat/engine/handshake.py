@@ -29,7 +29,7 @@ _refusals: set[asyncio.Task[None]] = set()
 
 def undecided(consumer: Any) -> bool:
     """Return True while the handshake of ``consumer`` has been neither accepted nor refused."""
-    socket = consumer._socket
+    socket = consumer._compat_socket
     return bool(socket.websocket and not socket.opened and not socket.closed)
 
 
@@ -41,16 +41,17 @@ def refuse_unless_decided(consumer: Any) -> None:
     if not undecided(consumer):
         return
     wait_s = settings.seconds("CHANNEL_HANDSHAKE_SECONDS")
-    if not (consumer._socket.served or settings.is_set("CHANNEL_HANDSHAKE_SECONDS")):
+    if not (consumer._compat_socket.served or settings.is_set("CHANNEL_HANDSHAKE_SECONDS")):
         wait_s = IN_A_TEST_S
-    loop = consumer._socket.loop
+    loop = consumer._compat_socket.loop
     loop.call_soon_threadsafe(loop.call_later, wait_s, _refuse, consumer, wait_s)
 
 
 def _refuse(consumer: Any, waited_s: float) -> None:
-    if not undecided(consumer) or consumer._socket.ended:
+    if not undecided(consumer) or consumer._compat_socket.ended:
         return
-    refusal = consumer._socket.loop.create_task(consumer._socket.send({"type": "websocket.close"}))
+    socket = consumer._compat_socket
+    refusal = socket.loop.create_task(socket.send({"type": "websocket.close"}))
     _refusals.add(refusal)
     refusal.add_done_callback(_refusals.discard)
     with surviving():

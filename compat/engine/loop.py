@@ -43,7 +43,7 @@ async def converse(connection: Connection) -> None:
 async def join(connection: Connection) -> bool:
     """Give the consumer a channel before its first message; return False if it was refused instead."""
     try:
-        layer = connection.consumer._find_layer()
+        layer = connection.consumer._compat_find_layer()
         if layer is not None:
             connection.subscribe(layer, await layer.new_channel())
     except Exception as error:  # noqa: BLE001 - a wrong alias, a server that is away: any layer, any driver

@@ -137,7 +137,7 @@ def explained(consumer: Any, error: BaseException) -> BaseException:
     missing = isinstance(error, AttributeError) and error.obj is None and error.name in LAYER_METHODS
     if not missing or consumer.channel_layer is not None:
         return error
-    told = InvalidChannelLayerError(consumer._missing_layer())
+    told = InvalidChannelLayerError(consumer._compat_missing_layer())
     told.__cause__ = error
     return told
 

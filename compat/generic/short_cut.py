@@ -19,8 +19,8 @@ class ShortCut(AsyncConsumer):
     of a connection that begins meanwhile go through it, as the accept and the close do.
     """
 
-    def _conversation(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
-        conversation = super()._conversation(scope, receive, send)
+    def _compat_conversation(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
+        conversation = super()._compat_conversation(scope, receive, send)
         if getattr(super().send, "__func__", None) is not _shipped_send:
-            self._own_send = None
+            self._compat_own_send = None
         return conversation

@@ -116,7 +116,7 @@ class WebsocketConsumer(Delivery, SyncConsumer):
 
     def compat_heartbeat(self, message: Message) -> None:
         """It is time for a sign of life (``heartbeat``, or setting ``CHANNEL_HEARTBEAT``)."""
-        if self._socket.opened:
+        if self._compat_socket.opened:
             self.send_heartbeat()
 
     def send_heartbeat(self) -> None:
@@ -192,7 +192,7 @@ class AsyncWebsocketConsumer(AsyncDelivery, ShortCut):
     user_groups: bool = False
     """Join the group by which ``compat.closing.close_user`` reaches the connections of ``scope["user"]``."""
 
-    _short_cuts: ClassVar[dict[str, str]] = {"websocket_disconnect": "_disconnected"}
+    _compat_short_cuts: ClassVar[dict[str, str]] = {"websocket_disconnect": "_compat_disconnected"}
 
     if not TYPE_CHECKING:
         send_json, encode_json, decode_json = JsonOnly(), JsonOnly(), JsonOnly()
@@ -233,8 +233,8 @@ class AsyncWebsocketConsumer(AsyncDelivery, ShortCut):
 
         Raises ValueError when there is neither; text is sent when there are both.
         """
-        socket = self._socket
-        if self.base_send is self._own_send and not socket.closed:  # one coroutine less than by way of it
+        socket = self._compat_socket
+        if self.base_send is self._compat_own_send and not socket.closed:  # one coroutine less
             try:
                 if not write_now(socket, text_data):
                     await socket.raw_send(frame_message(text_data, bytes_data))
@@ -251,8 +251,8 @@ class AsyncWebsocketConsumer(AsyncDelivery, ShortCut):
 
     async def websocket_send(self, message: Message) -> None:
         """Send on a frame that was sent to a group as such; see ``WebsocketConsumer.websocket_send``."""
-        socket = self._socket
-        if self.base_send is not self._own_send or socket.closed:
+        socket = self._compat_socket
+        if self.base_send is not self._compat_own_send or socket.closed:
             await super().send(message)
             return
         try:  # one coroutine less, as in send()
@@ -261,11 +261,11 @@ class AsyncWebsocketConsumer(AsyncDelivery, ShortCut):
         except Exception as error:  # noqa: BLE001 - any server, and any middleware
             socket.lost(error)
 
-    _sends_on: Any = staticmethod(websocket_send)  # our handler of a finished frame, which needs no task
+    _compat_sends_on: Any = staticmethod(websocket_send)  # ours for a finished frame, which needs no task
 
     async def compat_heartbeat(self, message: Message) -> None:
         """It is time for a sign of life (``heartbeat``, or setting ``CHANNEL_HEARTBEAT``)."""
-        if self._socket.opened:
+        if self._compat_socket.opened:
             await self.send_heartbeat()
 
     async def send_heartbeat(self) -> None:
@@ -278,10 +278,10 @@ class AsyncWebsocketConsumer(AsyncDelivery, ShortCut):
 
     async def websocket_disconnect(self, message: Any) -> None:
         """Leave ``groups``, call ``disconnect(code)``, and end."""
-        await self._leave(message)
+        await self._compat_leave(message)
         raise StopConsumer
 
-    async def _leave(self, message: Any) -> Any:
+    async def _compat_leave(self, message: Any) -> Any:
         try:
             if self.groups or self.user_groups:
                 self.__dict__["groups"], names = own_groups(self)
@@ -291,11 +291,11 @@ class AsyncWebsocketConsumer(AsyncDelivery, ShortCut):
             await self.disconnect(message.get("code", NO_STATUS))
         return STOP
 
-    def _disconnected(self, message: Any) -> Awaitable[Any]:
+    def _compat_disconnected(self, message: Any) -> Awaitable[Any]:
         """Call ``websocket_disconnect``; if it is not overridden, end without an exception."""
         handler = self.websocket_disconnect
         ours = getattr(handler, "__func__", None) is _shipped_disconnect
-        return self._leave(message) if ours else handler(message)
+        return self._compat_leave(message) if ours else handler(message)
 
     # The hooks, typed so that overrides may have any parameters.
     if TYPE_CHECKING:

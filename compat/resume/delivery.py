@@ -48,5 +48,5 @@ def delivered_in_thread(consumer: Any, within_s: float | None) -> bool:
     except (concurrent.futures.TimeoutError, concurrent.futures.CancelledError, ClientDisconnected):
         return False
     left = None if until is None else max(0.0, until - steady())
-    asking = asyncio.run_coroutine_threadsafe(resumed.delivered(left, count), consumer._socket.loop)
+    asking = asyncio.run_coroutine_threadsafe(resumed.delivered(left, count), consumer._compat_socket.loop)
     return asking.result()

@@ -157,12 +157,12 @@ class WebsocketDenier(AsyncWebsocketConsumer):
     communicator.
     """
 
-    _entered = True  # every client is refused, so its Origin need not be checked
+    _compat_entered = True  # every client is refused, so its Origin need not be checked
 
     async def connect(self) -> None:
         await self.close()
 
-    def _find_layer(self) -> None:
+    def _compat_find_layer(self) -> None:
         # A refused client needs no channel, which would cost a round trip to the layer's server.
         self.channel_layer = None
 

@@ -65,7 +65,7 @@ class _OfClasses(Speaker[BaseMessage, BaseMessage]):
 
     def encode(self, message: BaseMessage) -> dict[str, Any]:
         """Encode ``message``; raise TypeError if the conversation has no handler for it."""
-        handled = self._conversation._typed_messages.models
+        handled = self._conversation._compat_messages.models
         if not isinstance(message, handled):
             names = ", ".join(model.__name__ for model in handled) or "nothing"
             raise TypeError(

@@ -61,26 +61,26 @@ class AsyncJsonWebsocketConsumer(
     authenticator_class: ClassVar[type[BaseAuthenticator] | None] = None
     authenticator: BaseAuthenticator | None = None
 
-    _channel_info: ClassVar[ChannelInfo] = ChannelInfo()
+    _compat_channel_info: ClassVar[ChannelInfo] = ChannelInfo()
     """The arguments of ``@channel``; the name is not inherited."""
     compat_authenticates: ClassVar[bool] = True
     """See ``AUTHENTICATES``."""
-    _takes_text: ClassVar[bool] = True
+    _compat_takes_text: ClassVar[bool] = True
     """Frames are validated as text; False if a subclass or a topic needs JSON values."""
-    _envelope: ClassVar[frozenset[str]] = ENVELOPE_FIELDS
+    _compat_envelope: ClassVar[frozenset[str]] = ENVELOPE_FIELDS
     """The members of an envelope that no message of the class has itself."""
-    _silent_groups: frozenset[str] = frozenset()
+    _compat_silent_groups: frozenset[str] = frozenset()
     """Groups that ``broadcast_message()`` leaves out by default: the user's (``user_groups``)."""
-    _relays: bool = False
+    _compat_relays: bool = False
     """A broadcast is sent to the client without further steps."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         require_list(cls, "groups", vars(cls).get("groups"), "names")
         super().__init_subclass__(**kwargs)
-        cls._channel_info = replace(cls._channel_info, name=None)
+        cls._compat_channel_info = replace(cls._compat_channel_info, name=None)
         base = AsyncJsonWebsocketConsumer
-        cls._sends_plainly = all(_same(cls, base, name) for name in SEEING_OUTPUT)
-        cls._sees_topics = not _same(cls, base, "send_topic_json")
+        cls._compat_sends_plainly = all(_same(cls, base, name) for name in SEEING_OUTPUT)
+        cls._compat_sees_topics = not _same(cls, base, "send_topic_json")
         require_list(cls, "extra_groups", vars(cls).get("extra_groups"), "groups")
         for topic in listed(cls, "topics", cls.topics, "topic classes"):
             if not (isinstance(topic, type) and issubclass(topic, Topic)):
@@ -89,15 +89,17 @@ class AsyncJsonWebsocketConsumer(
             raise TypeError(
                 f"{cls.__qualname__}.authenticator_class must be a class; found {cls.authenticator_class!r}"
             )
-        cls._no_handlers = OWN_METHODS.union(cls._typed_messages.handlers, cls._typed_events.handlers)
-        cls._takes_text = not cls.topics and all(_same(cls, base, name) for name in SEEING_INPUT)
-        fields = {name for model in cls._typed_messages.models for name in model.model_fields}
-        cls._envelope = ENVELOPE_FIELDS - (fields - {"ref"})
+        cls._compat_no_handlers = OWN_METHODS.union(
+            cls._compat_messages.handlers, cls._compat_events.handlers
+        )
+        cls._compat_takes_text = not cls.topics and all(_same(cls, base, name) for name in SEEING_INPUT)
+        fields = {name for model in cls._compat_messages.models for name in model.model_fields}
+        cls._compat_envelope = ENVELOPE_FIELDS - (fields - {"ref"})
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.groups = list(dict.fromkeys((*self.groups, *self.default_groups())))
-        self.subscriptions, self._changing = {}, {}
+        self.subscriptions, self._compat_changing = {}, {}
         if self.authenticator_class is not None:
             self.authenticator = self.authenticator_class(self.send_message)
 
@@ -116,7 +118,7 @@ class AsyncJsonWebsocketConsumer(
 
     async def websocket_connect(self, message: Any) -> None:
         """Accept, authenticate, join ``groups``, and call ``post_authentication()``."""
-        self._settle_options()
+        self._compat_settle_options()
         try:
             await self.connect()
         except AcceptConnection:
@@ -124,8 +126,8 @@ class AsyncJsonWebsocketConsumer(
         except DenyConnection:
             await self.close()
         refuse_unless_decided(self)
-        if not self._is_open():
-            if self.authenticator is not None and not self._socket.closed:
+        if not self._compat_is_open():
+            if self.authenticator is not None and not self._compat_socket.closed:
                 raise TypeError(
                     f"{type(self).__qualname__}.connect() has neither accepted nor refused its client, and a "
                     "later accept() would skip authenticator_class: decide in connect()"
@@ -136,16 +138,16 @@ class AsyncJsonWebsocketConsumer(
             return
         declared = frozenset(self.groups)
         _, self.groups = own_groups(self)
-        self._silent_groups = frozenset(self.groups) - declared
+        self._compat_silent_groups = frozenset(self.groups) - declared
         for group in tuple(self.groups):
             await groups_of(self).group_add(group, self.channel_name)
         await self.post_authentication()
-        self._relays = self._sends_plainly and not (
+        self._compat_relays = self._compat_sends_plainly and not (
             self.log_websocket_message or self.send_message_immediately or self.send_completion
         )
-        if self.default_topic is not None and self._is_open():
-            name = self._default_topic_name()
-            await self._subscribe(name)  # an error is answered
+        if self.default_topic is not None and self._compat_is_open():
+            name = self._compat_default_topic_name()
+            await self._compat_subscribe(name)  # an error is answered
             if self.default_topic.parse(name) is None:
                 await self.close(NO_SUCH_TOPIC)
 
@@ -156,11 +158,11 @@ class AsyncJsonWebsocketConsumer(
 
     async def websocket_disconnect(self, message: Any) -> None:
         """Leave topics and groups, call ``disconnect(code)``, and end."""
-        await self._leave_topics()
+        await self._compat_leave_topics()
         await super().websocket_disconnect(message)
 
-    def _is_open(self) -> bool:
-        return self._socket.opened and not self._socket.closed
+    def _compat_is_open(self) -> bool:
+        return self._compat_socket.opened and not self._compat_socket.closed
 
     async def join_group(self, group: str, last: int | None = None) -> None:
         """Join ``group``; leave it when the connection ends.
@@ -184,22 +186,22 @@ class AsyncJsonWebsocketConsumer(
         self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
     ) -> None:
         """Handle a frame. A frame that is not JSON is answered with an error."""
-        if self._socket.closed:
+        if self._compat_socket.closed:
             return  # the client has sent it before it received the close
         if text_data is None:
             await self.handle_validation_error(not_json("binary frames are not supported", None))
             return
-        plainly = self._takes_text and not self.camelize
+        plainly = self._compat_takes_text and not self.camelize
         if plainly and not SPELLED.search(text_data):
-            await self._handle_text(text_data)
+            await self._compat_handle_text(text_data)
         else:
             try:
                 content = await self.decode_json(text_data)
             except (ValueError, RecursionError) as error:
                 await self.handle_validation_error(not_json(str(error), text_data))
             else:
-                if plainly and not (isinstance(content, dict) and self._envelope & content.keys()):
-                    await self._handle_text(text_data)  # what looks like an envelope's is in the payload
+                if plainly and not (isinstance(content, dict) and self._compat_envelope & content.keys()):
+                    await self._compat_handle_text(text_data)  # an envelope's member is in the payload
                 else:
                     await self.receive_json(content, **kwargs)
 
@@ -220,11 +222,11 @@ class AsyncJsonWebsocketConsumer(
             return
         topic = envelope.topic
         if topic is None and self.default_topic is not None:
-            topic = self._default_topic_name()
+            topic = self._compat_default_topic_name()
         token = current_ref.set(envelope.ref)
         try:
             if topic is not None:
-                await self._route_to_topic(topic, strip_envelope(content))
+                await self._compat_route_to_topic(topic, strip_envelope(content))
             else:
                 await self.handle_json(strip_envelope(content), **kwargs)
         finally:
@@ -232,8 +234,8 @@ class AsyncJsonWebsocketConsumer(
 
     async def handle_json(self, content: Any, **kwargs: Any) -> None:
         """Validate the message ``content`` (JSON values) of a client, and call its handler."""
-        if isinstance(content, dict) and self.topics and self._typed_messages.adapter is None:
-            await self._ask_for_topic()
+        if isinstance(content, dict) and self.topics and self._compat_messages.adapter is None:
+            await self._compat_ask_for_topic()
         else:
             await super().handle_json(content, **kwargs)
 
@@ -243,9 +245,9 @@ class AsyncJsonWebsocketConsumer(
         """Send JSON values unchanged."""
         await websocket.AsyncJsonWebsocketConsumer.send_json(self, content, close)
 
-    async def _send_text(self, text: str, action: str) -> None:
+    async def _compat_send_text(self, text: str, action: str) -> None:
         await self.send(text_data=text)
-        await self._sent(action)
+        await self._compat_sent(action)
 
     # To groups
 
@@ -262,7 +264,7 @@ class AsyncJsonWebsocketConsumer(
         does not receive it.
         """
         if groups is None:
-            to = [group for group in self.groups if group not in self._silent_groups]
+            to = [group for group in self.groups if group not in self._compat_silent_groups]
         else:
             to = [groups] if isinstance(groups, str) else list(groups)
         if intercepted(type(self), "broadcast", message, tuple(to), groups is None):
@@ -273,28 +275,28 @@ class AsyncJsonWebsocketConsumer(
         frame: dict[str, Any] = {"type": FRAME, "text": text}
         await publish(groups_of(self), to, frame, self.channel_name if exclude_current else None)
 
-    def _relay(self, message: Message) -> Coroutine[Any, Any, None]:
+    def _compat_relay(self, message: Message) -> Coroutine[Any, Any, None]:
         """Send a broadcast, which is encoded, to the client.
 
         This is called once for each member of a group, so it returns the coroutine of another method if
         possible.
         """
-        if self._relays and "exclude" not in message:
+        if self._compat_relays and "exclude" not in message:
             sending: Coroutine[Any, Any, None] = self.base_send(message)
             return sending
-        return self._relay_with_care(message)
+        return self._compat_relay_with_care(message)
 
-    websocket_send: Any = _relay
+    websocket_send: Any = _compat_relay
 
-    async def _relay_with_care(self, message: Message) -> None:
+    async def _compat_relay_with_care(self, message: Message) -> None:
         if "exclude" in message:
             if message["exclude"] == self.channel_name:
                 return
             message = {"type": FRAME, "text": message["text"]}
-        if self._sends_plainly:
+        if self._compat_sends_plainly:
             await self.base_send(message)
             if self.log_websocket_message or self.send_message_immediately:
-                await self._sent(self._action_in(message["text"]))
+                await self._compat_sent(self._compat_action_in(message["text"]))
             if self.send_completion:
                 await self.send_message(GroupCompleteMessage())
         else:
@@ -313,10 +315,10 @@ class AsyncJsonWebsocketConsumer(
         if self.send_completion:
             await self.send_message(GroupCompleteMessage())
 
-    def _action_in(self, text: str) -> str:
+    def _compat_action_in(self, text: str) -> str:
         return str(from_json(text).get(self.discriminator_field))
 
-    def _described(self) -> str:
+    def _compat_described(self) -> str:
         return named(self, getattr(self, "channel_name", ""))
 
 
@@ -324,7 +326,7 @@ FROM_CHANX = ("handle_channel_event", "handle_group_message", "handle_topic_even
 OPEN = ("websocket_", "compat_", "typed_event", "topic_event", *FROM_CHANX)
 OWN_METHODS = frozenset(name for name in dir(AsyncJsonWebsocketConsumer) if not name.startswith(OPEN))
 """Methods that speak as the client or to it, which no message to a group may call by its type."""
-AsyncJsonWebsocketConsumer._no_handlers = OWN_METHODS
+AsyncJsonWebsocketConsumer._compat_no_handlers = OWN_METHODS
 
 
 def _same(cls: type, base: type, name: str) -> bool:

@@ -76,9 +76,9 @@ class _OutgoingAdapter:
     """
 
     def __get__(self, instance: object, owner: type[Conversation[Any]]) -> Adapter:
-        adapter = owner.__dict__.get("_typed_outgoing")
+        adapter = owner.__dict__.get("_compat_outgoing")
         if adapter is None:
-            adapter = owner._typed_outgoing = union_of(
+            adapter = owner._compat_outgoing = union_of(
                 (*owner.sent_messages(), *BUILT_IN), owner.discriminator_field
             )
             assert adapter is not None
@@ -116,28 +116,28 @@ class Conversation(Generic[ReceiveEvent]):
     snake_name: str = cast(Any, _Name(to_snake))
     """``name`` in lower case with underscores."""
 
-    _typed_messages: ClassVar[Handlers]
-    _typed_events: ClassVar[Handlers]
-    _typed_emits: ClassVar[tuple[type[BaseMessage], ...]] = ()
-    _typed_outgoing: ClassVar[Adapter | None] = None
-    _sends_plainly: bool = True
+    _compat_messages: ClassVar[Handlers]
+    _compat_events: ClassVar[Handlers]
+    _compat_emits: ClassVar[tuple[type[BaseMessage], ...]] = ()
+    _compat_outgoing: ClassVar[Adapter | None] = None
+    _compat_sends_plainly: bool = True
     """False if a subclass overrides a method that receives the sent JSON objects."""
 
-    incoming_message_adapter: ClassVar[Adapter | None] = cast(Any, _IncomingAdapter("_typed_messages"))
+    incoming_message_adapter: ClassVar[Adapter | None] = cast(Any, _IncomingAdapter("_compat_messages"))
     """The validator of messages from clients; None without handlers."""
-    incoming_event_adapter: ClassVar[Adapter | None] = cast(Any, _IncomingAdapter("_typed_events"))
+    incoming_event_adapter: ClassVar[Adapter | None] = cast(Any, _IncomingAdapter("_compat_events"))
     """The validator of events; None without handlers."""
     outgoing_message_adapter: ClassVar[Adapter] = _OutgoingAdapter()  # type: ignore[assignment]
-    _typed_wire: Wire
+    _compat_wire: Wire
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         passed_on = merged_messages(cls, "passthrough_events")
-        cls._typed_emits = merged_messages(cls, "emits")
-        cls._typed_messages = Handlers(cls, "message", cls.discriminator_field)
-        cls._typed_events = Handlers(cls, "event", cls.discriminator_field, passed_on)
-        cls._typed_outgoing = None
-        for model in cls._typed_events.passed_on:
+        cls._compat_emits = merged_messages(cls, "emits")
+        cls._compat_messages = Handlers(cls, "message", cls.discriminator_field)
+        cls._compat_events = Handlers(cls, "event", cls.discriminator_field, passed_on)
+        cls._compat_outgoing = None
+        for model in cls._compat_events.passed_on:
             method = cls.passthrough_method_prefix + to_snake(model.__name__)
             if not hasattr(cls, method):
                 setattr(cls, method, _pass_on)
@@ -150,8 +150,8 @@ class Conversation(Generic[ReceiveEvent]):
     @classmethod
     def sent_messages(cls) -> tuple[type[BaseMessage], ...]:
         """Return the messages that the class declares to send: answers, passed-on events, ``emits``."""
-        outputs = (*cls._typed_messages.output_types(), *cls._typed_events.output_types(), *cls._typed_emits)
-        return tuple(dict.fromkeys(outputs))
+        outputs = [one for each in (cls._compat_messages, cls._compat_events) for one in each.output_types()]
+        return tuple(dict.fromkeys((*outputs, *cls._compat_emits)))
 
     @classmethod
     def wire(cls) -> Wire:
@@ -159,14 +159,14 @@ class Conversation(Generic[ReceiveEvent]):
         camelize = config.camelize if cls.camelize is None else cls.camelize
         return Wire(bool(camelize), cls.discriminator_field)
 
-    def _settle_options(self) -> None:
+    def _compat_settle_options(self) -> None:
         """Set options that are None from ``config``, when the client connects."""
         self.send_completion = self.should_send_completion
         self.camelize = self.should_camelize
         for name in ("send_message_immediately", "log_websocket_message", "log_ignored_actions"):
             if getattr(self, name) is None:
                 setattr(self, name, getattr(config, name))
-        self._typed_wire = Wire(bool(self.camelize), self.discriminator_field)
+        self._compat_wire = Wire(bool(self.camelize), self.discriminator_field)
 
     @property
     def should_send_completion(self) -> bool:
@@ -186,9 +186,9 @@ class Conversation(Generic[ReceiveEvent]):
 
     # In
 
-    async def _handle_text(self, text: str | bytes) -> None:
+    async def _compat_handle_text(self, text: str | bytes) -> None:
         """Validate a frame and call its handler; errors are answered."""
-        adapter = self._typed_messages.adapter
+        adapter = self._compat_messages.adapter
         try:
             if adapter is None:
                 raise unhandled(text, self.discriminator_field)
@@ -205,20 +205,20 @@ class Conversation(Generic[ReceiveEvent]):
     async def handle_json(self, content: Any, **kwargs: Any) -> None:
         """Validate the message ``content`` (JSON values) of a client, and call its handler."""
         if self.camelize:
-            content = self._typed_messages.in_python(content)
+            content = self._compat_messages.in_python(content)
         try:
             text = text_of(content)
         except ValueError as error:  # an overridden decoder may return values that JSON does not allow
             await self.handle_validation_error(not_json(str(error), None))
         else:
-            await self._handle_text(text)
+            await self._compat_handle_text(text)
 
     async def receive_message(self, message: BaseMessage) -> None:
         """Pass a valid message to its handler, and the result to ``handle_result()``."""
         if self.log_websocket_message:
-            self._log("received", message.action)
+            self._compat_log("received", message.action)
         try:
-            result = await getattr(self, self._typed_messages.method_for(message))(message)
+            result = await getattr(self, self._compat_messages.method_for(message))(message)
             if result is not None:
                 await self.handle_result(result)
         except CONTROL:
@@ -230,7 +230,7 @@ class Conversation(Generic[ReceiveEvent]):
 
     async def receive_event(self, event: BaseMessage) -> None:
         """Pass a valid event to its handler, and send the result to the client."""
-        name = self._typed_events.methods.get(type(event))
+        name = self._compat_events.methods.get(type(event))
         try:
             result = event if name is None else await getattr(self, name)(event)
             if result is not None:
@@ -244,25 +244,25 @@ class Conversation(Generic[ReceiveEvent]):
         if self.send_completion:
             await self.send_message(EventCompleteMessage())
 
-    async def _handle_event(self, action: str, text: str) -> None:
+    async def _compat_handle_event(self, action: str, text: str) -> None:
         """Handle an event from the layer, which is JSON text."""
-        if self._sends_as_is() and action in self._typed_events.passed_on_tags:
-            await self._send_text(text, action)
+        if self._compat_sends_as_is() and action in self._compat_events.passed_on_tags:
+            await self._compat_send_text(text, action)
             return
-        adapter = self._typed_events.adapter
+        adapter = self._compat_events.adapter
         try:
-            if adapter is None or action not in self._typed_events.tags:
-                known = ", ".join(map(repr, self._typed_events.tags)) or "none"
+            if adapter is None or action not in self._compat_events.tags:
+                known = ", ".join(map(repr, self._compat_events.tags)) or "none"
                 log.warning(
                     "%s received an event %r without a handler; it handles: %s",
-                    self._described(),
+                    self._compat_described(),
                     action,
                     known,
                 )
                 return
             event = adapter.validate_json(text)
         except ValidationError as error:
-            log.warning("%s received an invalid event %r: %s", self._described(), action, error)
+            log.warning("%s received an invalid event %r: %s", self._compat_described(), action, error)
         else:
             await self.receive_event(event)
 
@@ -283,43 +283,43 @@ class Conversation(Generic[ReceiveEvent]):
         class declares to send the message; raises pydantic's ValidationError.
         """
         if validate:
-            type(self).outgoing_message_adapter.validate_python(
-                Wire(False, self.discriminator_field).dump(message)
-            )
-        if self._sends_plainly:
-            await self._send_text(self._typed_wire.encode(message, self._stamp()), message.action)
+            plain = Wire(False, self.discriminator_field).dump(message)
+            type(self).outgoing_message_adapter.validate_python(plain)
+        stamp = self._compat_stamp()
+        if self._compat_sends_plainly:
+            await self._compat_send_text(self._compat_wire.encode(message, stamp), message.action)
         else:
-            await self.send_json(self._typed_wire.dump(message) | (self._stamp() or {}))
-            await self._sent(message.action)
+            await self.send_json(self._compat_wire.dump(message) | (stamp or {}))
+            await self._compat_sent(message.action)
 
     async def send_json(self, content: Any, close: bool | int = False) -> None:
         """Send JSON values unchanged."""
         raise NotImplementedError("send_json() belongs to a consumer or a topic")
 
-    def _described(self) -> str:
+    def _compat_described(self) -> str:
         """Return this conversation as text for logs."""
         return type(self).__qualname__
 
-    def _stamp(self) -> dict[str, Any] | None:
+    def _compat_stamp(self) -> dict[str, Any] | None:
         return stamp()
 
-    def _sends_as_is(self) -> bool:
+    def _compat_sends_as_is(self) -> bool:
         """Return True if JSON text from another process can be sent to this client unchanged."""
-        return self._sends_plainly and not self.camelize
+        return self._compat_sends_plainly and not self.camelize
 
-    async def _send_text(self, text: str, action: str) -> None:
+    async def _compat_send_text(self, text: str, action: str) -> None:
         raise NotImplementedError
 
-    async def _sent(self, action: str) -> None:
+    async def _compat_sent(self, action: str) -> None:
         """Log the sent message and yield to other connections, if the options say so."""
         if self.log_websocket_message:
-            self._log("sent", action)
+            self._compat_log("sent", action)
         if self.send_message_immediately:
             await asyncio.sleep(0)
 
-    def _log(self, what: str, action: str) -> None:
+    def _compat_log(self, what: str, action: str) -> None:
         if action not in self.all_log_ignored_actions:
-            log.info("%s %s %s", self._described(), what, action)
+            log.info("%s %s %s", self._compat_described(), what, action)
 
     # Errors
 
@@ -329,19 +329,19 @@ class Conversation(Generic[ReceiveEvent]):
 
     async def handle_json_processing_error(self, error: Exception) -> None:
         """Answer and log an error during the validation that the message did not cause."""
-        await self._answer_failure("the message could not be processed", error)
+        await self._compat_answer_failure("the message could not be processed", error)
 
     async def handle_message_handler_error(self, error: Exception, action: str, message: BaseMessage) -> None:
         """Answer a failure of a handler with an id, and log the exception with that id."""
-        await self._answer_failure(f"the handler of {action!r} failed", error)
+        await self._compat_answer_failure(f"the handler of {action!r} failed", error)
 
     async def handle_event_handler_error(self, error: Exception, action: str, event: BaseMessage) -> None:
         """Log a failure of an event's handler; the client, which did not send the event, gets no answer."""
-        log.error("%s: the handler of event %r failed", self._described(), action, exc_info=error)
+        log.error("%s: the handler of event %r failed", self._compat_described(), action, exc_info=error)
 
-    async def _answer_failure(self, detail: str, error: Exception) -> None:
+    async def _compat_answer_failure(self, detail: str, error: Exception) -> None:
         error_id = uuid.uuid4().hex[:12]
-        log.error("%s: %s [error_id %s]", self._described(), detail, error_id, exc_info=error)
+        log.error("%s: %s [error_id %s]", self._compat_described(), detail, error_id, exc_info=error)
         await self.send_message(ErrorMessage(payload={"detail": detail, "error_id": error_id}))
 
 

@@ -29,7 +29,7 @@ OutputType = Any
 Method = Callable[[S, M], Coroutine[Any, Any, R]]
 Kind = Literal["message", "event"]
 ATTRIBUTE = "__compat_handler__"
-CHANNEL_ATTRIBUTE = "_channel_info"
+CHANNEL_ATTRIBUTE = "_compat_channel_info"
 
 
 @dataclass(frozen=True)

@@ -231,12 +231,12 @@ class EventTarget(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
 
     async def typed_event(self, event: Mapping[str, Any]) -> None:
         """Handle an event."""
-        await self._handle_event(event["action"], event["text"])
+        await self._compat_handle_event(event["action"], event["text"])
 
     async def handle_channel_event(self, event_payload: EventPayload) -> None:
         """Handle an event from a process that runs Chanx."""
         data = event_payload["event_data"]
-        await self._handle_event(str(data.get(self.discriminator_field)), text_of(data))
+        await self._compat_handle_event(str(data.get(self.discriminator_field)), text_of(data))
 
 
 def _event(cls: type[EventTarget[Any]], event: BaseMessage) -> dict[str, Any]:

@@ -42,16 +42,16 @@ class TopicHost:
     """The maximum number of topics of one connection."""
 
     subscriptions: dict[str, Topic[Any]]
-    _changing: dict[str, asyncio.Future[None]]
+    _compat_changing: dict[str, asyncio.Future[None]]
     """Done when the last frame to subscribe or unsubscribe has been handled, by the topic's name."""
-    _sees_topics: ClassVar[bool] = False
+    _compat_sees_topics: ClassVar[bool] = False
     """A subclass overrides ``send_topic_json``, which receives every JSON object that is sent for a topic."""
 
     if TYPE_CHECKING:
         url_params: Any
         discriminator_field: ClassVar[str]
 
-        def _is_open(self) -> bool: ...
+        def _compat_is_open(self) -> bool: ...
 
     async def topic_event(self, event: Mapping[str, Any]) -> None:
         """Pass an event to its topic; ignore it if the client has unsubscribed."""
@@ -74,21 +74,21 @@ class TopicHost:
 
     async def send_topic_message(self, topic: str, message: BaseMessage) -> None:
         """Send ``message`` for a topic, even if the client has not subscribed to it."""
-        await (self.subscriptions.get(topic) or self._under(topic)).send_message(message)
+        await (self.subscriptions.get(topic) or self._compat_under(topic)).send_message(message)
 
     async def send_topic_error(self, topic: str, reason: TopicErrorReason, detail: str) -> None:
         """Answer a frame for a topic with an error: ``reason`` is for programs, ``detail`` for people."""
         payload = {"reason": TopicErrorReason(reason).value, "detail": detail}
         await self.send_topic_message(topic, ErrorMessage(payload=payload))
 
-    async def _route_to_topic(self, name: str, content: dict[str, Any]) -> None:
-        action = content.get(self._tag_under(name))
+    async def _compat_route_to_topic(self, name: str, content: dict[str, Any]) -> None:
+        action = content.get(self._compat_tag_under(name))
         if action == "subscribe":
-            async with self._in_turn(name):
-                await self._subscribe(name)
+            async with self._compat_in_turn(name):
+                await self._compat_subscribe(name)
         elif action == "unsubscribe":
-            async with self._in_turn(name):
-                await self._unsubscribe(name)
+            async with self._compat_in_turn(name):
+                await self._compat_unsubscribe(name)
         elif name in self.subscriptions:
             await self.subscriptions[name].handle_json(content)
         else:
@@ -96,44 +96,44 @@ class TopicHost:
             await self.send_topic_error(name, TopicErrorReason.NOT_SUBSCRIBED, detail)
 
     @contextlib.asynccontextmanager
-    async def _in_turn(self, name: str) -> AsyncIterator[None]:
+    async def _compat_in_turn(self, name: str) -> AsyncIterator[None]:
         """Wait until earlier frames have changed this subscription: several handlers may run at once."""
-        before = self._changing.get(name)
-        changed = self._changing[name] = asyncio.get_running_loop().create_future()
+        before = self._compat_changing.get(name)
+        changed = self._compat_changing[name] = asyncio.get_running_loop().create_future()
         try:
             if before is not None:
                 await asyncio.wait((before,))
             yield
         finally:
             settle(changed)
-            if self._changing[name] is changed:
-                del self._changing[name]
+            if self._compat_changing[name] is changed:
+                del self._compat_changing[name]
 
-    async def _ask_for_topic(self) -> None:
+    async def _compat_ask_for_topic(self) -> None:
         """Answer a frame that names no topic, and for which this consumer has no handlers of its own."""
-        detail = f"name a topic in each message; {self._patterns()}"
+        detail = f"name a topic in each message; {self._compat_patterns()}"
         payload = {"reason": TopicErrorReason.NOT_SUBSCRIBED.value, "detail": detail}
         await self.send_message(ErrorMessage(payload=payload))  # type: ignore[attr-defined]  # as above
 
-    def _patterns(self) -> str:
+    def _compat_patterns(self) -> str:
         return f"the patterns are: {', '.join(repr(topic.pattern) for topic in self.topics) or 'none'}"
 
-    async def _subscribe(self, name: str) -> None:
+    async def _compat_subscribe(self, name: str) -> None:
         """Authorize the subscription, join the group of the topic, and confirm it."""
         if name in self.subscriptions:
             await self.send_topic_message(name, SubscribedMessage())
             return
-        topic_class = self._topic_class(name)
+        topic_class = self._compat_topic_class(name)
         if topic_class is None:
-            detail = f"no topic {name!r}; {self._patterns()}"
+            detail = f"no topic {name!r}; {self._compat_patterns()}"
             await self.send_topic_error(name, TopicErrorReason.UNKNOWN_TOPIC, detail)
             return
-        if len({*self.subscriptions, *self._changing} - {name}) >= self.max_subscriptions:
+        if len({*self.subscriptions, *self._compat_changing} - {name}) >= self.max_subscriptions:
             detail = f"the limit of {self.max_subscriptions} topics is reached; unsubscribe from one first"
             await self.send_topic_error(name, TopicErrorReason.TOO_MANY, detail)
             return
         subscription = topic_class(self, name)  # type: ignore[arg-type]  # a host is a consumer
-        allowed = await self._is_allowed(subscription)
+        allowed = await self._compat_is_allowed(subscription)
         if allowed is None:
             return
         if not allowed:
@@ -151,61 +151,61 @@ class TopicHost:
         except Exception as error:
             if is_disconnect(error):
                 raise
-            await subscription._answer_failure("on_subscribe() failed", error)
+            await subscription._compat_answer_failure("on_subscribe() failed", error)
         finally:
             current_ref.reset(token)
 
-    async def _is_allowed(self, subscription: Topic[Any]) -> bool | None:
+    async def _compat_is_allowed(self, subscription: Topic[Any]) -> bool | None:
         """Return the result of ``authorize()``; None if it has failed, which is answered."""
         try:
             return bool(await subscription.authorize(**subscription.params))
         except CONTROL:
             raise
         except Exception as error:  # noqa: BLE001 - the user's hook may raise anything
-            await subscription._answer_failure("authorize() failed", error)
+            await subscription._compat_answer_failure("authorize() failed", error)
             return None
 
-    async def _unsubscribe(self, name: str) -> None:
+    async def _compat_unsubscribe(self, name: str) -> None:
         subscription = self.subscriptions.get(name)
         if subscription is not None:
-            await self._leave_topic(name, subscription)
+            await self._compat_leave_topic(name, subscription)
         await self.send_topic_message(name, UnsubscribedMessage())
 
-    async def _leave_topic(self, name: str, subscription: Topic[Any]) -> None:
+    async def _compat_leave_topic(self, name: str, subscription: Topic[Any]) -> None:
         """Leave a topic, even if its hook fails."""
         try:
             await subscription.on_unsubscribe()
         except CONTROL:
             raise
         except Exception:
-            log.exception("%s: on_unsubscribe() failed", subscription._described())
+            log.exception("%s: on_unsubscribe() failed", subscription._compat_described())
         finally:
             self.subscriptions.pop(name, None)
             await groups_of(self).group_discard(
                 type(subscription).group_name(name), subscription.channel_name
             )
 
-    async def _leave_topics(self) -> None:
+    async def _compat_leave_topics(self) -> None:
         """Leave all topics; a failure is logged."""
         for name, subscription in tuple(self.subscriptions.items()):
             try:
-                await self._leave_topic(name, subscription)
+                await self._compat_leave_topic(name, subscription)
             except Exception:
-                log.exception("leaving %s failed", subscription._described())
+                log.exception("leaving %s failed", subscription._compat_described())
 
-    def _topic_class(self, name: str) -> type[Topic[Any]] | None:
+    def _compat_topic_class(self, name: str) -> type[Topic[Any]] | None:
         return next((topic for topic in self.topics if topic.parse(name) is not None), None)
 
-    def _tag_under(self, name: str) -> str:
+    def _compat_tag_under(self, name: str) -> str:
         """Return the name of ``action`` in frames for a topic: that of the topic, else that of this
         consumer.
         """
-        return (self._topic_class(name) or self).discriminator_field
+        return (self._compat_topic_class(name) or self).discriminator_field
 
-    def _under(self, name: str) -> _Unserved:
-        return _Unserved(self, name, self._tag_under(name))  # type: ignore[arg-type]  # a host is a consumer
+    def _compat_under(self, name: str) -> _Unserved:
+        return _Unserved(self, name, self._compat_tag_under(name))  # type: ignore[arg-type]  # a host is a consumer
 
-    def _default_topic_name(self) -> str:
+    def _compat_default_topic_name(self) -> str:
         topic = self.default_topic
         assert topic is not None
         missing = [name for name in topic.param_names if name not in self.url_params]
@@ -224,4 +224,4 @@ class _Unserved(Topic[Any]):
 
     def __init__(self, consumer: AsyncJsonWebsocketConsumer[Any], topic: str, discriminator: str) -> None:
         super().__init__(consumer, topic)
-        self._typed_wire = Wire(bool(consumer.camelize), discriminator)
+        self._compat_wire = Wire(bool(consumer.camelize), discriminator)

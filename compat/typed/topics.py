@@ -68,7 +68,7 @@ class Topic(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._sends_plainly = cls.send_json is Topic.send_json
+        cls._compat_sends_plainly = cls.send_json is Topic.send_json
         pattern = cls.__dict__.get("pattern")
         if pattern is None:
             return
@@ -90,10 +90,10 @@ class Topic(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
         self.channel_name = consumer.channel_name
         self.channel_layer = consumer.channel_layer
         self.camelize = consumer.camelize
-        self._settle_options()
-        self._typed_wire = Wire(bool(consumer.camelize), self.discriminator_field)
-        if consumer._sees_topics:
-            self._sends_plainly = False
+        self._compat_settle_options()
+        self._compat_wire = Wire(bool(consumer.camelize), self.discriminator_field)
+        if consumer._compat_sees_topics:
+            self._compat_sends_plainly = False
 
     @classmethod
     def parse(cls, topic: str) -> dict[str, str] | None:
@@ -150,7 +150,7 @@ class Topic(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
 
     async def broadcast_message(self, message: BaseMessage, *, exclude_current: bool = False) -> None:
         """Send ``message``, encoded once, to all clients that have subscribed to this topic."""
-        stamped = self._typed_wire.encode(message, {"version": 1, "topic": self.topic})
+        stamped = self._compat_wire.encode(message, {"version": 1, "topic": self.topic})
         frame: dict[str, Any] = {"type": FRAME, "text": stamped}
         exclude = self.channel_name if exclude_current else None
         await publish(self.channel_layer, [self.group_name(self.topic)], frame, exclude)
@@ -178,23 +178,23 @@ class Topic(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
         }
         return type(f"{cls.__name__.removesuffix('Topic')}Consumer", (AsyncJsonWebsocketConsumer,), body)
 
-    def _described(self) -> str:
+    def _compat_described(self) -> str:
         return f"{type(self).__qualname__} {self.topic!r}"
 
-    def _stamp(self) -> dict[str, Any] | None:
+    def _compat_stamp(self) -> dict[str, Any] | None:
         return stamp(self.topic)
 
-    def _sends_as_is(self) -> bool:
+    def _compat_sends_as_is(self) -> bool:
         return False  # the envelope must be added
 
-    async def _send_text(self, text: str, action: str) -> None:
+    async def _compat_send_text(self, text: str, action: str) -> None:
         await self.consumer.send(text_data=text)
-        await self._sent(action)
+        await self._compat_sent(action)
 
     async def _take_event(self, event: Mapping[str, Any]) -> None:
         token = current_seq.set(event.get("seq"))
         try:
-            await self._handle_event(event["action"], event["text"])
+            await self._compat_handle_event(event["action"], event["text"])
         finally:
             current_seq.reset(token)
 

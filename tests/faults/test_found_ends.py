@@ -958,7 +958,7 @@ async def test_faults_suspected_cancelled_twice_before_disconnect_runs(
         gate.wait(20)
         try:
             self.ends.order.append(f"disconnect {code}")
-            assert self._socket is not None and self.channel_layer is layer
+            assert self._compat_socket is not None and self.channel_layer is layer
             self.ends.order.append("end of disconnect")
         except BaseException as error:
             lost.append(error)

@@ -166,7 +166,7 @@ def test_S1_12_S1_13_the_users_base_is_generic_and_works_without_a_parameter(src
     consumers = src("apps.showcase.consumer")
     for name in CONSUMERS:
         assert base in getattr(consumers, name).__mro__
-    events = consumers.NotificationConsumer._typed_events.tags
+    events = consumers.NotificationConsumer._compat_events.tags
     assert events == ("system_notify", "system_periodic_notify")
 
 

@@ -77,10 +77,10 @@ class AtOnce:
         ``inbox.begun`` is then the rest of a handler that waits, or raises its error, or None.
         """
         consumer = self.consumer
-        socket = consumer._socket
+        socket = consumer._compat_socket
         framed = socket.framed or framed_of(socket)
         # Without frames of ours it is the server's send(), which may need a task: for a timeout, for one.
-        if (framed is None and not self.queued) or consumer.base_send is not consumer._own_send:
+        if (framed is None and not self.queued) or consumer.base_send is not consumer._compat_own_send:
             return False
         if type(consumer) is not self.cls or not self.reached.isdisjoint(vars(consumer)):
             return False
@@ -126,7 +126,7 @@ class AtOnce:
         elif pace.quick < QUICK or not bursts.used:
             now = self._handle_several(inbox, began)
         else:
-            with one_write(framed, self.consumer._socket.unwritten):
+            with one_write(framed, self.consumer._compat_socket.unwritten):
                 now = self._handle_several(inbox, began)
         if not now:
             return False
@@ -160,7 +160,7 @@ class AtOnce:
         if recorder is None:
             waits_for = stepper.step(handling)
         else:
-            resumed = self.consumer._socket.resumed
+            resumed = self.consumer._compat_socket.resumed
             before = 0 if resumed is None else resumed.journal.end
             with recorder:
                 waits_for = stepper.step(handling)
@@ -175,7 +175,7 @@ class AtOnce:
 
     def _recorder(self, copies: Any, message: Message) -> Recorder | None:
         """Return what notes what is sent now, if others may send the same."""
-        socket, cls = self.consumer._socket, self.cls
+        socket, cls = self.consumer._compat_socket, self.cls
         if not self.same or copies.__class__ is not Copies or cls in copies.made or socket.closed:
             return None
         if is_watched():

@@ -112,7 +112,7 @@ def passes_frames(connection: Connection) -> bool:
     watched = connection.timing or connection.tracing
     if connection.socket.framed is None or connection.handlers is None or watched:
         return False
-    return hasattr(connection.consumer, "_sends_on")
+    return hasattr(connection.consumer, "_compat_sends_on")
 
 
 def pass_frames(consumer: Any, events: Collection[Event]) -> int:
@@ -120,10 +120,10 @@ def pass_frames(consumer: Any, events: Collection[Event]) -> int:
 
     0 if the consumer's handler of them would not send them unchanged.
     """
-    socket: Socket = consumer._socket
-    if socket.closed or consumer.base_send is not consumer._own_send or not is_open(socket.framed):
+    socket: Socket = consumer._compat_socket
+    if socket.closed or consumer.base_send is not consumer._compat_own_send or not is_open(socket.framed):
         return 0
-    if getattr(consumer.websocket_send, "__func__", None) is not consumer._sends_on:
+    if getattr(consumer.websocket_send, "__func__", None) is not consumer._compat_sends_on:
         return 0
     now = steady()
     in_time = itertools.takewhile(lambda event: event[0] > now, events)

@@ -50,7 +50,7 @@ class Judged:
         if kind != self.kind:
             self.kind, self.judgement = kind, None
             if isinstance(kind, str) and not db.watched():  # an overridden dispatch() may take any
-                name = consumer._handler_names.get(kind)
+                name = consumer._compat_handler_names.get(kind)
                 self.judgement = None if name is None else judge(consumer, name)
         if self.judgement is None or getattr(consumer.base_send, "__self__", None) is not bridge:
             return False

@@ -62,14 +62,14 @@ class Channel:
         self.host = host
         self.topic = spoken if issubclass(spoken, Topic) else None
         self.wire = Wire(route.consumer.wire().camelize, spoken.discriminator_field)
-        self.info: ChannelInfo = getattr(spoken, "_channel_info", ChannelInfo())
-        self.tags = self.info.tags or (route.consumer._channel_info.tags if self.topic else ())
+        self.info: ChannelInfo = getattr(spoken, "_compat_channel_info", ChannelInfo())
+        self.tags = self.info.tags or (route.consumer._compat_channel_info.tags if self.topic else ())
         authenticator = route.consumer.authenticator_class
         self.credentials: Sequence[Credential] = authenticator.credentials if authenticator else ()
 
     def messages(self) -> list[Pair]:
         """Return all messages of this channel without repetitions."""
-        handlers = self.spoken._typed_messages.handlers.values()
+        handlers = self.spoken._compat_messages.handlers.values()
         found = _received(handler.input_type for handler in handlers)
         if self.topic is not None:
             found += _received(asked for asked, _ in SUBSCRIBING) + _sent(given for _, given in SUBSCRIBING)
@@ -78,7 +78,7 @@ class Channel:
 
     def _notices(self) -> Iterator[type[BaseMessage]]:
         """Yield messages about the conversation itself."""
-        if self.spoken._typed_messages.handlers:
+        if self.spoken._compat_messages.handlers:
             yield ErrorMessage
         completes = self.spoken.send_completion
         if config.send_completion if completes is None else completes:
@@ -138,7 +138,7 @@ class Channel:
 
     def operations(self, schemas: MessageSchemas) -> Iterator[tuple[str, Json]]:
         """Yield names and Operation Objects, those of clients' messages first."""
-        for handler in self.spoken._typed_messages.handlers.values():
+        for handler in self.spoken._compat_messages.handlers.values():
             made = {**self._operation("receive", _received([handler.input_type]), schemas), **_said(handler)}
             if self.credentials:
                 schemes = (f"#/components/securitySchemes/{one.name}" for one in self.credentials)
@@ -147,13 +147,13 @@ class Channel:
         for asked, given in SUBSCRIBING if self.topic is not None else ():
             made = self._operation("receive", _received([asked]), schemas, asked.__doc__)
             yield literal_values(asked, ACTION)[0], self._answered(made, [given], schemas)
-        for handler in self.spoken._typed_events.handlers.values():
+        for handler in self.spoken._compat_events.handlers.values():
             if handler.output_types:
                 made = {**self._operation("send", _sent(handler.output_types), schemas), **_said(handler)}
                 yield handler.operation, {**made, "x-event": handler.input_type.__name__}
         for name, summary, models in (
-            ("passed_on", "Events, sent unchanged", self.spoken._typed_events.passed_on),
-            ("emits", "Sent by the server on its own", self.spoken._typed_emits),
+            ("passed_on", "Events, sent unchanged", self.spoken._compat_events.passed_on),
+            ("emits", "Sent by the server on its own", self.spoken._compat_emits),
             ("notices", "Errors, and messages about the conversation itself", tuple(self._notices())),
         ):
             if models:

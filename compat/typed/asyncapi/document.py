@@ -113,7 +113,7 @@ def _channels(routes: Iterable[ConsumerRoute]) -> Iterator[Channel]:
     channel_id = _Names()
     for route in routes:
         consumer = route.consumer
-        own = consumer._channel_info.name or to_snake(consumer.__name__.removesuffix("Consumer"))
+        own = consumer._compat_channel_info.name or to_snake(consumer.__name__.removesuffix("Consumer"))
         if consumer.default_topic is None:
             own = channel_id(own)
             yield Channel(own, route, consumer)

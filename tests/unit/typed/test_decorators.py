@@ -46,7 +46,7 @@ def test_what_the_decorators_say_is_kept() -> None:
     handler = handler_of(Room.handle_ping)
     assert handler is not None
     assert (handler.summary, handler.description) == ("Are you there?", "Answers a ping")
-    assert Room._channel_info == ChannelInfo("room", "A room to talk in", ("chat", "rooms"))
+    assert Room._compat_channel_info == ChannelInfo("room", "A room to talk in", ("chat", "rooms"))
     assert outputs(Room, "handle_say") == (Said,)
 
 
@@ -99,7 +99,7 @@ def test_names_of_the_enclosing_function_are_seen() -> None:
         @ws_handler(summary="…")
         async def inner(self, message: Inner) -> None: ...
 
-    assert Consumer._typed_messages.tags == ("local", "inner")
+    assert Consumer._compat_messages.tags == ("local", "inner")
 
 
 def test_input_type_stands_in_for_the_annotation() -> None:
@@ -112,8 +112,8 @@ def test_input_type_stands_in_for_the_annotation() -> None:
         async def event(self, event: BaseMessage) -> BaseMessage:
             return event
 
-    assert Consumer._typed_messages.methods == {Say: "handle"}
-    assert Consumer._typed_events.methods == {Said: "event"}
+    assert Consumer._compat_messages.methods == {Say: "handle"}
+    assert Consumer._compat_events.methods == {Said: "event"}
 
 
 def test_a_handler_must_take_a_message() -> None:
@@ -214,7 +214,7 @@ def test_a_message_and_an_event_may_have_one_action() -> None:
         @event_handler
         async def event(self, event: Say) -> None: ...
 
-    assert Consumer._typed_messages.tags == Consumer._typed_events.tags == ("say",)
+    assert Consumer._compat_messages.tags == Consumer._compat_events.tags == ("say",)
 
 
 def test_handlers_are_inherited_overridden_and_taken_away() -> None:
@@ -224,9 +224,9 @@ def test_handlers_are_inherited_overridden_and_taken_away() -> None:
 
         handle_note = None  # type: ignore[assignment]
 
-    assert Child._typed_messages.methods[PingMessage] == "handle_ping"
-    assert Note not in Child._typed_messages.methods
-    assert Note in Room._typed_messages.methods
+    assert Child._compat_messages.methods[PingMessage] == "handle_ping"
+    assert Note not in Child._compat_messages.methods
+    assert Note in Room._compat_messages.methods
 
 
 def test_an_overriding_handler_may_take_another_message() -> None:
@@ -238,8 +238,8 @@ def test_an_overriding_handler_may_take_another_message() -> None:
         @ws_handler
         async def handle_note(self, message: Loud) -> None: ...  # type: ignore[override]
 
-    assert Child._typed_messages.methods[Loud] == "handle_note"
-    assert Note not in Child._typed_messages.methods
+    assert Child._compat_messages.methods[Loud] == "handle_note"
+    assert Note not in Child._compat_messages.methods
 
 
 def test_what_is_passed_on_or_emitted_must_be_messages() -> None:
@@ -254,7 +254,7 @@ def test_channel_has_defaults() -> None:
     class Plain(AsyncJsonWebsocketConsumer):
         pass
 
-    assert Plain._channel_info == ChannelInfo(None, None, ())
+    assert Plain._compat_channel_info == ChannelInfo(None, None, ())
 
 
 def test_channel_without_parentheses_and_a_single_tag() -> None:
@@ -268,8 +268,8 @@ def test_channel_without_parentheses_and_a_single_tag() -> None:
         async def handle_ping(self, message: PingMessage) -> None: ...
 
     handler = handler_of(Tagged.handle_ping)
-    assert Bare._channel_info == ChannelInfo(None, None, ())
-    assert Tagged._channel_info.tags == ("chat",) and handler is not None and handler.tags == ("talk",)
+    assert Bare._compat_channel_info == ChannelInfo(None, None, ())
+    assert Tagged._compat_channel_info.tags == ("chat",) and handler is not None and handler.tags == ("talk",)
 
 
 @pytest.mark.parametrize("decorator", [ws_handler, event_handler])
@@ -324,5 +324,5 @@ def test_a_handler_that_becomes_one_of_events_is_no_client_s_any_more() -> None:
     class Same(Base):
         async def handle_note(self, message: Note) -> None: ...
 
-    assert set(Base._typed_messages.handlers) == set(Same._typed_messages.handlers) == {"handle_note"}
-    assert not Events._typed_messages.handlers and set(Events._typed_events.handlers) == {"handle_note"}
+    assert set(Base._compat_messages.handlers) == set(Same._compat_messages.handlers) == {"handle_note"}
+    assert not Events._compat_messages.handlers and set(Events._compat_events.handlers) == {"handle_note"}

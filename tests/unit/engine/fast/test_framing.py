@@ -276,7 +276,7 @@ class Overtaking(AsyncEcho):
         if text_data != "both":
             await super().receive(text_data, bytes_data)
             return
-        journal = self._socket.resumed.journal
+        journal = self._compat_socket.resumed.journal
         waiting = asyncio.create_task(self.send(text_data="waiting"))
         while len(journal.frames or ()) >= MAX_FRAMES:  # noqa: ASYNC110 - it looks in each turn of the loop
             await asyncio.sleep(0)
@@ -326,7 +326,7 @@ async def test_a_frame_at_hand_that_cannot_be_written_waits_for_the_client() -> 
         async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
             if text_data == "break":
                 gone = RuntimeError("unable to perform operation; the handler is closed")
-                self._socket.framed.transport = Failing(self._socket.framed.transport, gone)
+                self._compat_socket.framed.transport = Failing(self._compat_socket.framed.transport, gone)
             await self.send(text_data="answer")
             answered.append(text_data)
 

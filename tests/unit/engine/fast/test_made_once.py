@@ -220,7 +220,7 @@ async def test_no_more_is_kept_than_a_journal_holds(
     await away.ack()
     await away.pong()
     made.clear()
-    journal = Room.members[1]._socket.resumed.journal
+    journal = Room.members[1]._compat_socket.resumed.journal
     texts = [f"{number}".ljust(size) for number in range(most + over)]
     said = [*range(0, most - missing, 50), most - missing, most + over]
     for begin, end in itertools.pairwise(said):
@@ -359,8 +359,8 @@ async def test_a_transport_that_fails_is_a_client_that_has_left(
                 assert await client.numbers(1) == [number]
     made.clear()
     with recorded() as records:
-        transport = consumer._socket.framed.transport
-        consumer._socket.framed.transport = Failing(transport, ConnectionResetError("reset by peer"))
+        transport = consumer._compat_socket.framed.transport
+        consumer._compat_socket.framed.transport = Failing(transport, ConnectionResetError("reset by peer"))
         for number in range(count):
             await sender.send(json.dumps(chat(number)))
         for client in (sender, other):
@@ -369,10 +369,10 @@ async def test_a_transport_that_fails_is_a_client_that_has_left(
             assert await broken.back() == "all"
             assert await broken.numbers(count) == [*range(count)]
         else:
-            await until_async(lambda: consumer._socket.gone, "the send has failed")
+            await until_async(lambda: consumer._compat_socket.gone, "the send has failed")
     assert made
     assert [one for one in records.kept if one.levelname in ("WARNING", "ERROR")] == []
-    consumer._socket.loop.call_soon_threadsafe(transport.abort)
+    consumer._compat_socket.loop.call_soon_threadsafe(transport.abort)
     if plain is not None:
         plain.drop()
     await leave(*(one for one in (sender, other, broken) if one is not None))
@@ -419,7 +419,7 @@ def test_little_waits_for_one_that_does_not_read(server: LiveServer, made: list[
         Client(server, "/", compression=None) as third,
     ):
         warm(first, second, third)
-        transport = Room.members[-1]._socket.framed.transport
+        transport = Room.members[-1]._compat_socket.framed.transport
         texts = [str(number % 10) * 200_000 for number in range(80)]
         waiting = []
         for text in texts:
@@ -439,7 +439,7 @@ def test_a_long_text_is_compressed_for_one_that_takes_it(server: LiveServer, mad
         Client(server, "/") as third,
     ):
         warm(first, second, third)
-        framed = [member._socket.framed for member in Room.members]
+        framed = [member._compat_socket.framed for member in Room.members]
         noting = [Noting(protocol.transport) for protocol in framed]
         for protocol, transport in zip(framed, noting, strict=True):
             protocol.transport = transport
@@ -542,7 +542,7 @@ async def test_what_is_kept_for_the_first_one_the_others_get(server: LiveServer)
     first = await Resuming(server, "/", receive_buffer=4096).open()
     others = [await Resuming(server, "/").open() for _ in range(2)]
     await warmed(*others, first, kind="twice.message")
-    transport = Room.members[0]._socket.resumed.link.framed.transport
+    transport = Room.members[0]._compat_socket.resumed.link.framed.transport
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
     for member in (first, *others):
         await member.ack()
@@ -563,8 +563,8 @@ async def test_a_transport_that_fails_under_what_the_link_has_sent(server: LiveS
     for _ in range(40):  # the class is known to be quick by now
         await warmed(sender, other, broken)
     consumer = Room.members[-1]
-    transport = consumer._socket.framed.transport
-    consumer._socket.framed.transport = Failing(transport, ConnectionResetError("reset by peer"))
+    transport = consumer._compat_socket.framed.transport
+    consumer._compat_socket.framed.transport = Failing(transport, ConnectionResetError("reset by peer"))
     texts = ["a" * 2000, "b" * 2000]
     await sender.send(json.dumps([chat(text, "raw.message") for text in texts]))
     for member in (sender, other):
@@ -572,7 +572,7 @@ async def test_a_transport_that_fails_under_what_the_link_has_sent(server: LiveS
     assert await broken.back() == "all"
     await sender.send(json.dumps(chat("later", "raw.message")))
     assert [await broken.receive() for _ in range(3)] == [*texts, "later"]
-    consumer._socket.loop.call_soon_threadsafe(transport.abort)
+    consumer._compat_socket.loop.call_soon_threadsafe(transport.abort)
     await leave(sender, other, broken)
 
 
@@ -592,8 +592,8 @@ async def test_what_could_not_be_written_is_not_what_the_others_get(server: Live
             if first is not None:
                 assert await first.receive() == str(number)
         healthy = [*clients, sender] if first is not None else [clients[1], sender]
-        transport = broken._socket.framed.transport
-        broken._socket.framed.transport = Failing(transport, ConnectionResetError("reset by peer"))
+        transport = broken._compat_socket.framed.transport
+        broken._compat_socket.framed.transport = Failing(transport, ConnectionResetError("reset by peer"))
         sender.send_json(chat("last", kind, code=4001))
         for client in healthy:
             assert client.receive() == "last"
@@ -601,7 +601,7 @@ async def test_what_could_not_be_written_is_not_what_the_others_get(server: Live
                 assert client.receive() == "second"
             else:
                 assert client.wait_closed() == (4001, "")
-        broken._socket.loop.call_soon_threadsafe(transport.abort)
+        broken._compat_socket.loop.call_soon_threadsafe(transport.abort)
         for client in (*clients, sender):
             client.drop()
         Room.members.clear()
