@@ -26,6 +26,7 @@ from compat.engine.contracts import RESUMABLE_KEY
 from compat.engine.dispatching import dispatches, in_thread, is_awaited
 from compat.engine.limits import admissions, concurrency_of
 from compat.engine.loop import join
+from compat.engine.own_call import OwnCall
 from compat.engine.parts import bridge_of, converse, inbox_of
 from compat.engine.reports import instead_of_handler
 from compat.engine.socket import NoSocket, Socket
@@ -116,7 +117,9 @@ class ConsumerApp(Returning):
         if self._has_dependencies:
             return dependencies.run(self.consumer_class, self._make, scope, receive, send)
         if self.consumer_class.__call__ is not _shipped_call:
-            return self._make()(scope, receive, send)
+            made = self._make()
+            own = made._compat_own_call = OwnCall()
+            return own.run(made, scope, receive, send)
         made = self.consumer_class(**self.consumer_initkwargs)
         return made._compat_conversation(scope, receive, send)
 
@@ -184,6 +187,7 @@ class AsyncConsumer(Returns, HasPresence):
     """The original ``base_send``."""
     _compat_entered: bool = False
     """The connection has passed the checks of its application."""
+    _compat_own_call: OwnCall | None = None
     _compat_database: bool = True
     """There may be database connections to close between messages."""
 
@@ -320,7 +324,8 @@ class SyncConsumer(HasPresenceInThreads, AsyncConsumer):
             try:
                 await converse(connection)
             finally:
-                del connection, dispatch, threads, self._compat_threads  # they form reference cycles
+                if self._compat_own_call is None:  # otherwise it may end later
+                    del connection, dispatch, threads, self._compat_threads  # they form reference cycles
             return
         self.base_send = bridge.emit
         connection = Connection(self, bridge.inbox, socket, bridge.call, receive)

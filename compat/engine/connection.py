@@ -54,10 +54,7 @@ class Connection:
     """
 
     __slots__ = (
-        "cancelled",
-        "consumer",
-        "dispatch",
-        "failure",
+        *("cancelled", "consumer", "dispatch", "failure"),
         "handlers",
         "heartbeat",
         "inbox",
@@ -260,6 +257,9 @@ class Connection:
 
         Raises ``error`` if it is a cancellation or SystemExit, or if errors are not logged (in a test).
         """
+        own = self.consumer._compat_own_call
+        if error is not None and own is not None and own.takes(self, error):
+            raise error
         inbox, served = self.inbox, self.socket.served
         cancelled = isinstance(error, asyncio.CancelledError) and not is_a_handlers_own(error)
         code: int | None = None

@@ -32,6 +32,7 @@ class Consumer(Protocol):
     concurrency: int
     base_send: Any
     _compat_own_send: Any
+    _compat_own_call: Any
     _compat_socket: Any
 
     def _compat_find_layer(self) -> Any: ...
@@ -43,6 +44,8 @@ class Consumer(Protocol):
 
 class SyncHandlers(Protocol):
     """The method of a consumer that a ``fast.bridge.Bridge`` calls."""
+
+    _compat_own_call: Any
 
     def dispatch(self, message: Message) -> Any:
         """Handle ``message``, in a worker thread."""

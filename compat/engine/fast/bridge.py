@@ -142,8 +142,11 @@ class Bridge(Handling):
         try:
             await connection.end(error)
         finally:
-            error = self.connection = None
-            del self.consumer, self.handle, self.inbox  # which are in reference cycles
+            error = None
+            own = self.consumer._compat_own_call
+            if own is None or own.held is not connection:  # otherwise it has not ended yet
+                self.connection = None
+                del self.consumer, self.handle, self.inbox  # which are in reference cycles
 
     async def _pump(self) -> None:
         """Send the queued frames of handlers, until a handler has ended the consumer."""

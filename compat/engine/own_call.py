@@ -1,0 +1,56 @@
+"""A consumer whose class has a ``__call__`` of its own, which sees what a handler raises, as with Channels.
+
+The exception leaves the inner ``__call__`` while the connection is still open, so the outer one may answer
+its client. Then the connection ends as always: because of what leaves the outer one, or by StopConsumer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from compat.engine.socket import says_gone
+from compat.exceptions import StopConsumer
+from compat.types import Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from compat.engine.connection import Connection
+
+__all__ = ["OwnCall"]
+
+
+class OwnCall:
+    """One call of such a consumer."""
+
+    __slots__ = ("held",)
+
+    def __init__(self) -> None:
+        self.held: Connection | None = None
+        """The connection that has not ended yet, although its handlers have."""
+
+    def takes(self, connection: Connection, error: BaseException | None) -> bool:
+        """Return True if the consumer's own ``__call__`` gets ``error`` before ``connection`` ends."""
+        if self.held is not None or not isinstance(error, Exception) or isinstance(error, StopConsumer):
+            return False
+        socket, inbox = connection.socket, connection.inbox
+        left = socket.gone and says_gone(error)
+        if left or inbox.overflowed or connection.reader is None or not socket.websocket:
+            return False
+        inbox.ending()
+        self.held = connection
+        return True
+
+    async def run(self, consumer: Any, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the consumer, and end its connection if that has been held."""
+        error: BaseException = StopConsumer()
+        try:
+            try:
+                await consumer(scope, receive, send)
+            except BaseException as raised:
+                if self.held is None or self.held.is_dropped(raised):
+                    raise
+                error = raised
+            if self.held is not None:
+                await self.held.end(error)
+        finally:
+            del error
+            self.held = None
