@@ -26,7 +26,7 @@ from tests.support.processes import child_environment
 from tests.support.servers import served
 
 PORTED = "from compat.layers import get_channel_layer\n"
-WITHIN_S = 30.0
+WITHIN_S = 60.0
 COMMANDS = {
     "check": ("check", "."),
     "check for GitHub": ("check", ".", "--format", "github"),
