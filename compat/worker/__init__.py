@@ -31,7 +31,7 @@ from compat.metrics import starting
 from compat.settings import settings
 from compat.types import ASGIApp, Message, Receive, Scope, Send
 from compat.worker.progress import AHEAD, Progress
-from compat.worker.signals import stopped_by_signals, unhandled
+from compat.worker.stopping import stopped_by_signals, unhandled
 
 __all__ = ["AHEAD", "Worker"]
 
