@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.environments import Environment
-from tests.support.processes import child_environment
+from tests.support.processes import UNCOVERED, child_environment
 from tests.support.servers import Server, served
 
 __all__ = ["LAYERS", "Attacked", "serve_consumers", "serve_site"]
@@ -136,10 +136,6 @@ def _status(pid: int, name: str) -> int:
 
 
 UVICORN = ("--host", "127.0.0.1", "--port", "{port}", "--log-level", "warning")
-
-
-UNCOVERED = {"COVERAGE_PROCESS_CONFIG": "", "COVERAGE_PROCESS_START": ""}
-"""A server whose times count runs without the measuring of what the tests cover."""
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from tests.shim.running import SHIMMED, run_code, write
 from tests.support.clients import Client, get, shows
 from tests.support.environments import Environment, environment
 from tests.support.files import replace_in_the_same_second
-from tests.support.processes import Process, free_port
+from tests.support.processes import UNCOVERED, Process, free_port
 from tests.support.servers import Server, served
 from tests.support.waiting import until
 
@@ -211,7 +211,7 @@ async_to_sync(get_channel_layer().send)("printer", {"type": "print.it", "text": 
 """
     run_code(env, send, project, {"DJANGO_SHIM": "1", "DJANGO_SETTINGS_MODULE": "mysite.settings"})
     command = [env.path("django-shim"), "manage.py", "runworker", "printer"]
-    with Process(command, cwd=project, log=project / "log") as worker:
+    with Process(command, cwd=project, log=project / "log", env=UNCOVERED) as worker:
         worker.wait_log("printed from the shell")
         worker.send_signal(number)
         assert worker.wait() == 0

@@ -19,7 +19,7 @@ from compat.routing import ChannelNameRouter
 from compat.types import Message
 from compat.worker import AHEAD, Worker
 from tests.support.environments import Environment
-from tests.support.processes import Process
+from tests.support.processes import UNCOVERED, Process
 from tests.support.waiting import until_async
 
 
@@ -332,7 +332,8 @@ def test_a_process_ends_also_if_a_handler_blocks_its_thread(
     bare: Environment, tmp_path: Path, redis_url: str, free_name: Callable[[], str]
 ) -> None:
     code = STUCK.replace("URL", redis_url).replace("CHANNEL", free_name())
-    with Process([bare.path("python"), "-c", code], cwd=tmp_path, log=tmp_path / "log") as process:
+    command = [bare.path("python"), "-c", code]
+    with Process(command, cwd=tmp_path, log=tmp_path / "log", env=UNCOVERED) as process:
         process.wait_log("stuck")
         process.send_signal(signal.SIGTERM)
         assert process.wait() == 1

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from tests.support.environments import Environment
-from tests.support.processes import Process
+from tests.support.processes import UNCOVERED, Process
 from tests.support.waiting import until
 
 APPLICATION = """
@@ -103,7 +103,7 @@ def test_a_worker_that_is_stopped_finishes_its_job_and_leaves_the_others_in_orde
     jobs = [f"job {n}" for n in range(40)]
     send(bare, tmp_path, channel, "warm", *jobs)
     with redis.Redis.from_url(redis_url) as wire:
-        with Process(command, cwd=tmp_path, log=tmp_path / "one.log", env=ENV) as process:
+        with Process(command, cwd=tmp_path, log=tmp_path / "one.log", env={**ENV, **UNCOVERED}) as process:
             process.wait_log("warming up")
             until(lambda: wire.zcard(f"asgi{channel}") < 31, "it has taken some ahead")
             process.send_signal(number)
