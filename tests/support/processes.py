@@ -13,11 +13,19 @@ from pathlib import Path
 from tests.support import watch, watched
 from tests.support.waiting import until
 
-__all__ = ["Process", "child_environment", "children", "free_port", "listening", "sockets_by_process"]
+__all__ = [
+    "UNCOVERED",
+    "Process",
+    "child_environment",
+    "children",
+    "free_port",
+    "listening",
+    "sockets_by_process",
+]
 
-# What the machine or the test run may have set and a child must not inherit by accident.
 UNCOVERED = {"COVERAGE_PROCESS_CONFIG": "", "COVERAGE_PROCESS_START": ""}
-"""A process whose times count, or that handles SIGTERM, runs without the measuring of what the tests cover."""
+"""A process whose times count, or that handles SIGTERM, runs without coverage's measuring."""
+# What the machine or the test run may have set and a child must not inherit by accident.
 NOT_INHERITED = (
     "COMPAT_SETTINGS_MODULE",
     "DJANGO_SETTINGS_MODULE",
