@@ -254,8 +254,8 @@ async def test_what_a_dead_worker_of_theirs_had(
     ours, theirs = fleet
     await theirs.send("tasks", numbered("theirs", 0))
     with redis.Redis.from_url(redis_url) as wire:
-        [(member, score)] = wire.zpopmin(f"{ours.prefix}tasks")
-        wire.zadd(f"{ours.prefix}tasks$inflight", {member: score})
+        popped: Any = wire.zpopmin(f"{ours.prefix}tasks")
+        wire.zadd(f"{ours.prefix}tasks$inflight", dict(popped))
     assert await take(ours, "tasks", 1) == [numbered("theirs", 0)]
 
 
