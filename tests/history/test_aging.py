@@ -28,7 +28,7 @@ def old_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture(params=["redis_url", "old_redis"])
+@pytest.fixture(params=["redis_url", pytest.param("old_redis", marks=pytest.mark.slow)])
 def url(request: pytest.FixtureRequest) -> str:
     chosen: str = request.getfixturevalue(request.param)
     return chosen
