@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 
 def _watched(application: ASGIApp) -> ASGIApp:
-    """Return ``application``, whose progress with each message the scope's ``_Progress`` notes."""
+    """Return ``application``, whose progress with each message the scope's ``Progress`` notes."""
     run: ASGIApp = guarantee_single_callable(application)  # type: ignore[no-untyped-call]
 
     async def watched(scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,6 +59,16 @@ def _watched(application: ASGIApp) -> ASGIApp:
             raise
 
     return watched
+
+
+def _unbegun(details: dict[str, Any]) -> list[Message]:
+    """Take from an instance, once, the messages that it has not begun to handle."""
+    queue: asyncio.Queue[Message] = details["input_queue"]
+    progress: Progress | None = details["scope"].get("compat.progress")
+    left = [] if progress is None else progress.unbegun()
+    while not queue.empty():
+        left.append(queue.get_nowait())
+    return left
 
 
 class Worker(StatelessServer):
@@ -106,7 +116,13 @@ class Worker(StatelessServer):
 
     def stop(self) -> None:
         """Listen no more, let the handlers that run finish, and end; called on the worker's event loop."""
-        self._begin_no_more()
+        self._stop.set()
+        for progress in self._progress.values():
+            progress.stop()
+        for channel, details in self.application_instances.items():
+            self._left.setdefault(channel, []).extend(_unbegun(details))
+        for listener in tuple(self._free):
+            listener.cancel()
 
     async def handle(self) -> None:
         """Listen on every channel until a listener fails, or ``stop()`` is called."""
@@ -123,7 +139,7 @@ class Worker(StatelessServer):
             await self._finish(listeners)
         finally:
             stopped.cancel()
-            self._begin_no_more()
+            self.stop()
             for listener in listeners:
                 listener.cancel()
             await asyncio.wait(listeners)
@@ -211,11 +227,7 @@ class Worker(StatelessServer):
         del self.application_instances[channel]
         if not details["future"].cancelled() and (error := details["future"].exception()):
             await self.application_exception(error, details)
-        queue: asyncio.Queue[Message] = details["input_queue"]
-        progress: Progress | None = details["scope"].get("compat.progress")
-        left = [] if progress is None else progress.unbegun()
-        while not queue.empty():
-            left.append(queue.get_nowait())
+        left = _unbegun(details)
         if self._stop.is_set():  # meanwhile
             self._left.setdefault(channel, []).extend(left)
             return
@@ -226,20 +238,6 @@ class Worker(StatelessServer):
             self.application_instances[channel]["inherited"] = len(left)
             for message in left:
                 fresh.put_nowait(message)
-
-    def _begin_no_more(self) -> None:
-        """Stop to listen, and let no handler begin."""
-        self._stop.set()
-        for progress in self._progress.values():
-            progress.stop()
-        for channel, details in self.application_instances.items():
-            progress = details["scope"].get("compat.progress")
-            left = self._left.setdefault(channel, [])
-            left.extend([] if progress is None else progress.unbegun())
-            while not details["input_queue"].empty():
-                left.append(details["input_queue"].get_nowait())
-        for listener in tuple(self._free):
-            listener.cancel()
 
     async def _finish(self, listeners: Iterable[asyncio.Future[None]]) -> None:
         """Put back what waits, and wait for the handlers that run; ``stop()`` has been called."""

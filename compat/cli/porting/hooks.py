@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 from compat.advice.hooks import AWAITED, HANDLING, async_text, plain_text, returns_nothing, string_text
 
-__all__ = ["MODULES_OF_CONSUMERS", "wrong_hooks"]
+__all__ = ["wrong_hooks"]
 
+PACKAGES = ("channels", "compat")
 MODULES_OF_CONSUMERS = tuple(
-    f"{package}.generic.{module}" for package in ("channels", "compat") for module in ("http", "websocket")
+    f"{package}.generic.{module}" for package in PACKAGES for module in ("http", "websocket")
 )
 HTTP = {name for name in HANDLING if name.startswith("http_")}
 OF_HTTP = frozenset({"handle", "disconnect", *HTTP})
@@ -45,6 +46,8 @@ def wrong_hooks(tree: ast.Module, bound: Mapping[str, str]) -> Iterator[tuple[in
 
     ``bound`` has the names that imports bind in the file, with their dotted paths.
     """
+    if not any(path.startswith(PACKAGES) for path in bound.values()):
+        return
     classes = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
     for cls in classes.values():
         base = _base(cls, classes, bound, frozenset())

@@ -13,9 +13,8 @@ from typing import NamedTuple
 from compat.cli.application import name_taken, own_compat
 from compat.cli.moves import DJANGO
 from compat.cli.porting.environment import judge_foreign
-from compat.cli.porting.hooks import MODULES_OF_CONSUMERS, wrong_hooks
 from compat.cli.porting.judge import DjangoNames, Kind, Verdict, judge, judge_text, judge_use, library_of
-from compat.cli.porting.references import Import, References, When, bindings, parsed, references
+from compat.cli.porting.references import Import, References, When, references
 from compat.cli.porting.sources import (
     NotRead,
     module_names,
@@ -224,11 +223,8 @@ class _Project:
                 yield text.line, Verdict(Kind.unknown, f"{text.value} is not in this project")
 
     def _of_hooks(self, path: Path) -> Iterator[tuple[int, Verdict]]:
-        modules = {f"{one.module}.{one.name}" for one in self._read[path].imports}
-        if any(name.startswith(MODULES_OF_CONSUMERS) for name in modules):
-            tree = parsed(read(path))
-            for line, text in wrong_hooks(tree, dict(bindings(tree))):
-                yield line, Verdict(Kind.warned, text)
+        for line, text in self._read[path].hooks:
+            yield line, Verdict(Kind.warned, text)
 
     # Imports
 

@@ -15,10 +15,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from compat.cli.porting.hooks import wrong_hooks
 from compat.cli.porting.places import MODULES, PATH_CALLS, is_modules, is_path_place
 from compat.cli.porting.sources import NotRead, read
 
-__all__ = ["Import", "References", "Text", "Use", "When", "bindings", "parsed", "references", "references_of"]
+__all__ = ["Import", "References", "Text", "Use", "When", "parsed", "references", "references_of"]
 
 DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z")
 MAY_FAIL = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
@@ -73,12 +74,13 @@ class Text(NamedTuple):
 
 
 class References(NamedTuple):
-    """The references of a file; ``error`` if it cannot be parsed, ``unread`` if it is not read."""
+    """The references and wrong hooks of a file; ``error`` if it cannot be parsed, ``unread`` if not read."""
 
     imports: tuple[Import, ...] = ()
     uses: tuple[Use, ...] = ()
     texts: tuple[Text, ...] = ()
     lines: int = 0
+    hooks: tuple[tuple[int, str], ...] = ()
     error: tuple[int, str] | None = None
     unread: str = ""
 
@@ -94,17 +96,15 @@ def references(path: Path) -> References:
 def references_of(source: bytes) -> References:
     """Return the references of the text of a file."""
     try:
-        reader = _Reader(parsed(source))
+        tree = parsed(source)
+        reader = _Reader(tree)
+        hooks = tuple(wrong_hooks(tree, reader.bound))
     except (RecursionError, MemoryError):
         return References(unread="its code is nested too deeply")
     except Exception as error:  # noqa: BLE001 - the codec that a file names may raise any error
         return References(error=(getattr(error, "lineno", None) or 1, str(error)))
-    return References(
-        tuple(reader.imports),
-        tuple(reader.uses),
-        tuple(reader.texts),
-        source.count(b"\n") + 1,
-    )
+    lines = source.count(b"\n") + 1
+    return References(tuple(reader.imports), tuple(reader.uses), tuple(reader.texts), lines, hooks)
 
 
 def parsed(source: bytes) -> ast.Module:
@@ -114,7 +114,7 @@ def parsed(source: bytes) -> ast.Module:
         return ast.parse(source)
 
 
-def bindings(tree: ast.AST) -> Iterator[tuple[str, str]]:
+def _bindings(tree: ast.AST) -> Iterator[tuple[str, str]]:
     """Yield the names that imports bind anywhere in the file, and the dotted paths that they refer to."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -131,7 +131,7 @@ class _Reader(ast.NodeVisitor):
         self.imports: list[Import] = []
         self.uses: list[Use] = []
         self.texts: list[Text] = []
-        self._bound = dict(bindings(tree))
+        self.bound = dict(_bindings(tree))
         self._when = When.imported
         self._guarded = False
         self._setting = self._key = self._call = ""
@@ -218,8 +218,8 @@ class _Reader(ast.NodeVisitor):
     def visit_Name(self, node: ast.Name) -> None:
         if self._at_path():
             self._paths.add(node.id)
-        if isinstance(node.ctx, ast.Load) and node.id in self._bound:
-            self.uses.append(Use(node.lineno, self._bound[node.id], self._when))
+        if isinstance(node.ctx, ast.Load) and node.id in self.bound:
+            self.uses.append(Use(node.lineno, self.bound[node.id], self._when))
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         parts = [node.attr]
@@ -229,8 +229,8 @@ class _Reader(ast.NodeVisitor):
             inner = inner.value
         if not isinstance(inner, ast.Name):
             self.visit(inner)
-        elif inner.id in self._bound:
-            path = ".".join([self._bound[inner.id], *reversed(parts)])
+        elif inner.id in self.bound:
+            path = ".".join([self.bound[inner.id], *reversed(parts)])
             self.uses.append(Use(node.lineno, path, self._when))
 
     # Strings
