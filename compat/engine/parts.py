@@ -12,6 +12,7 @@ from compat.engine.contracts import SyncHandlers
 from compat.engine.fast import bridge, conversation, in_use, reading
 from compat.engine.fast.framing import behind_starlette, framing_of, text_alone, write_now
 from compat.engine.fast.scheduling import Rounds
+from compat.engine.fast.unframing import tell, unframe
 from compat.engine.fast.write_batching import Bursts
 from compat.engine.inbox import Inbox
 from compat.engine.scheduler import Scheduler, made_for
@@ -25,7 +26,9 @@ __all__ = [
     "framed_by",
     "inbox_of",
     "scheduler_of",
+    "tell",
     "text_alone",
+    "unframe",
     "write_now",
 ]
 

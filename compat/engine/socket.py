@@ -8,7 +8,6 @@ from a server that rejects the message, and is raised.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import Any, Protocol
 
 from compat.engine.outage import TRY_AGAIN_LATER, turn_away
@@ -140,7 +139,7 @@ class Socket:
         """The server's protocol if frames are batched for it (``engine.fast.write_batching``), else None."""
         self.framed: Any = None
         """The server's protocol if its text frames are made by ``engine.fast.framing``, else None."""
-        self.kept: deque[Any] | None = None
+        self.kept: list[Any] | None = None
         """Where these frames are kept too, up to ``most``, for a client that may come back."""
         self.most = 0
         self.resumed: Any = None
@@ -152,7 +151,7 @@ class Socket:
         """Attach the running connection, and the server's protocol if frames are batched for it."""
         self.phase, self.protocol = phase, protocol
 
-    def frame_by(self, protocol: Any, kept: deque[Any] | None = None, most: int = 0) -> None:
+    def frame_by(self, protocol: Any, kept: list[Any] | None = None, most: int = 0) -> None:
         """Make text frames for ``protocol`` from now on; None: the server makes them, or ``resumed``.
 
         Each is appended to ``kept``, if given, while there are fewer than ``most``.
@@ -251,7 +250,7 @@ class Socket:
         """Close with another code if the server rejects this one."""
         if not (self.served and self.websocket):
             raise error
-        if says_gone(error):
+        if says_gone(error) or CLOSED_BY_SERVER in str(error):
             self.gone = True
             return
         if self.opened and await closes_otherwise(self.raw_send, message):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from itertools import islice
 
@@ -59,8 +58,7 @@ class Journal:
         """How many frames have been forgotten."""
         self.acknowledged = 0
         """How many frames the client has; as a rule all that are forgotten."""
-        self.frames: deque[Payload] | None = None
-        """None while it is empty, as the journals of most connections are."""
+        self.frames: list[Payload] = []
         self.free = 0
         """Up to so many frames, finished ones may be appended to ``frames`` without a look at their size."""
         self.counted = self.size = 0
@@ -79,21 +77,17 @@ class Journal:
     @property
     def end(self) -> int:
         """How many frames have been sent."""
-        return self.begin + len(self.frames or ())
+        return self.begin + len(self.frames)
 
-    def opened(self) -> deque[Payload]:
+    def opened(self) -> list[Payload]:
         """Return the frames, to which ``free`` says how many finished ones may be appended."""
-        if self.frames is None:
-            self.frames = deque()
         self.count()
         return self.frames
 
     def add(self, payload: str | bytes, size: int) -> bool:
         """Keep a frame of ``size`` bytes; return False if there is no room for it."""
         frames = self.frames
-        if frames is None:
-            frames = self.frames = deque()
-        elif frames and (len(frames) >= MAX_FRAMES or self.count() + size > MAX_BYTES):
+        if frames and (len(frames) >= MAX_FRAMES or self.count() + size > MAX_BYTES):
             return False
         frames.append(payload if isinstance(payload, str) else Binary(payload))
         self.wide = self.wide or size != len(payload)
@@ -115,7 +109,7 @@ class Journal:
 
     def count(self) -> int:
         """Return the bytes of all frames."""
-        frames = self.frames or ()
+        frames = self.frames
         if self.counted < len(frames):
             self.size += sum(map(len, islice(frames, self.counted, None)))  # finished ones
             self.counted = len(frames)
@@ -137,15 +131,15 @@ class Journal:
     def forget(self, count: int) -> None:
         """Keep the first ``count`` frames no longer."""
         frames = self.frames
-        known = min(count - self.begin, len(frames)) if frames else 0
-        if frames and known > 0:
+        known = min(count - self.begin, len(frames))
+        if known > 0:
             if known < self.counted:
                 self.size -= sum(map(size_of if self.wide else len, islice(frames, known)))
                 self.counted -= known
             else:  # the rest is finished ones, which are counted when that matters
                 self.counted = self.size = 0
-            self.frames = deque(islice(frames, known, None)) or None
-            self.wide = self.wide and self.frames is not None
+            del frames[:known]
+            self.wide = self.wide and bool(frames)
             self.begin += known
             self._set_free()
 
@@ -192,7 +186,6 @@ class Journal:
 
     def frame(self, number: int) -> Message:
         """Return the frame with this number, which must be one that is kept."""
-        assert self.frames is not None
         payload = self.frames[number - self.begin]
         if isinstance(payload, Binary):
             return {"type": "websocket.send", "bytes": bytes(payload)}  # not all servers take a subclass

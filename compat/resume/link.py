@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from typing import Any
 
 from compat.engine.mailbox import settle
-from compat.engine.parts import bursts_of
+from compat.engine.parts import bursts_of, tell, unframe
 from compat.engine.reader import Interruptible, holds_closes_back
 from compat.engine.refusal import shown
 from compat.engine.scheduler import turn
@@ -42,6 +43,9 @@ MAX_CONTROLS, CONTROLS_S = 500, 1.0
 """How many control frames are read in this time, in seconds. A client that is not hostile sends a few a
 minute, beside the acknowledgements of what it has got.
 """
+
+_ACK = re.compile(MARK + r'\{"type": ?"ack", ?"n": ?([0-9]{1,15})\}').fullmatch
+"""An acknowledgement as most clients write it; ``_control`` reads all."""
 
 
 class Link(Outward):
@@ -99,6 +103,8 @@ class Link(Outward):
             self._end(NO_CODE, goodbye=False)
 
     def _first_step(self) -> None:
+        unframe(self.framed)
+        tell(self.framed, self._hears)
         space = self.owner.space()
         if space is None:
             self._step()
@@ -223,6 +229,26 @@ class Link(Outward):
                 return None if self.owner.journal.acknowledged > known else self._slowed()
             message = {**message, "text": text[1:]}
         return self.owner.came(self, message, size_of(payload_of(message)))
+
+    def _hears(self, text: str, waits: bool) -> bool:
+        """Take a text at once, if that changes nothing but when; return False if ``_step`` has to.
+
+        ``waits``: messages wait before it; only acknowledgements are taken then.
+        """
+        if self.gone:
+            return False
+        if text[0] == MARK and (found := _ACK(text)) is not None:
+            count = int(found[1])
+            if count <= self.owner.journal.acknowledged:  # it says nothing new: too many are slowed
+                if self.heard + 1 >= MAX_CONTROLS:
+                    return False
+                self.heard += 1
+            self.owner.acknowledged(self, count)
+            return True
+        if waits or self.reading is None or is_control(text) or self.owner.space() is not None:
+            return False
+        self._take({"type": "websocket.receive", "text": text})
+        return True
 
     def _slowed(self) -> asyncio.Future[None] | None:
         """Count a control frame; return a future to wait for before the next one if there are too many."""

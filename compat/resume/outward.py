@@ -18,7 +18,7 @@ from typing import Any
 from compat.engine.fast.framing import behind_starlette, frame_of, goes_plain, is_open
 from compat.engine.fast.write_batching import readiness_of
 from compat.engine.mailbox import settle
-from compat.engine.parts import framed_by
+from compat.engine.parts import framed_by, tell
 from compat.engine.stepping import start
 from compat.resume.owner import Owner
 from compat.resume.wire import MARK
@@ -115,10 +115,7 @@ class Outward:
         owner = self.owner
         owner.journal.acknowledge(min(count, self.sent))
         if self.direct and owner.socket is not None:
-            if owner.journal.frames is None:
-                self.take_over()
-            else:
-                owner.socket.frame_by(self.framed, owner.journal.frames, owner.journal.free)
+            owner.socket.frame_by(self.framed, owner.journal.frames, owner.journal.free)
 
     def take_over(self) -> None:
         """Write the next frames itself: something may wait, or the journal is another one."""
@@ -199,6 +196,7 @@ class Outward:
             self.flush()
 
     def _over(self) -> None:
+        tell(self.framed, None)
         self.take_over()
         self.gone = True
         if self.after_close is not None:

@@ -24,6 +24,7 @@ from compat.engine.fast.forgetting import forget_handshake
 from compat.engine.fast.handling import MAX_UNSENT, Handling
 from compat.engine.fast.pool import pool_of
 from compat.engine.fast.sync_inbox import SyncInbox
+from compat.engine.fast.unframing import unframe
 from compat.engine.fast.unsent import kept
 from compat.engine.fast.workers import Worker
 from compat.engine.mailbox import settle
@@ -126,6 +127,7 @@ class Bridge(Handling):
             connection.begin(TaskReader, protocol, work=self)
             if "framing" in self.inbox.scheduler.parts:
                 framing.attach(self.socket)
+                unframe(self.socket.framed)
             self.handle = observed(self.handle, connection.timing, connection.tracing, self.context)
             await self._pump()
         except BaseException as raised:

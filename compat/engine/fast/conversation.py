@@ -25,6 +25,7 @@ from compat.engine.fast.forgetting import forget_handshake
 from compat.engine.fast.made_once import judge
 from compat.engine.fast.reading import FLOOD, NO_STEPS, FastInbox, is_small, narrow, read
 from compat.engine.fast.sending import is_servers_own
+from compat.engine.fast.unframing import unframe
 from compat.engine.fast.write_batching import MAX_HANDLER_S, QUICK, Pace, end_anyhow
 from compat.engine.limits import concurrency_of
 from compat.engine.loop import join
@@ -66,6 +67,7 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
         connection.begin(read, protocol)
         if "framing" in inbox.scheduler.parts:
             framing.attach(connection.socket)
+            unframe(connection.socket.framed)
             if framing.passes_frames(connection):
                 inbox.pass_by(consumer)
         reader: Any = inbox.reader or NO_STEPS

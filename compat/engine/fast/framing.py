@@ -94,7 +94,9 @@ def framing_of(send: Send) -> Any:
     """Return the server's protocol behind ``send`` if its text frames can be made here, else None."""
     server = sys.modules.get(SERVER)
     protocol: Any = getattr(send, "__self__", None)
-    if server is None or type(protocol) is not server.WebSocketsSansIOProtocol or protocol.conn.debug:
+    cls = type(protocol)
+    cls = getattr(cls, "compat_base", cls)  # as ``unframing`` has replaced it
+    if server is None or cls is not server.WebSocketsSansIOProtocol or protocol.conn.debug:
         return None
     global _open, _compressing
     if _open is None:

@@ -1,0 +1,408 @@
+"""Short text frames that are taken apart here say what they say when the server does it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import struct
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+import uvicorn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+
+from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
+from tests.support.waiting import until_async
+
+pytestmark = pytest.mark.usefixtures("layer")
+
+MARK = "\x10"
+HANDSHAKE = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+)
+RESUMABLE = b"Sec-WebSocket-Protocol: channels.resume.v1\r\n"
+DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
+TEXT, BINARY, CONTINUED, CLOSE, PING, PONG = 0x81, 0x82, 0x80, 0x88, 0x89, 0x8A
+PLAIN = "scheduling,reading,write_batching,bridge"
+"""All parts but ``framing``: the server takes all frames apart."""
+
+
+def frame(payload: bytes, first: int = TEXT, mask: bytes = b"\x01\x02\x03\x04", masked: int = 0x80) -> bytes:
+    """A client's frame."""
+    size = len(payload)
+    if size < 126:
+        head = bytes((first, masked | size))
+    elif size < 65536:
+        head = struct.pack("!BBH", first, masked | 126, size)
+    else:
+        head = struct.pack("!BBQ", first, masked | 127, size)
+    if not masked:
+        return head + payload
+    return head + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+
+
+def text(said: str) -> bytes:
+    return frame(said.encode())
+
+
+class Recording:
+    """What a consumer has been told."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def consumer(self, kind: str) -> Any:
+        told = self.told
+
+        class Async(AsyncWebsocketConsumer):
+            async def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:
+                told.append(text_data if text_data is not None else bytes_data)
+                if text_data == "stop":
+                    await self.close(4000)
+
+            async def disconnect(self, code: int) -> None:
+                told.append(code)
+
+        class Sync(WebsocketConsumer):
+            def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:
+                told.append(text_data if text_data is not None else bytes_data)
+                if text_data == "stop":
+                    self.close(4000)
+
+            def disconnect(self, code: int) -> None:
+                told.append(code)
+
+        return (Async if kind == "async" else Sync).as_asgi()
+
+
+class Wire:
+    """The server's protocol on a real socket; what comes from the client is given to it by hand."""
+
+    def __init__(self, app: Any, **options: Any) -> None:
+        options = {"ws": "websockets-sansio", "lifespan": "off", "log_config": None} | options
+        self.config = uvicorn.Config(app, **options)
+        self.config.load()
+        self.state = ServerState()
+        self.protocol: Any = None
+        self.peer: socket.socket
+        self.heard = b""
+
+    async def open(self, more: bytes = b"") -> Wire:
+        self.peer, ours = socket.socketpair()
+        self.peer.setblocking(False)
+        loop = asyncio.get_running_loop()
+
+        def made() -> Any:
+            self.protocol = WebSocketsSansIOProtocol(self.config, self.state, {})
+            return self.protocol
+
+        await loop.connect_accepted_socket(made, ours)
+        self.feed(HANDSHAKE + more + b"\r\n")
+        await until_async(lambda: b"\r\n\r\n" in self.listen(), "the handshake is answered")
+        self.heard = self.heard.partition(b"\r\n\r\n")[2]
+        return self
+
+    def feed(self, data: bytes) -> None:
+        if not self.protocol.transport.is_closing():  # as the transport does
+            self.protocol.data_received(data)
+
+    def listen(self) -> bytes:
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            while data := self.peer.recv(1 << 16):
+                self.heard += data
+        return self.heard
+
+    async def end(self) -> None:
+        self.peer.close()
+        await asyncio.gather(*self.state.tasks)
+
+    @property
+    def here(self) -> bool:
+        """Whether short frames are taken apart here."""
+        return hasattr(type(self.protocol), "compat_base")
+
+
+def run(main: Coroutine[Any, Any, Any], parts: str = "1") -> Any:
+    before = os.environ.get("CHANNEL_FAST")
+    os.environ["CHANNEL_FAST"] = parts
+    try:
+        return asyncio.run(main)
+    finally:
+        if before is None:
+            del os.environ["CHANNEL_FAST"]
+        else:
+            os.environ["CHANNEL_FAST"] = before
+
+
+async def told(
+    pieces: list[bytes], turns: list[int], kind: str, more: bytes = b""
+) -> tuple[list[Any], bytes, bool]:
+    """What a consumer is told of a client whose bytes come in ``pieces``, and the close frame that its client
+    gets; and whether short frames were taken apart here. ``turns``: those of the loop after each piece.
+    """
+    recording = Recording()
+    wire = await Wire(recording.consumer(kind)).open(more)
+    for piece, count in zip(pieces, turns, strict=True):
+        wire.feed(piece)
+        for _ in range(count):
+            await asyncio.sleep(0)
+    here = wire.here
+    wire.feed(frame(struct.pack("!H", 1000), CLOSE))
+    await until_async(lambda: any(isinstance(one, int) for one in recording.told), "it is told of the end")
+    heard = wire.listen()
+    await wire.end()
+    return recording.told, heard[heard.rfind(bytes((CLOSE,))) :], here
+
+
+SHORT = st.text(max_size=40).map(text)
+SIZED = st.sampled_from((0, 1, 2, 124, 125, 126, 127, 300, 65536)).map(lambda size: text("x" * size))
+ODD = st.sampled_from(
+    (
+        frame(b"\x00\x01", BINARY),
+        frame(b"p", PING),
+        frame(b"p", PONG),
+        frame(b"one", 0x01) + frame(b"two", CONTINUED),
+        frame(b"one", 0x01) + frame(b"p", PING) + frame(b"two", 0x00) + frame(b"three", CONTINUED),
+        frame("é".encode()[:1], 0x01) + frame("é".encode()[1:], CONTINUED),
+        text(MARK + "marked"),
+        frame(b"zero", mask=bytes(4)),
+    )
+)
+WRONG = st.sampled_from(
+    (
+        frame(b"\xff\xfe"),
+        frame(b"\xed\xa0\x80"),
+        frame(b"no mask", masked=0),
+        frame(b"compressed", 0xC1),
+        frame(b"reserved", 0x83),
+        frame(b"rsv3", 0x91),
+        frame(b"alone", CONTINUED),
+        frame(b"one", 0x01) + text("out of turn"),
+        frame(b"\x03", CLOSE),
+        frame(struct.pack("!H", 4321) + b"bye", CLOSE) + text("after it"),
+    )
+)
+
+
+@st.composite
+def streams(draw: Callable[[Any], Any], wrong: int) -> tuple[list[bytes], list[int]]:
+    """A client's bytes, cut anywhere, and how many turns of the loop follow each piece."""
+    frames = draw(st.lists(st.one_of(SHORT, SHORT, SIZED, ODD), max_size=8))
+    frames += draw(st.lists(WRONG, min_size=wrong, max_size=wrong))
+    data = b"".join(frames)
+    if draw(st.booleans()):
+        pieces = [one for one in frames if one]
+    else:
+        cuts = sorted(draw(st.sets(st.integers(1, max(1, len(data) - 1)), max_size=6)))
+        pieces = [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True) if data[a:b]]
+    return pieces, draw(st.lists(st.integers(0, 3), min_size=len(pieces), max_size=len(pieces)))
+
+
+@pytest.mark.parametrize("more", [b"", DEFLATE], ids=["plain", "deflate"])
+@pytest.mark.parametrize("kind", ["async", "sync"])
+@settings(max_examples=25, deadline=None)
+@given(stream=streams(wrong=0))
+def test_it_is_told_the_same_as_by_the_server(
+    stream: tuple[list[bytes], list[int]], kind: str, more: bytes
+) -> None:
+    *by_us, here = run(told(*stream, kind, more))
+    *by_server, there = run(told(*stream, kind, more), PLAIN)
+    assert by_us == by_server
+    assert here
+    assert not there
+
+
+@pytest.mark.parametrize("kind", ["async", "sync"])
+@settings(max_examples=25, deadline=None)
+@given(stream=streams(wrong=1))
+def test_what_is_wrong_is_the_servers_to_say(stream: tuple[list[bytes], list[int]], kind: str) -> None:
+    by_us, ends, _ = run(told(*stream, kind))
+    by_server, ended, _ = run(told(*stream, kind), PLAIN)
+    assert ends == ended
+    assert by_us[-1] == by_server[-1]
+    # The server loses the frames that come in one piece with a wrong one.
+    assert by_us[: len(by_server) - 1] == by_server[:-1]
+
+
+INNER = frame(b"outer " + text("inner"), BINARY, mask=bytes(4))
+BETWEEN = len(INNER) - len(text("inner"))
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (INNER[:BETWEEN], INNER[BETWEEN:], text("next")),
+        (INNER[:1], INNER[1:BETWEEN], INNER[BETWEEN:] + text("next")),
+        (text("first") + INNER[:BETWEEN], INNER[BETWEEN:]),
+        (frame(b"one", 0x01), text("out of turn")),
+        (frame(b"one", 0x01), frame(b"p", PING), text("out of turn")),
+        (frame(struct.pack("!H", 1000), CLOSE), text("after it")),
+    ],
+)
+def test_what_only_looks_like_a_text_frame(pieces: tuple[bytes, ...]) -> None:
+    turns = [3] * len(pieces)
+    *by_us, here = run(told(list(pieces), turns, "async"))
+    assert by_us == list(run(told(list(pieces), turns, "async"), PLAIN)[:2])
+    assert here
+
+
+@pytest.mark.parametrize("kind", ["async", "sync"])
+def test_nothing_is_told_after_a_close(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> list[Any]:
+        recording = Recording()
+        wire = await Wire(recording.consumer(kind)).open()
+        wire.feed(text("1") + text("stop"))
+        await until_async(lambda: bytes((CLOSE, 2)) in wire.listen(), "the consumer has closed")
+        assert wire.here
+        wire.feed(text("2") + text("3"))
+        wire.feed(frame(struct.pack("!H", 4000), CLOSE))
+        await until_async(lambda: len(recording.told) > 2, "it is told of the end")
+        await wire.end()
+        return recording.told
+
+    assert run(main()) == ["1", "stop", 4000]
+    assert not caplog.records
+
+
+def test_a_close_after_that_of_the_server_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> list[Any]:
+        recording = Recording()
+        wire = await Wire(recording.consumer("async")).open()
+        wire.feed(text("stop") + frame(b"no mask", masked=0))
+        await until_async(lambda: len(recording.told) > 1, "it is told of the end")
+        await wire.end()
+        return recording.told
+
+    assert run(main()) == ["stop", 1002]
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("together", [True, False])
+def test_the_socket_is_not_read_while_two_messages_wait(count: int, *, together: bool) -> None:
+    async def main() -> None:
+        held = asyncio.Event()
+
+        class Busy(AsyncWebsocketConsumer):
+            async def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:
+                if text_data == "hold":
+                    await held.wait()
+                heard.append(text_data)
+
+        heard: list[Any] = []
+        wire = await Wire(Busy.as_asgi()).open()
+        wire.feed(text("hold"))
+        await until_async(lambda: wire.protocol.queue.empty(), "it is being handled")
+        # One frame may be read ahead of the handler, beside the queue.
+        pieces = [text(str(number)) for number in range(1 + count)]
+        for piece in [b"".join(pieces)] if together else pieces:
+            wire.feed(piece)
+            for _ in range(5):
+                await asyncio.sleep(0)
+        waits = wire.protocol.queue.qsize()
+        assert waits in (count, 1 + count)
+        assert wire.protocol.transport.is_reading() is (waits < 2)
+        held.set()
+        await until_async(lambda: len(heard) == 2 + count, "all are handled")
+        assert heard == ["hold", *map(str, range(1 + count))]
+        await until_async(lambda: wire.protocol.transport.is_reading(), "the socket is read again")
+        wire.feed(frame(b"", CLOSE))
+        await wire.end()
+
+    run(main())
+
+
+@pytest.mark.parametrize(("limit", "here"), [(124, False), (125, True), (126, True)])
+def test_a_server_that_takes_less_takes_them_apart_itself(limit: int, *, here: bool) -> None:
+    async def main() -> None:
+        recording = Recording()
+        wire = await Wire(recording.consumer("async"), ws_max_size=limit).open()
+        wire.feed(text("x" * 124))
+        await until_async(lambda: bool(recording.told), "it is told")
+        assert wire.here is here
+        wire.feed(text("x" * 125))
+        wire.feed(frame(b"", CLOSE))
+        await until_async(lambda: len(recording.told) > 1, "it is told of what comes next")
+        assert (recording.told[1] == 1009) is not here
+        await wire.end()
+
+    run(main())
+
+
+class Counting(AsyncWebsocketConsumer):
+    """Sends as many texts as it is told to, and waits until its client has them."""
+
+    told: list[Any]
+
+    async def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:
+        for number in range(int(text_data)):
+            await self.send(text_data=str(number))
+        self.told.append(await self.delivered(timeout=30))
+
+
+def ack(count: int, form: str) -> bytes:
+    return text(MARK + form % count)
+
+
+BYE = text(MARK + '{"type":"bye"}') + frame(struct.pack("!H", 1000), CLOSE)
+
+
+@pytest.mark.parametrize(
+    "form", ['{"type":"ack","n":%d}', '{"type": "ack", "n": %d}', '{"n":%d,"type":"ack"}']
+)
+def test_a_client_that_may_come_back_acknowledges(form: str) -> None:
+    async def main() -> None:
+        told: list[Any] = []
+
+        class Counts(Counting):
+            pass
+
+        Counts.told = told
+        wire = await Wire(Counts.as_asgi()).open(RESUMABLE)
+        await until_async(lambda: b"hello" in wire.listen(), "it is told hello")
+        wire.feed(ack(0, form) + text("3"))
+        await until_async(lambda: b'"ask":true' in wire.listen(), "it is asked what it has")
+        for count in (1, 2, 1):
+            wire.feed(ack(count, form))
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert not told
+        wire.feed(ack(99, form))  # more than was sent: it has all
+        await until_async(lambda: told == [True], "all have come")
+        wire.feed(BYE)
+        await wire.end()
+
+    run(main())
+
+
+@pytest.mark.parametrize("most", [1, 7, 1000])
+@pytest.mark.parametrize("kind", ["async", "sync"])
+def test_what_it_sends_keeps_its_order(kind: str, most: int) -> None:
+    """Also where more comes than may wait for the consumer, and control frames are between."""
+    said = [f"{MARK}{number}" if number % 5 == 0 else str(number) for number in range(300)]
+    sent = [MARK + one if one[0] == MARK else one for one in said]
+    frames = [text(one) for one in sent]
+    for at in range(0, 300, 50):
+        frames.insert(at, ack(0, '{"type":"ack","n":%d}') + text(MARK + '{"type":"ping"}'))
+
+    async def main() -> list[Any]:
+        recording = Recording()
+        wire = await Wire(recording.consumer(kind)).open(RESUMABLE)
+        await until_async(lambda: b"hello" in wire.listen(), "it is told hello")
+        for at in range(0, len(frames), most):
+            await until_async(lambda: wire.protocol.transport.is_reading(), "the socket is read")
+            wire.feed(b"".join(frames[at : at + most]))
+        await until_async(lambda: len(recording.told) == 300, "all are told")
+        assert wire.listen().count(b'"pong"') == 6
+        wire.feed(BYE)
+        await wire.end()
+        return recording.told[:300]
+
+    assert run(main()) == said
