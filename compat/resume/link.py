@@ -245,7 +245,7 @@ class Link(Outward):
                 self.heard += 1
             self.owner.acknowledged(self, count)
             return True
-        if waits or self.reading is None or is_control(text) or self.owner.space() is not None:
+        if waits or is_control(text) or self.owner.space() is not None:
             return False
         self._take({"type": "websocket.receive", "text": text})
         return True

@@ -18,6 +18,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
+from compat.resume.inbound import MAX_FRAMES
+from compat.resume.link import MAX_CONTROLS
 from tests.support.waiting import until_async
 
 pytestmark = pytest.mark.usefixtures("layer")
@@ -141,6 +143,11 @@ def run(main: Coroutine[Any, Any, Any], parts: str = "1") -> Any:
             os.environ["CHANNEL_FAST"] = before
 
 
+async def turns_of_the_loop(number: int = 5) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
 async def told(
     pieces: list[bytes], turns: list[int], kind: str, more: bytes = b""
 ) -> tuple[list[Any], bytes, bool]:
@@ -151,8 +158,7 @@ async def told(
     wire = await Wire(recording.consumer(kind)).open(more)
     for piece, count in zip(pieces, turns, strict=True):
         wire.feed(piece)
-        for _ in range(count):
-            await asyncio.sleep(0)
+        await turns_of_the_loop(count)
     here = wire.here
     wire.feed(frame(struct.pack("!H", 1000), CLOSE))
     await until_async(lambda: any(isinstance(one, int) for one in recording.told), "it is told of the end")
@@ -304,8 +310,7 @@ def test_the_socket_is_not_read_while_two_messages_wait(count: int, *, together:
         pieces = [text(str(number)) for number in range(1 + count)]
         for piece in [b"".join(pieces)] if together else pieces:
             wire.feed(piece)
-            for _ in range(5):
-                await asyncio.sleep(0)
+            await turns_of_the_loop()
         waits = wire.protocol.queue.qsize()
         assert waits in (count, 1 + count)
         assert wire.protocol.transport.is_reading() is (waits < 2)
@@ -371,8 +376,7 @@ def test_a_client_that_may_come_back_acknowledges(form: str) -> None:
         await until_async(lambda: b'"ask":true' in wire.listen(), "it is asked what it has")
         for count in (1, 2, 1):
             wire.feed(ack(count, form))
-            for _ in range(5):
-                await asyncio.sleep(0)
+            await turns_of_the_loop()
             assert not told
         wire.feed(ack(99, form))  # more than was sent: it has all
         await until_async(lambda: told == [True], "all have come")
@@ -385,8 +389,9 @@ def test_a_client_that_may_come_back_acknowledges(form: str) -> None:
 @pytest.mark.parametrize("most", [1, 7, 1000])
 @pytest.mark.parametrize("kind", ["async", "sync"])
 def test_what_it_sends_keeps_its_order(kind: str, most: int) -> None:
-    """Also where more comes than may wait for the consumer, and control frames are between."""
-    said = [f"{MARK}{number}" if number % 5 == 0 else str(number) for number in range(300)]
+    """Also where more comes than may wait for the consumer, and control frames and long ones are between."""
+    said = [str(number) * (100 if number % 7 == 0 else 1) for number in range(300)]
+    said[::5] = [MARK + one for one in said[::5]]
     sent = [MARK + one if one[0] == MARK else one for one in said]
     frames = [text(one) for one in sent]
     for at in range(0, 300, 50):
@@ -406,3 +411,55 @@ def test_what_it_sends_keeps_its_order(kind: str, most: int) -> None:
         return recording.told[:300]
 
     assert run(main()) == said
+
+
+def test_its_socket_is_not_read_while_too_much_waits() -> None:
+    async def main() -> None:
+        held = asyncio.Event()
+        heard: list[Any] = []
+
+        class Busy(AsyncWebsocketConsumer):
+            async def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:
+                await held.wait()
+                heard.append(text_data)
+
+        wire = await Wire(Busy.as_asgi()).open(RESUMABLE)
+        await until_async(lambda: b"hello" in wire.listen(), "it is told hello")
+        sent = 0
+        while wire.protocol.transport.is_reading():
+            wire.feed(text(str(sent)))
+            sent += 1
+            await turns_of_the_loop()
+            assert sent <= MAX_FRAMES + 5  # it handles one, and some are on their way
+        assert sent >= MAX_FRAMES
+        held.set()
+        for _ in range(300):  # whatever waits where
+            if wire.protocol.transport.is_reading():
+                wire.feed(text(str(sent)))
+                sent += 1
+            await asyncio.sleep(0)
+        await until_async(lambda: len(heard) == sent, "all are handled")
+        assert heard == [str(number) for number in range(sent)]
+        wire.feed(BYE)
+        await wire.end()
+
+    run(main())
+
+
+@pytest.mark.parametrize("useless", ['{"type":"ping"}', '{"type":"ack","n":0}'])
+def test_a_flood_of_control_frames_is_read_slowly(useless: str) -> None:
+    async def main() -> None:
+        wire = await Wire(Counting.as_asgi()).open(RESUMABLE)
+        await until_async(lambda: b"hello" in wire.listen(), "it is told hello")
+        sent = 0
+        while wire.protocol.transport.is_reading():
+            wire.feed(text(MARK + useless))
+            sent += 1
+            await turns_of_the_loop()
+            assert sent <= 2 * MAX_CONTROLS + 5  # they are counted from the first ones that were many
+        assert sent >= MAX_CONTROLS
+        wire.peer.close()
+        wire.protocol.transport.abort()
+        await wire.end()
+
+    run(main())
