@@ -458,8 +458,7 @@ def test_a_flood_of_control_frames_is_read_slowly(useless: str) -> None:
             await turns_of_the_loop()
             assert sent <= 2 * MAX_CONTROLS + 5  # they are counted from the first ones that were many
         assert sent >= MAX_CONTROLS
-        wire.peer.close()
-        wire.protocol.transport.abort()
+        wire.feed(BYE)
         await wire.end()
 
     run(main())
