@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Awaitable
 from typing import Any
 
-from compat.engine.fast.framing import behind_starlette, frame_of, goes_plain, is_open
+from compat.engine.fast.framing import behind_starlette, frame_of, goes_plain, is_open, text_alone
 from compat.engine.fast.write_batching import readiness_of
 from compat.engine.mailbox import settle
 from compat.engine.parts import framed_by, tell
@@ -167,6 +167,13 @@ class Outward:
         return message
 
     def _send(self, message: Message) -> None:
+        framed, text = self.framed, text_alone(message)
+        if framed is not None and text is not None and is_open(framed) and goes_plain(framed, len(text)):
+            try:
+                framed.transport.write(frame_of(text))
+            except Exception as error:  # noqa: BLE001 - any transport
+                self.failed(message, error)
+            return
         if self.ready is None and (self.wrapped or asyncio.current_task(self.loop) is None):
             # Middleware around send() may have time limits or cancel scopes, which need a task, and end in
             # the one in which they began.
