@@ -18,6 +18,7 @@ from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.layers import InMemoryChannelLayer, register_channel_layer
 from compat.patterns import path
 from compat.resume.journal import MAX_FRAMES
+from compat.resume.wire import is_control
 from compat.routing import URLRouter
 from compat.settings import override
 from tests.support.clients import Client
@@ -42,12 +43,13 @@ def no_frames_of_other_tests() -> Iterator[None]:
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The texts whose frames were made here."""
+    """The texts whose frames were made here, without control frames."""
     texts: list[str] = []
     make = framing.frame_of
 
     def noted(text: str) -> bytes:
-        texts.append(text)
+        if not is_control(text):
+            texts.append(text)
         return make(text)
 
     monkeypatch.setattr("compat.engine.fast.framing.frame_of", noted)
