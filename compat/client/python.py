@@ -90,6 +90,8 @@ class Client:
         self._kept_until = 0.0
         """When the server has given up a connection that is away."""
         self._closing: Closed | None = None
+        self._warned = ""
+        """Why the server cannot be reached, as the log has it."""
         self._told: tuple[State, Recovered | None] = ("connecting", None)
         # Who waits looks again after each change: for a frame or another state, or for room in the queue.
         self._news = asyncio.Event()
@@ -260,6 +262,9 @@ class Client:
         if self.state == "open":
             self.state = "away"
             self._kept_until = self._world.time() + self._exchange.park
+        elif self.state == "connecting" and end.reason != self._warned:  # it may never heal: a certificate
+            self._warned = end.reason
+            logger.warning("%s cannot be reached: %s. The client tries again", self.url, end.reason)
         self._look_again()
 
     async def _one_link(self) -> tuple[Closed, bool]:

@@ -278,6 +278,8 @@ class ResumableConnection(Parking):
             return "used"
         if self.link is not None and self.link.goodbye:
             return "left"
+        if self.journal.acknowledged <= received < self.journal.begin:
+            return "overflow"  # its acknowledgements were too far behind what it sends
         if not self.journal.begin <= received <= self.journal.end:
             return "position"
         if self.said and received == self.journal.end:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from compat.engine.mailbox import settle
 from compat.engine.socket import closes_otherwise
 from compat.resume.journal import MAX_BYTES, payload_of, size_of
-from compat.resume.link import COMES_BACK, NO_CODE, STOPS
+from compat.resume.link import COMES_BACK, NO_CODE, STOPS, send_away
 from compat.types import Message, Receive, Send
 
 if TYPE_CHECKING:
@@ -193,6 +193,11 @@ class AwayEnd:
                     self.waiter = asyncio.get_running_loop().create_future()
                     await self.waiter
             code = message.get("code", NO_CODE)
+        except asyncio.CancelledError:
+            if pump is not None:
+                pump.cancel()
+                await send_away(send)
+            raise
         finally:
             if pump is not None:
                 pump.cancel()

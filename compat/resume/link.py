@@ -19,7 +19,7 @@ from compat.resume.owner import Owner
 from compat.resume.wire import MARK, Malformed, is_control, read_control, read_count
 from compat.types import Message, Receive, Send
 
-__all__ = ["COMES_BACK", "MALFORMED", "PAUSED", "REPLACED", "TAKEN_OVER", "Link"]
+__all__ = ["COMES_BACK", "MALFORMED", "PAUSED", "REPLACED", "TAKEN_OVER", "Link", "send_away"]
 
 log = logging.getLogger("compat.resume")
 
@@ -90,6 +90,14 @@ class Link(Outward):
 
     async def until_left(self) -> None:
         """Read the socket as ``begin``, and return when the client has left it."""
+        try:
+            await self._until_left()
+        except asyncio.CancelledError:
+            self._over()
+            await send_away(self.raw_send)
+            raise
+
+    async def _until_left(self) -> None:
         if not self._reads_in_steps():
             await self.read()
             return
@@ -238,7 +246,7 @@ class Link(Outward):
         if self.gone:
             return False
         if text[0] == MARK and (found := _ACK(text)) is not None:
-            count = int(found[1])
+            count = min(int(found[1]), self.sent)
             if count <= self.owner.journal.acknowledged:  # it says nothing new: too many are slowed
                 if self.heard + 1 >= MAX_CONTROLS:
                     return False
@@ -316,6 +324,17 @@ class Link(Outward):
             await asyncio.wait_for(self.raw_send(close), CLOSE_TIMEOUT_S)
         except Exception as error:  # noqa: BLE001 - the client may have left long ago
             log.debug("a replaced link could not be closed: %r", error)
+
+
+async def send_away(send: Send) -> None:
+    """Close a socket whose call the server ends, as hypercorn does when it stops; its client comes back.
+
+    After the code that hypercorn sends by itself, 1011, nobody comes back.
+    """
+    try:
+        await asyncio.wait_for(send({"type": "websocket.close", "code": COME_BACK}), CLOSE_TIMEOUT_S)
+    except Exception as error:  # noqa: BLE001 - any server; the socket may be closed
+        log.debug("a link whose call ends could not be closed: %r", error)
 
 
 def _keep(task: asyncio.Task[Any]) -> None:

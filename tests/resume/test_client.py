@@ -431,6 +431,27 @@ async def test_a_refused_return_is_the_end(server: WireServer) -> None:
         await client.receive()
 
 
+async def test_the_log_says_once_why_a_server_cannot_be_reached(caplog: pytest.LogCaptureFixture) -> None:
+    tried = 0
+
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal tried
+        tried += 1
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(plain, "127.0.0.1", 0) as plain_server:
+        client = Client(f"wss://127.0.0.1:{plain_server.sockets[0].getsockname()[1]}/")
+        entering = asyncio.ensure_future(client.__aenter__())
+        await until_async(lambda: tried > 2, "it has tried more than once")
+        entering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await entering
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "compat.client"]
+    assert said.startswith(f"{client.url} cannot be reached: ") and "ssl" in said.lower()
+
+
 async def test_no_connection_in_time(server: WireServer) -> None:
     client = Client(server.url)
     entering = asyncio.ensure_future(client.__aenter__())

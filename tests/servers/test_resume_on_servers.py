@@ -13,7 +13,7 @@ from tests.resume.place import APP, Place, name, started
 from tests.servers.kinds import Kind, marked
 from tests.support.clients import Refused
 from tests.support.proxy import Proxy
-from tests.support.resuming import Closed, Resuming, end_links
+from tests.support.resuming import COME_BACK, Closed, Resuming, end_links
 from tests.support.servers import Address
 
 STOPPED_S = 10.0
@@ -170,3 +170,21 @@ async def test_a_stop_after_a_long_absence(kind: Kind, flavour: str, tmp_path: P
         await place.away(flavour, who)
         await asyncio.sleep(AWAY_S)  # the absence itself
         await stopped(kind, flavour, place, who)
+
+
+@pytest.mark.parametrize("returns", [0, 1, 2])
+async def test_a_stop_under_a_client(kind: Kind, flavour: str, tmp_path: Path, returns: int) -> None:
+    """Its link, the first one or another, ends so that it comes back, to the next server."""
+    with started(kind.serving(APP), tmp_path) as place, Proxy(place.server.port) as proxy:
+        who = name("stopped")
+        client = await through(proxy, flavour, who)
+        for number in range(returns):
+            proxy.cut()
+            await place.noted("parked", who, 1 + number)
+            assert await client.back() == "all"
+        place.server.process.send_signal(signal.SIGTERM)
+        with pytest.raises(Closed) as closed:
+            while True:
+                await client.receive()
+        assert closed.value.code in COME_BACK
+        await asyncio.to_thread(place.server.process.wait, deadline_s=STOPPED_S)

@@ -88,6 +88,21 @@ async def test_a_close_that_the_server_refuses_is_none() -> None:
     assert socket.sent[-2:] == [text("it goes on"), {"type": "websocket.close", "code": 4001}]
 
 
+@pytest.mark.parametrize(
+    ("received", "why"),
+    [(1, "position"), (2, "overflow"), (3, "overflow"), (4, None), (6, None), (7, "position")],
+)
+async def test_a_client_whose_acknowledgements_were_too_far_behind(received: int, why: str | None) -> None:
+    """Of the six frames two are acknowledged, and two more were forgotten to make room."""
+    connection, _ = await connected()
+    for number in range(6):
+        await connection.send(text(str(number)))
+    assert connection.link is not None
+    connection.acknowledged(connection.link, 2)
+    connection.journal.forget(4)
+    assert connection.why_not(0, received) == why
+
+
 async def test_nobody_comes_back_to_a_connection_that_is_forgotten() -> None:
     connection, socket = await connected()
     assert connection.why_not(0, 0) is None

@@ -65,6 +65,22 @@ async def test_a_client_that_reads_nothing_holds_little() -> None:
     await turns()
 
 
+async def test_a_call_that_the_server_ends_has_its_client_come_back() -> None:
+    """Was: hypercorn sent 1011 by itself when it stopped, after which nobody comes back."""
+    layer = FalseLayer()
+    away = AwayEnd(the_peer(layer), 7, asyncio.get_running_loop())
+    socket = FalseSocket()
+    socket.coming.put_nowait({"type": "websocket.connect"})
+    serving = asyncio.ensure_future(away.serve("channels.resume.v1", socket.receive, socket.send))
+    await turns()
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    assert [message.get("code") for message in socket.sent] == [None, 1012]
+    await turns()
+    assert ([7], "left", 1006) in layer.items
+
+
 @pytest.mark.parametrize("other", ["home", "away"])
 async def test_only_the_largest_link_is_dropped_when_too_much_waits(
     monkeypatch: pytest.MonkeyPatch, other: str

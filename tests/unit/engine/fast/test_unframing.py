@@ -446,7 +446,7 @@ def test_its_socket_is_not_read_while_too_much_waits() -> None:
     run(main())
 
 
-@pytest.mark.parametrize("useless", ['{"type":"ping"}', '{"type":"ack","n":0}'])
+@pytest.mark.parametrize("useless", ['{"type":"ping"}', '{"type":"ack","n":0}', '{"type":"ack","n":99999}'])
 def test_a_flood_of_control_frames_is_read_slowly(useless: str) -> None:
     async def main() -> None:
         wire = await Wire(Counting.as_asgi()).open(RESUMABLE)
