@@ -1,7 +1,8 @@
 """One process of the development server: it loads the application and replaces layers whose Redis is away.
 
 uvicorn calls ``application()`` in every process that it starts and after each reload. The environment
-variable ``VARIABLE`` holds the ``Plan`` for these processes.
+variable ``VARIABLE`` holds the ``Plan`` for these processes. A server in this process has its plan by
+``application_of()``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -22,7 +24,10 @@ from compat.exceptions import CompatError, ImproperlyConfigured, InvalidChannelL
 from compat.security.origin import unchecked_sockets
 from compat.settings import settings
 
-__all__ = ["VARIABLE", "Plan", "Prepared", "application", "prepare"]
+__all__ = ["VARIABLE", "Load", "Plan", "Prepared", "application", "application_of", "prepare"]
+
+Load = str | Callable[[str], Any]
+"""Makes the application from its name ("module:name"): a function, or its own name for another process."""
 
 VARIABLE = "COMPAT_DEVELOPMENT_SERVER"
 FAILED = 1
@@ -33,7 +38,7 @@ class Plan:
     """The arguments of ``serve()``, passed to the server processes."""
 
     application: str
-    load: str
+    load: Load
     url: str
     reload: bool
     workers: int
@@ -73,8 +78,12 @@ class Prepared:
 
 
 def application() -> Any:
-    """Return the application; uvicorn calls this factory."""
-    plan = Plan.from_environment()
+    """Return the application; uvicorn calls this factory in a process of its own."""
+    return application_of(Plan.from_environment())
+
+
+def application_of(plan: Plan) -> Any:
+    """Return the application of ``plan``, announced; exit with the reason if it cannot be loaded."""
     if plan.workers > 1:  # the parent process has prepared and announced the application
         logging.getLogger("uvicorn.error").setLevel(plan.log_level.upper())
         return load_by(plan)
@@ -105,7 +114,7 @@ def prepare(plan: Plan) -> Prepared:
 
 
 def load_by(plan: Plan) -> Any:
-    load = load_application(plan.load)
+    load = load_application(plan.load) if isinstance(plan.load, str) else plan.load
     found = load(plan.application)
     if not settings.is_set("CHANNEL_FALLBACK"):
         settings.adopt(CHANNEL_FALLBACK=True)  # so that a blocked websocket can be tried

@@ -1,7 +1,8 @@
 """The development server: uvicorn with reload, and layers in memory if Redis cannot be reached.
 
 ``channels-compat runserver`` calls ``serve()``, and so does ``manage.py runserver`` of a project on the shim.
-This process watches files and starts server processes, which run ``compat.cli.development``.
+This process watches files and starts server processes, which run ``compat.cli.development``. Where Django is
+installed, its own reloader watches, and ``compat.cli.supervised`` serves below it.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import copy
 import errno
 import os
 import socket
+from functools import partial
 from typing import Any
 
 from compat.cli.application import application_name, search_here
-from compat.cli.development import VARIABLE, Plan, prepare
+from compat.cli.development import VARIABLE, Load, Plan, application_of, prepare
 from compat.exceptions import CompatError
 
 __all__ = ["CannotServe", "serve"]
@@ -34,23 +36,23 @@ def serve(
     port: int = 8000,
     reload: bool = True,
     workers: int = 1,
-    load: str = "compat.cli.application:load_application",
+    load: Load = "compat.cli.application:load_application",
     log_level: str = "info",
 ) -> None:
     """Serve ``application`` until Ctrl-C.
 
     ``application``: "module:name" or "module.name"; None for the setting ASGI_APPLICATION. ``port``: 0 for
     any free port. ``load``: "module:function"; each server process calls the function with the application's
-    name ("module:name"), and serves the ASGI application that it returns. ``log_level``: that of uvicorn.
+    name ("module:name"), and serves the ASGI application that it returns. It may be the function itself where
+    this process serves. ``log_level``: that of uvicorn.
 
     Prints the layers that it replaced, the URL, the application and all layers. Raises CannotServe if the
     port is in use or several workers would use a layer in memory, ImproperlyConfigured if no application is
     named, and ImportError if uvicorn is not installed.
     """
-    try:
-        import uvicorn
-    except ModuleNotFoundError as error:
-        raise ImportError("runserver needs uvicorn. Run: pip install 'channels-compat[server]'") from error
+    require_uvicorn()
+    import uvicorn
+
     search_here()
     if workers > 1 and reload:
         raise CannotServe(f"--workers {workers} does not work with reloading: add --noreload")
@@ -65,7 +67,6 @@ def serve(
     )
     if workers > 1:
         refuse_memory(plan)
-    os.environ[VARIABLE] = plan.as_json()
     options: dict[str, Any] = {
         "factory": True,
         "host": host,
@@ -73,12 +74,24 @@ def serve(
         "log_config": quiet_until_ready(log_level),
         "timeout_graceful_shutdown": DRAIN_S,
     }
+    if not reload and workers == 1:
+        uvicorn.run(partial(application_of, plan), **options)
+        return
+    os.environ[VARIABLE] = plan.as_json()
     if reload:
         from compat.cli import reloading
 
         reloading.run(uvicorn.Config(FACTORY, reload=True, **options))
     else:
         uvicorn.run(FACTORY, workers=workers, **options)
+
+
+def require_uvicorn() -> None:
+    """Raise ImportError if uvicorn is not installed."""
+    try:
+        import uvicorn  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ImportError("runserver needs uvicorn. Run: pip install 'channels-compat[server]'") from error
 
 
 def bindable(host: str, port: int) -> int:

@@ -177,12 +177,14 @@ def test_runserver_without_asgi_application_says_what_to_write(name: str, projec
     assert done.returncode == 1 and "You have not set ASGI_APPLICATION" in done.stderr
 
 
-def test_runserver_on_a_port_that_is_taken_says_so(project: Path) -> None:
+@pytest.mark.parametrize("options", [["--noreload"], []], ids=["noreload", "reload"])
+def test_runserver_on_a_port_that_is_taken_says_so(options: list[str], project: Path) -> None:
     with runserver(environment("django"), project, "--noreload") as server:
         done = environment("django").run(
-            "django-shim", "manage.py", "runserver", f"127.0.0.1:{server.port}", "--noreload", cwd=project
+            "django-shim", "manage.py", "runserver", f"127.0.0.1:{server.port}", *options, cwd=project
         )
-    assert done.returncode == 1 and "CommandError" in done.stderr and str(server.port) in done.stderr
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f"CommandError: cannot listen on 127.0.0.1:{server.port}: " in done.stderr
 
 
 def test_the_order_of_apps_is_checked(project: Path) -> None:

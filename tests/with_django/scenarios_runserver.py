@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from compat.testing import WebsocketCommunicator
 from tests.with_django.running import main
 
 SETTINGS: dict[str, Any] = {
@@ -18,25 +19,27 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def scenario_an_override_that_is_never_called_is_named() -> None:
+def scenario_faults_autoreload_overrides_of_daphnes_methods_are_called() -> None:
     from daphne.management.commands.runserver import Command
-    from django.core.management import CommandError, call_command
+    from django.core.management import call_command
 
-    class Announcing(Command):
-        def inner_run(self, *args: Any, **options: Any) -> None: ...
+    calls: list[str] = []
 
     class Wrapping(Command):
-        def get_application(self, options: Any) -> Any: ...
+        def inner_run(self, *args: Any, **options: Any) -> None:
+            calls.append("inner_run")
+            super().inner_run(*args, **options)
 
-    class Below(Wrapping): ...
+        def get_application(self, options: Any) -> Any:
+            calls.append("get_application")
+            assert callable(super().get_application(options))
+            raise SystemExit(7)
 
-    for command, named in ((Announcing, "inner_run"), (Wrapping, "get_application"), (Below, "Wrapping")):
-        try:
-            call_command(command(), use_reloader=False)
-        except CommandError as error:
-            assert named in str(error) and "never called" in str(error), error
-        else:
-            raise AssertionError(f"{named} was skipped without a word")
+    try:
+        call_command(Wrapping(), "127.0.0.1:0", use_reloader=False)
+    except SystemExit as ending:
+        assert ending.code == 7, ending
+    assert calls == ["inner_run", "get_application"], calls
 
 
 def scenario_options_and_names_of_daphne() -> None:
@@ -58,12 +61,11 @@ def scenario_options_and_names_of_daphne() -> None:
 
 
 async def scenario_sockets_have_the_script_name_as_their_root() -> None:
-    from daphne.management.commands.runserver import load, load_with_static_files
+    from daphne.management.commands.runserver import Command
 
-    from compat.testing import WebsocketCommunicator
-
-    for loaded in (load, load_with_static_files):
-        application = loaded("tests.with_django.live_project:application")
+    for use_static_handler in (False, True):
+        options = {"use_static_handler": use_static_handler, "insecure_serving": True}
+        application = Command().get_application(options)
         communicator = WebsocketCommunicator(
             application, "/app/ws/", headers=[(b"origin", b"http://a.example")]
         )

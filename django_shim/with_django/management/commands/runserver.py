@@ -5,26 +5,37 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+import threading
+from typing import Any, NoReturn
 
 from django.apps import apps
 from django.conf import settings
 from django.core.management import CommandError
 from django.core.management.commands.runserver import Command as DjangoCommand
+from django.db import connections
+from django.utils import autoreload
 
-from compat.cli.runserver import serve
+from compat.cli.application import application_name, load_application
+from compat.cli.runserver import CannotServe, serve
+from compat.cli.supervised import SupervisedServer
 from compat.exceptions import CompatError
 from compat.routing import get_default_application
 
-__all__ = ["Command", "get_default_application", "load", "load_with_static_files"]
+__all__ = ["Command", "get_default_application"]
 
-HERE = "django_shim.with_django.management.commands.runserver"
+LOAD_S = 10
+"""So long the reloader waits for the application: an import may wait for a debugger."""
 
 
 class Command(DjangoCommand):
-    """The development server: uvicorn with ASGI_APPLICATION, restarted when a file changes."""
+    """The development server: uvicorn with ASGI_APPLICATION, restarted by Django's reloader."""
 
     help = "Starts a development server that serves HTTP and websockets, with the project's ASGI_APPLICATION."
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._loaded = threading.Event()
+        self._server: SupervisedServer | None = None
 
     def add_arguments(self, parser: Any) -> None:
         super().add_arguments(parser)
@@ -61,54 +72,89 @@ class Command(DjangoCommand):
         super().handle(*args, **options)
 
     def run(self, **options: Any) -> None:
-        """Check the project, then serve it; Django has parsed the address."""
-        if not options["use_asgi"]:
-            super().run(**options)
-            return
-        _refuse_overrides(type(self))
-        if not options["skip_checks"]:
-            self.check(display_num_errors=False)
-        self.check_migrations()
+        """Serve, below Django's reloader if it is used; Django has parsed the address."""
+        code: Any = 1
+        if options["use_asgi"]:
+            autoreload.autoreload_started.connect(self._wait_until_loaded)
+            autoreload.file_changed.connect(_forget_bytecode)
         try:
-            serve(
-                settings.ASGI_APPLICATION,
-                host=self.addr,
-                port=int(self.port),
-                reload=options["use_reloader"],
-                load=f"{HERE}:{'load_with_static_files' if _serves_static_files(options) else 'load'}",
-            )
+            super().run(**options)
+            code = 0
+        except SystemExit as ending:
+            code = ending.code
+            raise
+        finally:
+            if self._server is not None:  # daemon threads would end with their connections open
+                self._server.stop(code if isinstance(code, int) else int(code is not None))
+
+    def inner_run(self, *args: Any, **options: Any) -> None:
+        """Check the project, then serve it until the end; below the reloader it has a thread of its own."""
+        if not options["use_asgi"]:
+            super().inner_run(*args, **options)
+            return
+        address = {"host": self.addr, "port": int(self.port)}
+        try:
+            autoreload.raise_last_exception()
+            if not options["skip_checks"]:
+                self.check(display_num_errors=False)
+            self.check_migrations()
+            connections.close_all()
+            if options["use_reloader"]:
+                self._serve_supervised(address, options)
+            else:
+                serve(settings.ASGI_APPLICATION, reload=False, load=self._load(options), **address)
         except CompatError as error:
             raise CommandError(str(error)) from error
+        finally:
+            self._loaded.set()
+
+    def _wait_until_loaded(self, **_kwargs: Any) -> None:
+        # Else Django looks at the modules of asgi.py a second later, and misses the changes until then.
+        self._loaded.wait(LOAD_S)
+
+    def _serve_supervised(self, address: dict[str, Any], options: Any) -> None:
+        self._server = SupervisedServer(settings.ASGI_APPLICATION, load=self._load(options), **address)
+        try:
+            self._server.run()
+        except CannotServe as error:
+            self._exit(f"CommandError: {error}")
+
+    def _exit(self, text: str) -> NoReturn:
+        # An exit of this thread would not end the process, and no change of a file would help.
+        self.stderr.write(text)
+        self.stderr.flush()
+        os._exit(1)
+
+    def _load(self, options: Any) -> Any:
+        def load(_name: str) -> Any:
+            application = self.get_application(options)
+            self._loaded.set()
+            return application
+
+        return load
+
+    def get_application(self, options: Any) -> Any:
+        """Return the application to serve: ASGI_APPLICATION, behind Django's handler for STATIC_URL.
+
+        With FORCE_SCRIPT_NAME, its scopes have that as ``root_path``, and the path that the client sent.
+        """
+        application = load_application(application_name(settings.ASGI_APPLICATION))
+        if settings.FORCE_SCRIPT_NAME:
+            application = _Below(application, settings.FORCE_SCRIPT_NAME)
+        # The options exist only where the app is installed.
+        if options.get("use_static_handler") and (settings.DEBUG or options.get("insecure_serving")):
+            from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+
+            application = ASGIStaticFilesHandler(application)
+        return application
 
 
-def _refuse_overrides(command: type[Command]) -> None:
-    """Raise CommandError for a subclass with methods that Daphne's command calls, and this one does not."""
-    for cls in command.__mro__[: command.__mro__.index(Command)]:
-        if name := next((one for one in ("inner_run", "get_application") if one in vars(cls)), None):
-            raise CommandError(
-                f"{cls.__module__}.{cls.__qualname__} overrides {name}(), which is never called here: "
-                "uvicorn serves ASGI_APPLICATION in processes of its own. Override handle() or run(), wrap "
-                "the application in your asgi.py, or install daphne; --noasgi runs Django's own server."
-            )
+def _forget_bytecode(file_path: Any, **_kwargs: Any) -> None:
+    """Receive ``file_changed``: Python would use bytecode whose source has its size and second of change."""
+    from compat.cli.reloading import forget_bytecode
 
-
-def _serves_static_files(options: Any) -> bool:
-    # The options exist only where the app is installed.
-    return bool(options.get("use_static_handler") and (settings.DEBUG or options.get("insecure_serving")))
-
-
-def load(name: str) -> Any:
-    """Return the application "module:name" after Django's setup; for a server process.
-
-    With FORCE_SCRIPT_NAME, its scopes have that as ``root_path``, and the path that the client sent.
-    """
-    import django
-
-    from compat.cli.application import load_application
-
-    django.setup()
-    application = load_application(name)
-    return _Below(application, settings.FORCE_SCRIPT_NAME) if settings.FORCE_SCRIPT_NAME else application
+    if str(file_path).endswith(".py"):
+        forget_bytecode(str(file_path))
 
 
 class _Below:
@@ -122,10 +168,3 @@ class _Below:
         if scope["type"] != "lifespan":
             scope = {**scope, "root_path": self.root_path}
         return await self.application(scope, receive, send)
-
-
-def load_with_static_files(name: str) -> Any:
-    """Return the application behind Django's handler for STATIC_URL."""
-    from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
-
-    return ASGIStaticFilesHandler(load(name))
