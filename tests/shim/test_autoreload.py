@@ -153,7 +153,7 @@ def change(process: Process, path: Path, text: str) -> None:
 def test_faults_autoreload_a_changed_template_is_shown(server: Server, project: Path) -> None:
     assert shows(server, "page 1")
     with Client(server, "/echo/") as client:
-        (project / "mysite" / "templates" / "page.html").write_text("page 2", encoding="utf-8")
+        change(server.process, project / "mysite" / "templates" / "page.html", "page 2")
         until(lambda: shows(server, "page 2"), "the changed template is shown")
         client.send("the server was not restarted for it")
         assert client.receive() == "the server was not restarted for it"
