@@ -6,17 +6,8 @@ import difflib
 from enum import Enum
 from typing import NamedTuple
 
-from compat.cli.moves import (
-    APPS,
-    DJANGO,
-    LIBRARIES,
-    SHIMMED,
-    WITH_DJANGO,
-    Name,
-    gone,
-    moved_module,
-    moved_name,
-)
+from compat.cli.moves import APPS, DJANGO, LIBRARIES, SHIMMED, WITH_DJANGO, gone, moved_module
+from compat.cli.porting.paths import moved, resolve
 from compat.cli.porting.places import MODULES
 from compat.cli.porting.references import Text
 from compat.cli.porting.served import exists_here, served
@@ -32,7 +23,6 @@ __all__ = [
     "left",
     "library_of",
     "new_text",
-    "resolve",
 ]
 
 
@@ -147,14 +137,6 @@ def _of_another(module: str, name: str | None) -> Verdict:
     return Verdict(Kind.gone, f"{path} has no equal: {advice}", breaks=True)
 
 
-def resolve(module: str, name: str | None) -> Name | None:
-    """Return the module and name that ``port`` writes; the name is None for a module."""
-    if name is None or name == "*":
-        target = None if gone(module) else moved_module(module)
-        return Name(target, name) if target is not None else None  # type: ignore[arg-type]
-    return moved_name(module, name)
-
-
 def _advice(path: str) -> str:
     parts = path.split(".")
     while parts:
@@ -196,7 +178,8 @@ def _split(path: str) -> tuple[str, str | None]:
 
 
 def _is_other_module(module: str) -> bool:
-    return module.partition(".")[0] not in (*SHIMMED, "django") and moved_module(module) is not None
+    target = None if module.partition(".")[0] in (*SHIMMED, "django") else moved_module(module)
+    return target is not None and exists_here(target)
 
 
 def judge_text(text: Text, django: DjangoNames) -> Verdict | None:
@@ -217,14 +200,25 @@ def judge_text(text: Text, django: DjangoNames) -> Verdict | None:
         kind = Kind.runs if library in SHIMMED else Kind.unknown
         what = left(text)
         return Verdict(kind, what) if what else None
-    module, _, name = value.rpartition(".")
-    if text.call in MODULE_CALLS or not _names_something(module, name):
-        if text.call not in IMPORTING_CALLS:
-            return None
-        module, name = (value, "") if text.call in MODULE_CALLS else (module, name)
-    verdict = judge(module, name or None, django)
+    verdict = judge(value, None, django) if text.call in MODULE_CALLS else _of_path(text, django)
     # The import of a file does not resolve its strings.
     return verdict and verdict._replace(breaks=False)
+
+
+def _of_path(text: Text, django: DjangoNames) -> Verdict | None:
+    """Return the verdict on the path of a name, or of an attribute below one."""
+    path, new = text.value, moved(text.value)
+    if not new.path and text.call not in IMPORTING_CALLS:
+        return None
+    module, name = _split(path)
+    verdict = judge(module, name, django)
+    works = verdict is not None and verdict.kind in (Kind.runs, Kind.port)
+    if verdict is None or not works or path == _spelled(module, name) or resolve(module, name) is None:
+        return verdict
+    if not new.path:
+        return Verdict(Kind.gone, f"{path} is not in channels-compat: {new.why}")
+    served_too = " is served;" if verdict.kind is Kind.runs else ":"
+    return Verdict(verdict.kind, f"{path}{served_too} port writes {new.path}")
 
 
 def new_text(text: Text) -> str | None:
@@ -236,9 +230,7 @@ def new_text(text: Text) -> str | None:
     if text.call in MODULE_CALLS:
         target = resolve(value, None)
         return target.module if target is not None and exists_here(*target) else None
-    module, _, name = value.rpartition(".")
-    target = resolve(module, name)
-    return f"{target.module}.{target.name}" if target is not None and exists_here(*target) else None
+    return moved(value).path or None
 
 
 def left(text: Text) -> str | None:
@@ -247,12 +239,12 @@ def left(text: Text) -> str | None:
     if text.setting.endswith("APPS") and value in APPS:
         return f'"{value}" is left in {text.setting}: replace it by "{APPS[value]}", or remove it'
     new = new_text(text)
-    return f'the string "{value}" is left: if it is a path, replace it by "{new}"' if new else None
-
-
-def _names_something(module: str, name: str) -> bool:
-    target = moved_name(module, name)
-    return target is not None and exists_here(*target) and exists_here(target.module)
+    if new is not None:
+        return f'the string "{value}" is left: if it is a path, replace it by "{new}"'
+    imported = text.is_path and text.call in IMPORTING_CALLS | MODULE_CALLS
+    if not imported or "." not in value or library_of(value) in (None, "django"):
+        return None
+    return f'the string "{value}" is left: {moved(value).why}'
 
 
 def _of_django_text(text: Text) -> Verdict | None:

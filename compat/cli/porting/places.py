@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-__all__ = ["MODULES", "PATH_CALLS", "is_modules", "is_path_place"]
+__all__ = ["MODULES", "PATH_ARGUMENTS", "PATH_CALLS", "is_modules", "is_path_place"]
 
 MODULES = "sys.modules"
 PATH_CALLS = {
@@ -15,13 +15,15 @@ PATH_CALLS = {
     "import_string",
     "importorskip",
     "include",
-    "multiple",
     "patch",
     "reload",
     "setattr",
     MODULES,
 }
 """Functions whose first argument is a dotted path, and a name for a key of sys.modules."""
+
+PATH_ARGUMENTS = {"dotted_path", "in_dict", "name", "target"}
+"""The names of that argument."""
 
 PATH_KEYS = {"BACKEND", "ENGINE", "CLASS", "()"}
 PATH_SETTINGS = (
@@ -51,5 +53,7 @@ def is_path_place(setting: str, key: str, call: str) -> bool:
 
 
 def is_modules(node: ast.expr | None) -> bool:
-    """Return True if an expression is ``sys.modules``."""
+    """Return True if an expression is ``sys.modules``, or its path as ``patch.dict`` takes it."""
+    if isinstance(node, ast.Constant):
+        return bool(node.value == MODULES)
     return isinstance(node, ast.Attribute) and ast.unparse(node) == MODULES

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from compat.cli.porting.hooks import wrong_hooks
-from compat.cli.porting.places import MODULES, PATH_CALLS, is_modules, is_path_place
+from compat.cli.porting.places import MODULES, PATH_ARGUMENTS, PATH_CALLS, is_modules, is_path_place
 from compat.cli.porting.sources import NotRead, read
 
 __all__ = ["Import", "References", "Text", "Use", "When", "parsed", "references", "references_of"]
@@ -277,6 +277,8 @@ class _Reader(ast.NodeVisitor):
         self.visit(node.func)
         setting, call = self._setting, _last_name(node.func)
         owner = node.func.value if isinstance(node.func, ast.Attribute) else None
+        if call in ("dict", "multiple") and owner is not None and _last_name(owner) == "patch":
+            call = "patch"
         if owner is not None:
             setting = _setting([owner]) or setting  # INSTALLED_APPS.append("channels")
         if any(map(is_modules, [owner, *node.args])):
@@ -291,7 +293,7 @@ class _Reader(ast.NodeVisitor):
                     self.visit(argument)
             for keyword in node.keywords:
                 named = keyword.arg if keyword.arg and keyword.arg.isupper() else self._setting
-                path = call not in PATH_CALLS or keyword.arg in ("name", "target", "dotted_path")
+                path = call not in PATH_CALLS or keyword.arg in PATH_ARGUMENTS
                 with self._in(setting=named, call=call if path else "", key=keyword.arg or self._key):
                     self.visit(keyword.value)
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 import libcst as cst
 
 from compat.cli.moves import DJANGO, Name
-from compat.cli.porting.judge import DjangoNames, library_of, resolve
+from compat.cli.porting.judge import DjangoNames, library_of
+from compat.cli.porting.paths import resolve
 from compat.cli.porting.served import exists_here, served
 
 __all__ = ["Imports", "dotted", "new_home", "node_of", "root_of", "text_of", "with_text"]

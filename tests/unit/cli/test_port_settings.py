@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from compat.cli.porting.judge import DjangoNames, Kind
 from compat.cli.porting.project import inspect
 from tests.unit.cli.test_port import KEEP, port, run
 
@@ -28,18 +29,80 @@ PATHS = [
     ("x = 'NAME' in sys.modules", "channels.layers"),
     ("patch.dict(sys.modules, {'NAME': None})", "channels.layers"),
 ]
+MEMBERS = [
+    "channels.auth.AuthMiddleware.resolve_scope",
+    "channels.consumer.AsyncConsumer.dispatch",
+    "channels.generic.websocket.AsyncJsonWebsocketConsumer.send_json",
+    "channels.generic.websocket.AsyncWebsocketConsumer.accept",
+    "channels.generic.websocket.AsyncWebsocketConsumer.close",
+    "channels.generic.websocket.AsyncWebsocketConsumer.send",
+    "channels.layers.InMemoryChannelLayer.group_send",
+    "channels.layers.channel_layers.backends",
+    "channels.layers.channel_layers.set",
+    "channels.testing.WebsocketCommunicator.connect",
+    "channels_redis.core.RedisChannelLayer.group_send",
+    "fast_channels.layers.InMemoryChannelLayer.group_send",
+    "fastapi_channels.ConnectionManager.broadcast",
+]
+PATHS += [("@patch('NAME', new_callable=AsyncMock)\ndef f(send): pass", name) for name in MEMBERS]
+PATHS += [
+    ("mocker.patch.dict('NAME', {})", "channels.layers.channel_layers.backends"),
+    ("patch.dict(in_dict='NAME')", "channels.layers.channel_layers.backends"),
+    ("mocker.patch('NAME')", "channels.layers.InMemoryChannelLayer.group_send"),
+    ("monkeypatch.setattr('NAME', 1)", "channels.layers.InMemoryChannelLayer.group_send"),
+    ("patch.dict('sys.modules', {'NAME': None})", "channels.layers"),
+]
 NEW = {
-    "channels_redis.core.RedisChannelLayer": "compat.layers.redis.core.RedisChannelLayer",
-    "channels_redis.core": "compat.layers.redis.core",
-    "fast_channels.layers.redis.RedisPubSubChannelLayer": "compat.layers.redis.RedisPubSubChannelLayer",
+    "channels": "compat",
+    "channels_redis": "compat.layers.redis",
+    "fast_channels": "compat",
+    "fastapi_channels": "compat.manager",
 }
+
+
+def new(name: str) -> str:
+    first, dot, rest = name.partition(".")
+    return NEW[first] + dot + rest
 
 
 @pytest.mark.parametrize(("place", "name"), PATHS)
 def test_strings_that_are_paths_by_their_place(place: str, name: str, tmp_path: Path) -> None:
-    source, new = place.replace("NAME", name), NEW.get(name, name.replace("channels", "compat"))
-    assert port(tmp_path, source) == place.replace("NAME", new)
+    source = place.replace("NAME", name)
+    assert port(tmp_path, source) == place.replace("NAME", new(name))
     assert port(tmp_path, source, only_imports=True) == source
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_check_finds_attributes_of_classes(name: str, tmp_path: Path) -> None:
+    source = f'from unittest.mock import patch\npatch("{name}")\n'
+    (tmp_path / "file.py").write_text(source)
+    for django in DjangoNames:
+        (found,) = inspect(tmp_path, django).files
+        served = name.startswith("channels")
+        assert found.status is (Kind.runs if served else Kind.port), found.findings
+        (finding,) = found.findings
+        assert finding.message.startswith(name) and finding.message.endswith(f"port writes {new(name)}")
+
+
+LACKING = [
+    ("channels.layers.InMemoryChannelLayer.nope", "compat.layers.InMemoryChannelLayer has no nope"),
+    ("channels.layers.channel_layers.set.nope.x", "compat.layers.channel_layers.set has no nope"),
+    ("channels.layers.nope", "compat.layers has no nope"),
+    ("channels_redis.core.RedisChannelLayer.nope", "compat.layers.redis.core.RedisChannelLayer has no nope"),
+    ("chanx.core.check.x", "channels-compat has one framework only"),
+]
+
+
+@pytest.mark.parametrize(("name", "why"), LACKING)
+def test_a_patch_of_what_is_not_here_is_left_and_reported(name: str, why: str, tmp_path: Path) -> None:
+    source = f"monkeypatch.setattr('{name}', 1)\n"
+    assert port(tmp_path, source) == source
+    assert f'file.py:1: the string "{name}" is left: {why}' in run(tmp_path)[1]
+    (found,) = inspect(tmp_path, KEEP).files
+    (finding,) = found.findings
+    assert found.status is Kind.gone and name in finding.message
+    if name != "channels.layers.nope":  # a name of a module: check looks for a similar one instead
+        assert why in finding.message
 
 
 OTHERS = [
