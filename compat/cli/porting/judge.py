@@ -9,7 +9,7 @@ from typing import NamedTuple
 from compat.cli.moves import APPS, DJANGO, LIBRARIES, SHIMMED, WITH_DJANGO, gone, moved_module
 from compat.cli.porting.paths import moved, resolve
 from compat.cli.porting.places import MODULES
-from compat.cli.porting.references import Text
+from compat.cli.porting.records import Text
 from compat.cli.porting.served import exists_here, served
 from compat.sessions import SIGNED_COOKIES
 

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 import ast
+from typing import Any
 
-__all__ = ["MODULES", "PATH_ARGUMENTS", "PATH_CALLS", "is_modules", "is_path_place"]
+__all__ = [
+    "MODULES",
+    "NESTED",
+    "PATH_ARGUMENTS",
+    "PATH_CALLS",
+    "is_modules",
+    "is_path_place",
+    "key_number",
+    "last_name",
+    "setting_of",
+    "string_of",
+]
 
 MODULES = "sys.modules"
 PATH_CALLS = {
@@ -46,6 +58,13 @@ PATH_SETTINGS = (
 )
 """The ends of the names of settings that hold dotted paths."""
 
+NESTED = {"CHANNEL_LAYERS", "INSTALLED_APPS", "MIDDLEWARE", "TEMPLATES", "CACHES"}
+"""Settings that a dict may have as keys."""
+
+KEYED_CALLS = {"config", "env", "get", "getenv", "pop", "setdefault"}
+ENVIRONMENTS = {"config", "env", "environ"}
+"""``env("NAME")``, ``env.str("NAME")``, ``os.environ.get("NAME")``, ``config("NAME")``."""
+
 
 def is_path_place(setting: str, key: str, call: str) -> bool:
     """Return True if a string with this setting, key of a dict and function is a dotted path."""
@@ -57,3 +76,34 @@ def is_modules(node: ast.expr | None) -> bool:
     if isinstance(node, ast.Constant):
         return bool(node.value == MODULES)
     return isinstance(node, ast.Attribute) and ast.unparse(node) == MODULES
+
+
+def key_number(function: ast.expr) -> int | None:
+    """Return the number of the argument that is a key or the name of an environment variable, or None."""
+    name = last_name(function)
+    if name == "getattr":
+        return 1
+    owner = last_name(function.value) if isinstance(function, ast.Attribute) else ""
+    return 0 if name in KEYED_CALLS or owner.lower() in ENVIRONMENTS else None
+
+
+def setting_of(targets: list[Any]) -> str:
+    """Return the upper-case name among the targets of an assignment, without its subscripts, or ""."""
+    for target in targets:
+        while isinstance(target, ast.Subscript):  # CHANNEL_LAYERS["default"]["BACKEND"]
+            target = target.value
+        if (name := last_name(target)).isupper():
+            return name
+    return ""
+
+
+def string_of(node: ast.expr | None) -> str:
+    """Return the value of a plain string, or ""."""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def last_name(node: ast.expr) -> str:
+    """Return the last part of a dotted name: "patch" of ``mock.patch``; "" of any other expression."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""

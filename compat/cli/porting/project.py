@@ -14,7 +14,8 @@ from compat.cli.application import name_taken, own_compat
 from compat.cli.moves import DJANGO
 from compat.cli.porting.environment import judge_foreign
 from compat.cli.porting.judge import DjangoNames, Kind, Verdict, judge, judge_text, judge_use, library_of
-from compat.cli.porting.references import Import, References, When, references
+from compat.cli.porting.records import Import, References, Text, When
+from compat.cli.porting.references import references
 from compat.cli.porting.sources import (
     NotRead,
     module_names,
@@ -216,10 +217,10 @@ class _Project:
             elif (
                 text.call == "include"
                 or text.setting.endswith("APPS")
-                or (text.key == "BACKEND" and not _is_test(self._names[path]))
+                or (text.key == "BACKEND" and "." in text.value and not _is_test(self._names[path]))
             ):
                 yield from self._of_name(path, text.line, text.value, text.call == "include")
-            elif text.setting in APPLICATIONS and self._targets(text.value, None) == []:
+            elif _is_application(text) and not self._targets(text.value, None):
                 yield text.line, Verdict(Kind.unknown, f"{text.value} is not in this project")
 
     def _of_hooks(self, path: Path) -> Iterator[tuple[int, Verdict]]:
@@ -301,6 +302,11 @@ class _Project:
                     kind, where = broken
                     message = f"imports {found[edge.target].module}, which {_WHY[kind]} ({where})"
                     self._note(found[path], edge.line, Verdict(kind, message, edge.breaks))
+
+
+def _is_application(text: Text) -> bool:
+    # Only the module of the URLs may have a plain name: an application is a name in a module.
+    return text.setting in APPLICATIONS and ("." in text.value or text.setting == "ROOT_URLCONF")
 
 
 def _is_test(module: str) -> bool:

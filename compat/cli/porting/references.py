@@ -1,8 +1,4 @@
-"""The references of a file, read from its syntax tree: imports, their uses, and dotted names in strings.
-
-``When`` is the time when a reference is resolved: during the import of the module, during a call, or never
-(for type checkers).
-"""
+"""The references of a file, read from its syntax tree: imports, their uses, and dotted names in strings."""
 
 from __future__ import annotations
 
@@ -10,79 +6,30 @@ import ast
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from enum import Enum
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from compat.cli.porting.hooks import wrong_hooks
-from compat.cli.porting.places import MODULES, PATH_ARGUMENTS, PATH_CALLS, is_modules, is_path_place
+from compat.cli.porting.places import (
+    MODULES,
+    NESTED,
+    PATH_ARGUMENTS,
+    PATH_CALLS,
+    is_modules,
+    is_path_place,
+    key_number,
+    last_name,
+    setting_of,
+    string_of,
+)
+from compat.cli.porting.records import Import, References, Text, Use, When
 from compat.cli.porting.sources import NotRead, read
 
-__all__ = ["Import", "References", "Text", "Use", "When", "parsed", "references", "references_of"]
+__all__ = ["parsed", "references", "references_of"]
 
 DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z")
 MAY_FAIL = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
-
-
-class When(str, Enum):
-    """The time when a reference is resolved."""
-
-    imported = "imported"
-    called = "called"
-    never = "never"
-
-
-class Import(NamedTuple):
-    """``import module`` (``name`` is None), or one name of ``from module import name``, which may be ``*``.
-
-    ``level`` counts the dots of a relative import. ``guarded``: inside a ``try`` that handles a failed
-    import.
-    """
-
-    line: int
-    module: str
-    name: str | None
-    level: int
-    when: When
-    guarded: bool
-
-
-class Use(NamedTuple):
-    """A use of an imported name, as its full dotted path: ``django.db.models.Model``."""
-
-    line: int
-    path: str
-    when: When
-
-
-class Text(NamedTuple):
-    """A string that may be a dotted name.
-
-    ``setting``: the upper-case name that it is assigned to. ``key``: its key in a dict. ``call``: the
-    function whose argument it is. Each is "" if there is none. ``is_path``: its place says that it is a path,
-    directly or through a variable.
-    """
-
-    line: int
-    value: str
-    setting: str
-    key: str
-    call: str
-    when: When
-    is_path: bool
-
-
-class References(NamedTuple):
-    """The references and wrong hooks of a file; ``error`` if it cannot be parsed, ``unread`` if not read."""
-
-    imports: tuple[Import, ...] = ()
-    uses: tuple[Use, ...] = ()
-    texts: tuple[Text, ...] = ()
-    lines: int = 0
-    hooks: tuple[tuple[int, str], ...] = ()
-    error: tuple[int, str] | None = None
-    unread: str = ""
 
 
 def references(path: Path) -> References:
@@ -156,6 +103,10 @@ class _Reader(ast.NodeVisitor):
         for name, value in before.items():
             setattr(self, f"_{name}", value)
 
+    def _apart(self, call: str = "") -> AbstractContextManager[None]:
+        """Visit what is no part of a value: a condition, a key, the name of an environment variable."""
+        return self._in(setting="", key="", call=call, names=frozenset())
+
     def _all(self, nodes: list[Any]) -> None:
         for node in nodes:
             if node is not None:
@@ -210,7 +161,7 @@ class _Reader(ast.NodeVisitor):
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         if node.value is not None:
             names = frozenset({node.target.id}) if isinstance(node.target, ast.Name) else self._names
-            with self._in(setting=_setting([node.target]), names=names):
+            with self._in(setting=setting_of([node.target]), names=names):
                 self.visit(node.value)
 
     # Uses
@@ -236,16 +187,16 @@ class _Reader(ast.NodeVisitor):
     # Strings
 
     def visit_Assign(self, node: ast.Assign) -> None:
-        setting = _setting(node.targets)
+        setting = setting_of(node.targets)
         names = frozenset(target.id for target in node.targets if isinstance(target, ast.Name))
         keys = [target.slice for target in node.targets if isinstance(target, ast.Subscript)]
-        key = _string(keys[0]) if keys else self._key
+        key = string_of(keys[0]) if keys else self._key
         with self._in(setting=setting or self._setting, key=key, names=names or self._names):
             self.visit(node.value)
         self._all([target for target in node.targets if not isinstance(target, ast.Name)])
 
     def visit_AugAssign(self, node: ast.AugAssign) -> None:
-        with self._in(setting=_setting([node.target]) or self._setting):
+        with self._in(setting=setting_of([node.target]) or self._setting):
             self.visit(node.value)
 
     def visit_Expr(self, node: ast.Expr) -> None:
@@ -253,48 +204,65 @@ class _Reader(ast.NodeVisitor):
             self.visit(node.value)
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
-        self.visit(node.value)
-        with self._in(call=MODULES if is_modules(node.value) else self._call):
+        if isinstance(node.value, ast.Dict):  # {"redis": "…", "memory": "…"}[kind]: its values are the value
+            with self._apart():
+                self._all(node.value.keys)
+            self._all(node.value.values)
+        else:
+            self.visit(node.value)
+        with self._apart(MODULES if is_modules(node.value) else ""):
             self.visit(node.slice)
 
+    def visit_IfExp(self, node: ast.IfExp) -> None:
+        with self._apart():
+            self.visit(node.test)
+        self._all([node.body, node.orelse])
+
     def visit_Compare(self, node: ast.Compare) -> None:
-        with self._in(call=MODULES if any(map(is_modules, node.comparators)) else self._call):
+        with self._apart(MODULES if any(map(is_modules, node.comparators)) else ""):
             self.visit(node.left)
-        self._all(node.comparators)
+        with self._apart():
+            self._all(node.comparators)
 
     def visit_Dict(self, node: ast.Dict) -> None:
         for key, value in zip(node.keys, node.values, strict=True):
-            name = _string(key)
+            name = string_of(key)
             if key is not None and (not name or "." in name):
-                with self._in(setting="", key="", call=MODULES if self._call == MODULES else ""):
+                with self._apart(MODULES if self._call == MODULES else ""):
                     self.visit(key)
             # A dict may hold settings: override_settings(**{"CHANNEL_LAYERS": …}).
-            setting = name if name.isupper() and not self._setting and name in _NESTED else self._setting
+            setting = name if name.isupper() and not self._setting and name in NESTED else self._setting
             with self._in(key=name, setting=setting):
                 self.visit(value)
 
     def visit_Call(self, node: ast.Call) -> None:
         self.visit(node.func)
-        setting, call = self._setting, _last_name(node.func)
+        setting, call = self._setting, last_name(node.func)
         owner = node.func.value if isinstance(node.func, ast.Attribute) else None
-        if call in ("dict", "multiple") and owner is not None and _last_name(owner) == "patch":
+        if call in ("dict", "multiple") and owner is not None and last_name(owner) == "patch":
             call = "patch"
         if owner is not None:
-            setting = _setting([owner]) or setting  # INSTALLED_APPS.append("channels")
+            setting = setting_of([owner]) or setting  # INSTALLED_APPS.append("channels")
         if any(map(is_modules, [owner, *node.args])):
             call = MODULES
         names = self._names
         if call == "parametrize" and node.args:
-            names = frozenset(name.strip() for name in _string(node.args[0]).split(","))
+            names = frozenset(name.strip() for name in string_of(node.args[0]).split(","))
         with self._in(setting=setting, names=names):
             for number, argument in enumerate(node.args):
+                if number == key_number(node.func) and call != MODULES:
+                    with self._apart():
+                        self.visit(argument)
+                    continue
                 first = not number or call == MODULES or call not in PATH_CALLS
                 with self._in(call=call if first else ""):
                     self.visit(argument)
             for keyword in node.keywords:
                 named = keyword.arg if keyword.arg and keyword.arg.isupper() else self._setting
                 path = call not in PATH_CALLS or keyword.arg in PATH_ARGUMENTS
-                with self._in(setting=named, call=call if path else "", key=keyword.arg or self._key):
+                # env("CHANNEL_BACKEND", default="…"): the default is the value of the same key.
+                key = self._key if keyword.arg in (None, "default") else keyword.arg
+                with self._in(setting=named, call=call if path else "", key=key):
                     self.visit(keyword.value)
 
     def visit_arguments(self, node: ast.arguments) -> None:
@@ -318,32 +286,10 @@ class _Reader(ast.NodeVisitor):
         self._all([part.value for part in node.values if isinstance(part, ast.FormattedValue)])
 
 
-_NESTED = {"CHANNEL_LAYERS", "INSTALLED_APPS", "MIDDLEWARE", "TEMPLATES", "CACHES"}
-
-
-def _setting(targets: list[Any]) -> str:
-    for target in targets:
-        while isinstance(target, ast.Subscript):  # CHANNEL_LAYERS["default"]["BACKEND"]
-            target = target.value
-        if (name := _last_name(target)).isupper():
-            return name
-    return ""
-
-
-def _string(node: ast.expr | None) -> str:
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
-
-
-def _last_name(function: ast.expr) -> str:
-    if isinstance(function, ast.Attribute):
-        return function.attr
-    return function.id if isinstance(function, ast.Name) else ""
-
-
 def _takes_import_errors(handler: ast.ExceptHandler) -> bool:
     if any(isinstance(statement, ast.Raise) for statement in handler.body):
         return False  # it raises another error instead, as manage.py does
     if handler.type is None:
         return True
     types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
-    return any(_last_name(one) in MAY_FAIL for one in types)
+    return any(last_name(one) in MAY_FAIL for one in types)

@@ -149,6 +149,50 @@ def test_a_backend_in_a_test_need_not_exist(tmp_path: Path) -> None:
     assert unknown == {"layers.py"}
 
 
+LAYER = "channels.layers.InMemoryChannelLayer"
+CHOSEN = [
+    f"os.environ.get('CHANNEL_BACKEND', '{LAYER}')",
+    f"os.getenv('CHANNEL_BACKEND', '{LAYER}')",
+    f"env('CHANNEL_BACKEND', default='{LAYER}')",
+    f"env.str('channel.backend', '{LAYER}')",
+    f"config('CHANNEL_BACKEND', default='{LAYER}')",
+    f"getattr(base, 'no.backend', '{LAYER}')",
+    f"os.environ['channel.backend'] or '{LAYER}'",
+    f"'{LAYER}' if os.environ.get('MODE') == 'test' else 'channels_redis.core.RedisChannelLayer'",
+    f"'{LAYER}' if 'of.test' == MODE else 'channels_redis.core.RedisChannelLayer'",
+    f"{{'redis': 'channels_redis.core.RedisChannelLayer', 'memory': '{LAYER}'}}"
+    "[os.environ.get('LAYER', 'of.memory')]",
+    "'memory'",
+]
+
+
+@pytest.mark.parametrize("backend", CHOSEN)
+def test_keys_and_conditions_are_no_paths(backend: str, tmp_path: Path) -> None:
+    found = one(tmp_path, f"CHANNEL_LAYERS = {{'default': {{'BACKEND': {backend}}}}}")
+    assert found.status is Kind.runs, found.findings
+    if LAYER in backend:
+        assert any(finding.message.startswith(f"{LAYER} is served") for finding in found.findings)
+
+
+def test_an_application_that_the_environment_chooses(tmp_path: Path) -> None:
+    source = "ASGI_APPLICATION = os.environ.get('ASGI_APP', 'mysite.asgi.application')\n"
+    folder = project(tmp_path, mysite__asgi="application = None", mysite__settings=source)
+    assert checked(folder)["mysite/settings.py"].status is Kind.runs
+    (finding,) = one(tmp_path / "alone", source).findings
+    assert finding.message == "mysite.asgi.application is not in this project"
+
+
+def test_apps_that_the_environment_adds_are_not_named(tmp_path: Path) -> None:
+    assert one(tmp_path, "INSTALLED_APPS = ['channels', *env.list('MORE_APPS')]").status is Kind.runs
+
+
+def test_a_default_that_is_not_there_is_reported(tmp_path: Path) -> None:
+    layers = "{'default': {'BACKEND': env('LAYER', default='nobody_has_this.Layer')}}"
+    for place in (f"CHANNEL_LAYERS = {layers}", f"x = {layers}"):
+        (finding,) = one(tmp_path, place).findings
+        assert "nobody_has_this is not installed here" in finding.message
+
+
 def test_a_file_that_is_no_python(tmp_path: Path) -> None:
     found = one(tmp_path, "print 'hello'")
     assert found.status is Kind.broken and found.findings[0].line == 1

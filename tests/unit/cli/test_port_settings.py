@@ -50,6 +50,7 @@ PATHS += [
     ("patch.dict(in_dict='NAME')", "channels.layers.channel_layers.backends"),
     ("mocker.patch('NAME')", "channels.layers.InMemoryChannelLayer.group_send"),
     ("monkeypatch.setattr('NAME', 1)", "channels.layers.InMemoryChannelLayer.group_send"),
+    ("sys.modules.pop('NAME', None)", "channels.layers"),
     ("patch.dict('sys.modules', {'NAME': None})", "channels.layers"),
 ]
 NEW = {
