@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["NeedsLibCST", "port", "ported"]
 
 LIBRARY = "|".join(name for name in LIBRARIES if name != "django").encode()
-IN_STRINGS = re.compile(rb"""['"](""" + LIBRARY + rb")\.")
+IN_STRINGS = re.compile(rb"""['"](""" + LIBRARY + rb""")[.'"]""")
 ROUTES = b"websocket_route"
 APPS_SETTING = b"APPS"
 RELEVANT = {

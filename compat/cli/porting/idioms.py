@@ -7,7 +7,8 @@ app = FastAPI(); app.add_websocket_route(…)      app.router.add_websocket_rout
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import libcst as cst
@@ -19,17 +20,19 @@ from compat.cli.porting.rewrite import dotted, text_of, with_text
 
 __all__ = ["Routes", "with_new_strings"]
 
+LINE_END = re.compile(r"\r\n|\r|\n")
 ROUTERS = {"FastAPI": ".router", "APIRouter": ""}
 ADDS = {"add_websocket_route", "add_api_websocket_route"}
 
 
 class Strings(cst.CSTTransformer):
-    """Rewrites strings. ``new``: the new values by line and value."""
+    """Rewrites strings. ``new``: the new values by line, column and value; ``lines``: those of the file."""
 
     METADATA_DEPENDENCIES = (PositionProvider,)
 
-    def __init__(self, new: Mapping[tuple[int, str], str]) -> None:
+    def __init__(self, new: Mapping[tuple[int, int, str], str], lines: Sequence[str]) -> None:
         super().__init__()
+        self._lines = lines
         self._new = new
 
     def leave_SimpleString(
@@ -39,7 +42,9 @@ class Strings(cst.CSTTransformer):
         if value is None:
             return updated_node
         place: Any = self.get_metadata(PositionProvider, original_node)
-        new = self._new.get((place.start.line, value))
+        line = place.start.line
+        column = len(self._lines[line - 1][: place.start.column].encode())
+        new = self._new.get((line, column, value))
         return with_text(updated_node, new) if new else updated_node
 
 
@@ -48,8 +53,9 @@ def with_new_strings(module: cst.Module) -> cst.Module:
     name.
     """
     found = references_of(module.bytes).texts
-    new = {(one.line, one.value): new for one in found if one.is_path and (new := new_text(one))}
-    return MetadataWrapper(module).visit(Strings(new)) if new else module
+    new = {(one.line, one.column, one.value): new for one in found if one.is_path and (new := new_text(one))}
+    lines = LINE_END.split(module.code)
+    return MetadataWrapper(module).visit(Strings(new, lines)) if new else module
 
 
 class Routes(cst.CSTTransformer):

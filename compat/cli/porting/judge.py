@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from compat.cli.moves import APPS, DJANGO, LIBRARIES, SHIMMED, WITH_DJANGO, gone, moved_module
 from compat.cli.porting.paths import moved, resolve
-from compat.cli.porting.places import MODULES
+from compat.cli.porting.places import COMPARED, MODULE_CALLS
 from compat.cli.porting.records import Text
 from compat.cli.porting.served import exists_here, served
+from compat.cli.porting.words import is_word, left_word, new_word, package_of
 from compat.sessions import SIGNED_COOKIES
 
 __all__ = [
@@ -76,7 +77,6 @@ SHOWS_ITSELF = {"django.contrib.admin.site"}
 """Names that import, but show in the browser that they need Django."""
 
 IMPORTING_CALLS = {"import_module", "import_string", "include", "patch", "setattr", "delattr", "find_spec"}
-MODULE_CALLS = {"__import__", "import_module", "importorskip", "include", "find_spec", MODULES}
 LOGGERS = {"getLogger", "get_logger"}
 MODULE_SETTINGS = {"SESSION_ENGINE", "MESSAGE_STORAGE"}
 CHECKED_SETTINGS = {"CACHES", "TEMPLATES", "SESSION_ENGINE"}
@@ -187,7 +187,9 @@ def judge_text(text: Text, django: DjangoNames) -> Verdict | None:
     name.
     """
     value = text.value
-    if text.setting.endswith("APPS") and value in APPS:
+    if is_word(text) and not _is_entry(text):
+        return _of_word(text)
+    if _is_entry(text):
         return Verdict(Kind.runs, f'the app "{value}" is served; without the shim: "{APPS[value]}"')
     library = library_of(value)
     if library is None or "." not in value:
@@ -203,6 +205,22 @@ def judge_text(text: Text, django: DjangoNames) -> Verdict | None:
     verdict = judge(value, None, django) if text.call in MODULE_CALLS else _of_path(text, django)
     # The import of a file does not resolve its strings.
     return verdict and verdict._replace(breaks=False)
+
+
+def _is_entry(text: Text) -> bool:
+    """Return True if the string is an app in a list of apps; INSTALLED_APPS may be asked for one, too."""
+    asked = text.call == COMPARED and new_word(text) is not None
+    return text.setting.endswith("APPS") and text.value in APPS and not asked
+
+
+def _of_word(text: Text) -> Verdict | None:
+    shimmed = package_of(text) in SHIMMED
+    new = new_word(text) if text.is_path else None
+    if new is not None:
+        served_too = " is served;" if shimmed else ":"
+        return Verdict(Kind.runs if shimmed else Kind.port, f'"{text.value}"{served_too} port writes "{new}"')
+    what = left_word(text)
+    return Verdict(Kind.runs if shimmed else Kind.unknown, what) if what else None
 
 
 def _of_path(text: Text, django: DjangoNames) -> Verdict | None:
@@ -224,6 +242,8 @@ def _of_path(text: Text, django: DjangoNames) -> Verdict | None:
 def new_text(text: Text) -> str | None:
     """Return the new dotted path if a string is one that moved; ``port`` writes it if ``text.is_path``."""
     value = text.value
+    if is_word(text):
+        return new_word(text)
     # Django's names in settings stay: they resolve in the real Django and in the subset.
     if library_of(value) in (None, "django") or "." not in value or value in APPS or text.call in LOGGERS:
         return None
@@ -236,7 +256,9 @@ def new_text(text: Text) -> str | None:
 def left(text: Text) -> str | None:
     """Return what to do about a string that ``port`` leaves; None if nothing has to be done."""
     value = text.value
-    if text.setting.endswith("APPS") and value in APPS:
+    if is_word(text) and not _is_entry(text):
+        return left_word(text)
+    if _is_entry(text):
         return f'"{value}" is left in {text.setting}: replace it by "{APPS[value]}", or remove it'
     new = new_text(text)
     if new is not None:

@@ -6,7 +6,12 @@ import ast
 from typing import Any
 
 __all__ = [
+    "BEGINNINGS",
+    "COMPARED",
+    "DISTRIBUTIONS",
+    "INSTALLED",
     "MODULES",
+    "MODULE_CALLS",
     "NESTED",
     "PATH_ARGUMENTS",
     "PATH_CALLS",
@@ -14,6 +19,7 @@ __all__ = [
     "is_path_place",
     "key_number",
     "last_name",
+    "place_of",
     "setting_of",
     "string_of",
 ]
@@ -27,6 +33,7 @@ PATH_CALLS = {
     "import_string",
     "importorskip",
     "include",
+    "is_installed",
     "patch",
     "reload",
     "setattr",
@@ -34,8 +41,18 @@ PATH_CALLS = {
 }
 """Functions whose first argument is a dotted path, and a name for a key of sys.modules."""
 
+MODULE_CALLS = {"__import__", "import_module", "importorskip", "include", "find_spec", MODULES}
+"""Those that take a module."""
+
 PATH_ARGUMENTS = {"dotted_path", "in_dict", "name", "target"}
 """The names of that argument."""
+
+DISTRIBUTIONS = {"distribution", "files", "get_distribution", "metadata", "require", "requires", "version"}
+"""Functions of importlib.metadata and pkg_resources."""
+
+BEGINNINGS = {"removeprefix", "startswith"}
+COMPARED = "in"
+"""In place of a function: the string is compared with something."""
 
 PATH_KEYS = {"BACKEND", "ENGINE", "CLASS", "()"}
 PATH_SETTINGS = (
@@ -58,9 +75,11 @@ PATH_SETTINGS = (
 )
 """The ends of the names of settings that hold dotted paths."""
 
-NESTED = {"CHANNEL_LAYERS", "INSTALLED_APPS", "MIDDLEWARE", "TEMPLATES", "CACHES"}
+INSTALLED = "INSTALLED_APPS"
+NESTED = {"CHANNEL_LAYERS", INSTALLED, "MIDDLEWARE", "TEMPLATES", "CACHES"}
 """Settings that a dict may have as keys."""
 
+OF_DICTS = ("CACHES", "LAYERS", "STORAGES", "TEMPLATES")
 KEYED_CALLS = {"config", "env", "get", "getenv", "pop", "setdefault"}
 ENVIRONMENTS = {"config", "env", "environ"}
 """``env("NAME")``, ``env.str("NAME")``, ``os.environ.get("NAME")``, ``config("NAME")``."""
@@ -85,6 +104,17 @@ def key_number(function: ast.expr) -> int | None:
         return 1
     owner = last_name(function.value) if isinstance(function, ast.Attribute) else ""
     return 0 if name in KEYED_CALLS or owner.lower() in ENVIRONMENTS else None
+
+
+def place_of(node: ast.expr) -> tuple[str, str]:
+    """Return the setting and the key of what a string is compared with; each is "" if there is none."""
+    if isinstance(node, ast.Subscript):  # layer["BACKEND"]
+        return "", string_of(node.slice)
+    if isinstance(node, ast.Call):  # layer.get("BACKEND")
+        return "", string_of(node.args[0]) if node.args and last_name(node.func) == "get" else ""
+    name = last_name(node)
+    # The words of a dict are its keys: "default" in CHANNEL_LAYERS.
+    return name if name.isupper() and not name.endswith(OF_DICTS) else "", ""
 
 
 def setting_of(targets: list[Any]) -> str:

@@ -14,6 +14,7 @@ from compat.cli.application import name_taken, own_compat
 from compat.cli.moves import DJANGO
 from compat.cli.porting.environment import judge_foreign
 from compat.cli.porting.judge import DjangoNames, Kind, Verdict, judge, judge_text, judge_use, library_of
+from compat.cli.porting.places import COMPARED
 from compat.cli.porting.records import Import, References, Text, When
 from compat.cli.porting.references import references
 from compat.cli.porting.sources import (
@@ -214,6 +215,8 @@ class _Project:
             verdict = judge_text(text, self._django)
             if verdict is not None:
                 yield text.line, verdict
+            elif text.call == COMPARED:
+                continue
             elif (
                 text.call == "include"
                 or text.setting.endswith("APPS")

@@ -52,6 +52,8 @@ class Text(NamedTuple):
     """
 
     line: int
+    column: int
+    """In bytes of UTF-8, as Python's parser counts."""
     value: str
     setting: str
     key: str

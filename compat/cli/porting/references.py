@@ -12,6 +12,9 @@ from typing import Any
 
 from compat.cli.porting.hooks import wrong_hooks
 from compat.cli.porting.places import (
+    BEGINNINGS,
+    COMPARED,
+    DISTRIBUTIONS,
     MODULES,
     NESTED,
     PATH_ARGUMENTS,
@@ -20,6 +23,7 @@ from compat.cli.porting.places import (
     is_path_place,
     key_number,
     last_name,
+    place_of,
     setting_of,
     string_of,
 )
@@ -219,15 +223,20 @@ class _Reader(ast.NodeVisitor):
         self._all([node.body, node.orelse])
 
     def visit_Compare(self, node: ast.Compare) -> None:
-        with self._apart(MODULES if any(map(is_modules, node.comparators)) else ""):
-            self.visit(node.left)
-        with self._apart():
-            self._all(node.comparators)
+        sides = [node.left, *node.comparators]
+        for number, side in enumerate(sides):
+            before = max(number - 1, 0)
+            other = sides[before if number else 1]
+            # No path is equal to the name of a package, but it may have it inside.
+            paths = isinstance(node.ops[before], ast.In | ast.NotIn) or "." in string_of(side)
+            setting, key = place_of(other) if paths and isinstance(side, ast.Constant) else ("", "")
+            with self._apart(MODULES if is_modules(other) else COMPARED), self._in(setting=setting, key=key):
+                self.visit(side)
 
     def visit_Dict(self, node: ast.Dict) -> None:
         for key, value in zip(node.keys, node.values, strict=True):
             name = string_of(key)
-            if key is not None and (not name or "." in name):
+            if key is not None and (not name or "." in name or self._call == MODULES):
                 with self._apart(MODULES if self._call == MODULES else ""):
                     self.visit(key)
             # A dict may hold settings: override_settings(**{"CHANNEL_LAYERS": …}).
@@ -241,14 +250,19 @@ class _Reader(ast.NodeVisitor):
         owner = node.func.value if isinstance(node.func, ast.Attribute) else None
         if call in ("dict", "multiple") and owner is not None and last_name(owner) == "patch":
             call = "patch"
-        if owner is not None:
+        key = self._key
+        if owner is not None and call in BEGINNINGS:
+            setting, key = place_of(owner)
+        elif owner is not None:
             setting = setting_of([owner]) or setting  # INSTALLED_APPS.append("channels")
         if any(map(is_modules, [owner, *node.args])):
             call = MODULES
+        if call == "importorskip" and _asks_for_version(node):
+            call = "version"
         names = self._names
         if call == "parametrize" and node.args:
             names = frozenset(name.strip() for name in string_of(node.args[0]).split(","))
-        with self._in(setting=setting, names=names):
+        with self._in(setting=setting, key=key, names=names):
             for number, argument in enumerate(node.args):
                 if number == key_number(node.func) and call != MODULES:
                     with self._apart():
@@ -274,9 +288,10 @@ class _Reader(ast.NodeVisitor):
                 self.visit(value)
 
     def visit_Constant(self, node: ast.Constant) -> None:
-        if isinstance(node.value, str) and DOTTED.match(node.value):
+        if isinstance(node.value, str) and DOTTED.match(_plain(node.value, self._call)):
             where = (self._setting, self._key, self._call)
-            self.texts.append(Text(node.lineno, node.value, *where, self._when, self._at_path()))
+            place = (node.lineno, node.col_offset)
+            self.texts.append(Text(*place, node.value, *where, self._when, self._at_path()))
             self._variables.append(self._names)
 
     def _at_path(self) -> bool:
@@ -284,6 +299,17 @@ class _Reader(ast.NodeVisitor):
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
         self._all([part.value for part in node.values if isinstance(part, ast.FormattedValue)])
+
+
+def _plain(value: str, call: str) -> str:
+    """Return the string without what it may have in this call: "channels." and "channels-redis"."""
+    if call in BEGINNINGS:
+        return value.removesuffix(".")
+    return value.replace("-", "_") if call in DISTRIBUTIONS else value
+
+
+def _asks_for_version(call: ast.Call) -> bool:
+    return len(call.args) > 1 or any(keyword.arg == "minversion" for keyword in call.keywords)
 
 
 def _takes_import_errors(handler: ast.ExceptHandler) -> bool:

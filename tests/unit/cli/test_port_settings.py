@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,74 @@ def test_strings_that_may_be_something_else_are_left_and_reported(source: str, t
     assert run(tmp_path, "--write")[0] == 0 and f"file.py:2: {said}" in run(tmp_path, "--write")[1]
     (found,) = inspect(tmp_path, KEEP).files
     assert [(one.line, one.message) for one in found.findings] == [(2, said)], "check agrees with port"
+
+
+WORDS = [
+    ('importlib.util.find_spec("channels")', "compat"),
+    ('find_spec(("channels"))', "compat"),
+    ('x = {"channels": "ü", "y": find_spec("channels")}', "compat"),
+    ('pytest.importorskip("channels")', "compat"),
+    ('importorskip("channels_redis", reason="x")', "compat.layers.redis"),
+    ('import_module("channels_redis")', "compat.layers.redis"),
+    ('__import__("channels")', "compat"),
+    ('"channels" in sys.modules', "compat"),
+    ('monkeypatch.setitem(sys.modules, "channels", None)', "compat"),
+    ('patch.dict("sys.modules", {"channels": None})', "compat"),
+    ('apps.is_installed("channels")', "django_shim.with_django"),
+    ('apps.is_installed("daphne")', "django_shim.with_django"),
+    ('apps.is_installed("channels.apps.ChannelsConfig")', "django_shim.with_django"),
+    ('if "channels" in settings.INSTALLED_APPS: pass', "django_shim.with_django"),
+    ('if "daphne" not in INSTALLED_APPS: pass', "django_shim.with_django"),
+    ('BACKEND.startswith("channels_redis.")', "compat.layers.redis."),
+    ('settings.CHANNEL_LAYERS["default"]["BACKEND"].startswith("channels.")', "compat."),
+    ('layer.get("BACKEND").startswith(("channels.layers.",))', "compat.layers."),
+    ('"channels_redis" in BACKEND', "compat.layers.redis"),
+    ('"channels_redis" not in layer["BACKEND"]', "compat.layers.redis"),
+    ('BACKEND == "channels.layers.InMemoryChannelLayer"', "compat.layers.InMemoryChannelLayer"),
+]
+
+
+@pytest.mark.parametrize(("source", "new"), WORDS)
+def test_names_of_packages_and_apps(source: str, new: str, tmp_path: Path) -> None:
+    before, old, after = source.rpartition(re.findall(r'"((?:channels|daphne)[^"]*)"', source)[-1])
+    assert port(tmp_path, source) == f"{before}{new}{after}"
+    assert port(tmp_path, source, only_imports=True) == source
+    (tmp_path / "file.py").write_text(source)
+    (found,) = inspect(tmp_path, KEEP).files
+    (finding,) = found.findings
+    assert old in finding.message and new in finding.message and finding.kind is Kind.runs
+
+
+LEFT = [
+    ('importlib.metadata.version("channels")', 'the distribution is "channels-compat"'),
+    ('pkg_resources.get_distribution("channels-redis")', 'the distribution is "channels-compat"'),
+    ('pytest.importorskip("channels", minversion="4")', 'the distribution is "channels-compat"'),
+    ('apps.get_app_config("channels")', 'label of the app that replaces it is "channels_compat"'),
+    ('__import__("channels_redis")', 'replace __import__() by import_module("compat.layers.redis")'),
+    ('backend.startswith("channels_redis.")', 'if it is a path, replace it by "compat.layers.redis."'),
+    ('"channels_redis" in backend', 'if it is a path, replace it by "compat.layers.redis"'),
+    ('"channels" in THIRD_PARTY_APPS', 'replace it by "django_shim.with_django"'),
+    ('find_spec("daphne")', "run uvicorn"),
+    ('pytest.importorskip("chanx")', "there is no one package in its place"),
+    ('PACKAGE = "channels"\nfind_spec(PACKAGE)', 'if it is a path, replace it by "compat"'),
+]
+
+ONLY_WORDS = """
+a = "channels" in text, "channels" in CHANNEL_LAYERS, CHANNEL_LAYER == "channels"
+b = "nobody_has_this" in INSTALLED_APPS
+c = {"channels": "channels"}["channels"], logging.getLogger("channels")
+"""
+
+
+@pytest.mark.parametrize(("source", "said"), LEFT)
+def test_words_that_port_cannot_decide_are_printed(source: str, said: str, tmp_path: Path) -> None:
+    source += ONLY_WORDS
+    assert port(tmp_path, source) == source
+    (tmp_path / "file.py").write_text(source)
+    (line,) = [line for line in run(tmp_path)[1].splitlines() if line.startswith("file.py:")]
+    assert line.startswith("file.py:1: ") and said in line
+    (found,) = inspect(tmp_path, KEEP).files
+    assert found.status is (Kind.unknown if "chanx" in source else Kind.runs)
 
 
 SETTINGS = [
