@@ -105,7 +105,8 @@ class _Reader(cst.CSTVisitor):
         self.entries: list[cst.SimpleString] = []
         self.names: set[str] = set()
         self.replaced: Versions = frozenset()
-        """The versions of an INSTALLED_APPS that is assigned again."""
+        """The versions of an INSTALLED_APPS that is assigned again, or that is no variable of the file:
+        ``settings.configure(INSTALLED_APPS=[…])``."""
         self._imported = imported
         self._before: list[dict[str, Versions]] = []
 
@@ -173,6 +174,13 @@ class _Reader(cst.CSTVisitor):
     def visit_Call(self, node: cst.Call) -> None:
         for entry in _added(node):
             self._extend(_owner(node), self._entry(entry))
+        for argument in node.args:
+            if _is_installed(argument.keyword, argument.value):
+                self.replaced |= self._of(argument.value)
+
+    def visit_DictElement(self, node: cst.DictElement) -> None:
+        if _is_installed(node.key, node.value):
+            self.replaced |= self._of(node.value)
 
     def _extend(self, name: str, more: Versions) -> None:
         if _is_apps(name):
@@ -252,6 +260,18 @@ class Apps(cst.CSTTransformer):
                 return updated_node.with_changes(args=[*updated_node.args[:-1], ours])
         return updated_node
 
+    def leave_Arg(self, original_node: cst.Arg, updated_node: cst.Arg) -> cst.Arg:
+        if not _is_installed(original_node.keyword, original_node.value):
+            return updated_node
+        return updated_node.with_changes(value=self._replaced(original_node.value))
+
+    def leave_DictElement(
+        self, original_node: cst.DictElement, updated_node: cst.DictElement
+    ) -> cst.DictElement:
+        if not _is_installed(original_node.key, original_node.value):
+            return updated_node
+        return updated_node.with_changes(value=self._replaced(original_node.value))
+
     def _assigned(self, name: str, value: cst.BaseExpression) -> cst.BaseExpression:
         if not _is_apps(name):
             return value
@@ -286,6 +306,16 @@ def _last(node: cst.BaseExpression) -> str:
 
 def _is_apps(name: str) -> bool:
     return name.isupper() and name.endswith("APPS")
+
+
+def _is_installed(key: cst.BaseExpression | None, value: cst.BaseExpression) -> bool:
+    """Return True for a list that is an argument, ``settings.configure(INSTALLED_APPS=[…])``, or in a dict.
+
+    One that extends ``settings.INSTALLED_APPS`` is left: those settings may have our app already.
+    """
+    if key is None or INSTALLED not in (dotted(key), text_of(key)):
+        return False
+    return INSTALLED not in cst.Module([]).code_for_node(value)
 
 
 def _owner(call: cst.Call) -> str:

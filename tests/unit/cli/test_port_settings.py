@@ -265,6 +265,41 @@ def test_each_list_that_had_an_app_still_has_one(before: str, after: str, tmp_pa
     assert port(tmp_path, f"{before}\n") == f"{after}\n"
 
 
+PLACES = [
+    "settings.configure(INSTALLED_APPS=APPS, DEBUG=True)",
+    "def f():\n    with override_settings(INSTALLED_APPS=APPS): pass",
+    "x = {'INSTALLED_APPS': APPS}",
+    "settings.configure(**dict(INSTALLED_APPS=APPS))",
+]
+VALUES = [
+    ('["channels"]', f'["{OURS}"]'),
+    ('["daphne", "chat", "channels"]', f'["{OURS}", "chat"]'),
+    ('MORE + ("channels",)', f'MORE + ("{OURS}",)'),
+]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(("before", "after"), VALUES)
+def test_lists_of_apps_that_are_arguments(place: str, before: str, after: str, tmp_path: Path) -> None:
+    source = place.replace("=APPS", f"={before}").replace(": APPS", f": {before}")
+    rest = "\nINSTALLED_APPS = ['channels']\n"
+    expected = place.replace("=APPS", f"={after}").replace(": APPS", f": {after}")
+    assert port(tmp_path, source + rest) == expected + rest.replace("channels", OURS)
+    (tmp_path / "file.py").write_text(source)
+    assert "file.py:" not in run(tmp_path)[1].replace("a/file.py", "")
+
+
+def test_settings_that_are_configured_in_code(tmp_path: Path) -> None:
+    source = (
+        'settings.configure(INSTALLED_APPS=["channels"], CHANNEL_LAYERS={"default": {"BACKEND": '
+        '"channels.layers.InMemoryChannelLayer"}})\n'
+    )
+    expected = source.replace('"channels"', f'"{OURS}"').replace("channels.", "compat.")
+    extends = 'override_settings(INSTALLED_APPS=[*settings.INSTALLED_APPS, "channels"])\n'
+    assert port(tmp_path, source + extends) == expected + extends, "those may have our app already"
+    assert 'file.py:2: "channels" is left in INSTALLED_APPS' in run(tmp_path)[1]
+
+
 COMMENTS = [
     (
         "[\n    # web\n    'daphne',  # first\n    # sockets\n"
