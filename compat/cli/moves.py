@@ -176,6 +176,8 @@ GONE: Mapping[str, str] = {
     "channels.routing.route": "of Channels 1: URLRouter([path('ws/', Consumer.as_asgi())])",
     "channels.staticfiles": "of Channels 2 and 3: runserver serves static files by itself",
     "daphne": "run uvicorn; in tests, compat.testing.live serves an application",
+    "daphne.testing": "with compat.testing.live.LiveServer(application) as server: it has server.url and "
+    "server.ws_url",
     "chanx.asyncapi.constants": "the defaults are those of compat.typed.asyncapi.document(app)",
     "chanx.asyncapi.docs": "compat.typed.asyncapi.asyncapi_docs() returns the page",
     "chanx.asyncapi.generator": "use compat.typed.asyncapi.document(app), which returns a dict",

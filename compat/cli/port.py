@@ -17,7 +17,7 @@ import typer
 from compat.cli.application import refuse_own_compat
 from compat.cli.check import django_names, progress_bar
 from compat.cli.moves import LIBRARIES, WITH_DJANGO
-from compat.cli.porting.judge import DjangoNames, left
+from compat.cli.porting.judge import DjangoNames, left, without_home
 from compat.cli.porting.references import parsed, references_of
 from compat.cli.porting.repository import refuse_dirty
 from compat.cli.porting.sources import NotRead, Sources, read, sources
@@ -94,11 +94,13 @@ def _left(text: bytes, django: DjangoNames, only_imports: bool) -> Iterator[tupl
 
     found = references_of(text)
     for one in found.imports:
-        if one.name is None and new_home(one.module, None, django):
+        if not one.level and (why := without_home(one)):
+            yield one.line, f"{one.spelled} is left: {why}"
+        elif one.name is None and new_home(one.module, None, django):
             name = root_of(one.module)
             yield (
                 one.line,
-                f"import {one.module} is left, because the file uses the name {name} otherwise too",
+                f"{one.spelled} is left, because the file uses the name {name} otherwise too",
             )
     for string in () if only_imports else found.texts:
         if what := left(string):

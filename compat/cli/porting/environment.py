@@ -10,7 +10,7 @@ from importlib.util import find_spec
 
 from compat.cli.porting.judge import DjangoNames, Kind, Verdict
 
-__all__ = ["django_is_installed", "judge_foreign"]
+__all__ = ["django_is_installed", "is_installed", "judge_foreign"]
 
 ADDONS = {
     "allauth",
@@ -37,10 +37,15 @@ ADDONS = {
 NEEDS = re.compile(r"(django|channels|daphne|djangorestframework)\b(?![-_.]?compat)", re.IGNORECASE)
 
 
-@cache
 def django_is_installed() -> bool:
     """Return True if the real Django is installed."""
-    spec = find_spec("django")
+    return is_installed("django")
+
+
+@cache
+def is_installed(package: str) -> bool:
+    """Return True if the real package is installed, and not only served by the shim."""
+    spec = find_spec(package)
     return spec is not None and spec.origin is not None and "django_shim" not in spec.origin
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
 from compat.cli.moves import APPS, DJANGO, LIBRARIES, SHIMMED, WITH_DJANGO, gone, moved_module
 from compat.cli.porting.paths import moved, resolve
 from compat.cli.porting.places import COMPARED, MODULE_CALLS
-from compat.cli.porting.records import Text
+from compat.cli.porting.records import Import, References, Text
 from compat.cli.porting.served import exists_here, served
 from compat.cli.porting.words import is_word, left_word, new_word, package_of
 from compat.sessions import SIGNED_COOKIES
@@ -18,12 +19,14 @@ __all__ = [
     "DjangoNames",
     "Kind",
     "Verdict",
+    "is_ported",
     "judge",
     "judge_text",
     "judge_use",
     "left",
     "library_of",
     "new_text",
+    "without_home",
 ]
 
 
@@ -135,6 +138,24 @@ def _of_another(module: str, name: str | None) -> Verdict:
         return Verdict(Kind.port, f"{path}: port writes {_spelled(*target)}", breaks=True)
     advice = gone(module, name) or "there is nothing of that name here; see docs/porting.md"
     return Verdict(Kind.gone, f"{path} has no equal: {advice}", breaks=True)
+
+
+def without_home(one: Import) -> str | None:
+    """Return what to do about an import that ``port`` leaves, because nothing takes its place; or None."""
+    if library_of(one.module) in (None, "django"):
+        return None
+    target = resolve(one.module, one.name)
+    return None if target is not None and exists_here(*target) else moved(_spelled(one.module, one.name)).why
+
+
+def is_ported(files: Iterable[References]) -> bool:
+    """Return True for a project that imports compat, and of Channels only what ``port`` cannot rewrite: it
+    runs without the shim.
+    """
+    imports = [one for each in files for one in each.imports if not one.level]
+    if not any(one.module.partition(".")[0] == "compat" for one in imports):
+        return False
+    return all(without_home(one) for one in imports if library_of(one.module) in SHIMMED)
 
 
 def _advice(path: str) -> str:

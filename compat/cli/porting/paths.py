@@ -47,7 +47,7 @@ def moved(path: str) -> Moved:
 
 def _gone(path: str) -> str | None:
     module, _, name = path.rpartition(".")
-    return gone(module, name)
+    return gone(module, name) if module else gone(path)
 
 
 def _lacking(target: Name, attributes: list[str]) -> str:

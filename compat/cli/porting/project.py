@@ -12,8 +12,18 @@ from typing import NamedTuple
 
 from compat.cli.application import name_taken, own_compat
 from compat.cli.moves import DJANGO
-from compat.cli.porting.environment import judge_foreign
-from compat.cli.porting.judge import DjangoNames, Kind, Verdict, judge, judge_text, judge_use, library_of
+from compat.cli.porting.environment import is_installed, judge_foreign
+from compat.cli.porting.judge import (
+    DjangoNames,
+    Kind,
+    Verdict,
+    is_ported,
+    judge,
+    judge_text,
+    judge_use,
+    library_of,
+    without_home,
+)
 from compat.cli.porting.places import COMPARED
 from compat.cli.porting.records import Import, References, Text, When
 from compat.cli.porting.references import references
@@ -150,6 +160,7 @@ class _Project:
         self._names = names
         self._read = read
         self._django = django
+        self._is_ported = is_ported(read.values())
         self._roots = {name.partition(".")[0] for name in modules}
         # Modules, and folders with modules that have no __init__.py.
         self._packages = set(modules)
@@ -247,6 +258,11 @@ class _Project:
             )
         else:
             verdict = judge(module, one.name, self._django)
+            why = (
+                without_home(one) if self._is_ported and not is_installed(module.partition(".")[0]) else None
+            )
+            if why and verdict is not None and verdict.kind is Kind.runs:
+                verdict = Verdict(Kind.gone, f"{one.spelled}, which port left: {why}", breaks=True)
             if verdict is None and library_of(module) is None:
                 verdict = judge_foreign(module, self._django)
         if verdict is None or (one.guarded and verdict.breaks):

@@ -34,6 +34,11 @@ class Import(NamedTuple):
     when: When
     guarded: bool
 
+    @property
+    def spelled(self) -> str:
+        module = "." * self.level + self.module
+        return f"from {module} import {self.name}" if self.name else f"import {module}"
+
 
 class Use(NamedTuple):
     """A use of an imported name, as its full dotted path: ``django.db.models.Model``."""

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from compat.cli.app import app
 from compat.cli.port import ported
-from compat.cli.porting.judge import DjangoNames
+from compat.cli.porting.judge import DjangoNames, Kind
+from compat.cli.porting.project import inspect
 from compat.layers import get_channel_layer
 
 KEEP = DjangoNames.keep
@@ -118,6 +119,36 @@ def test_imports(before: str, after: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("source", LEFT)
 def test_what_is_left_as_it_is(source: str, tmp_path: Path) -> None:
     assert port(tmp_path, source) == source
+
+
+NO_HOME = [
+    (
+        "from daphne.testing import DaphneProcess",
+        "with compat.testing.live.LiveServer(application) as server",
+    ),
+    ("import daphne", "run uvicorn"),
+    ("from channels.layers import nope", "compat.layers has no nope"),
+    ("try:\n    from channels.apps import ChannelsConfig\nexcept ImportError: pass", "in INSTALLED_APPS"),
+    ("from chanx.core.check import x", "channels-compat has one framework only"),
+]
+
+
+@pytest.mark.parametrize(("source", "why"), NO_HOME)
+def test_an_import_without_an_equivalent_is_left_and_reported(source: str, why: str, tmp_path: Path) -> None:
+    assert port(tmp_path, source) == source
+    (line,) = [line for line in run(tmp_path)[1].splitlines() if line.startswith("file.py:")]
+    assert "import" in line and " is left: " in line and why in line
+
+
+def test_check_of_a_ported_project_names_what_only_the_shim_has(tmp_path: Path) -> None:
+    file = tmp_path / "a.py"
+    (tmp_path / "b.py").write_text("from daphne.testing import DaphneProcess\n")
+    for module, status in (("channels", Kind.runs), ("compat", Kind.gone)):
+        file.write_text(f"from {module}.layers import get_channel_layer\n")
+        found = {one.path.name: one for one in inspect(tmp_path, KEEP).files}
+        assert found["b.py"].status is status and found["a.py"].status is Kind.runs
+    (finding,) = found["b.py"].findings
+    assert "LiveServer" in finding.message
 
 
 def test_a_name_that_is_set_if_the_import_fails(tmp_path: Path) -> None:
