@@ -106,13 +106,19 @@ MODULES: Mapping[str, str] = {old: new for new, modules in _MODULES.items() for 
 _MOVED = (
     ("channels", "compat.layers", "DEFAULT_CHANNEL_LAYER"),
     ("channels.auth", "compat.db", "database_sync_to_async"),
+    (
+        "channels.auth",
+        "django_shim.with_django.auth",
+        "constant_time_compare get_user_model load_backend user_logged_in user_logged_out",
+    ),
     ("channels.consumer fast_channels.utils", "compat.utils", "await_many_dispatch"),
     ("channels.generic.http channels.generic.websocket", "compat.db", "aclose_old_connections"),
     ("channels.testing", "django_shim.with_django.live", "ChannelsLiveServerTestCase"),
     (
         "channels.testing.live",
         "django_shim.with_django.live",
-        "ChannelsLiveServerTestCase TEST_DATABASE_PREFIX set_database_connection",
+        "ChannelsLiveServerTestCase DaphneProcess TEST_DATABASE_PREFIX TransactionTestCase "
+        "set_database_connection",
     ),
     ("channels_redis.core", "compat.layers", "BaseChannelLayer"),
     (

@@ -10,12 +10,12 @@ yourself: ``await self.scope["session"].asave()``.
 
 from __future__ import annotations
 
-import importlib
 import math
 import time
 from datetime import datetime, timezone
 from email.utils import formatdate
 from http.cookies import SimpleCookie
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from compat import lazy
@@ -259,7 +259,7 @@ def session_store() -> Any:
         return DefaultSession
     engine = settings.SESSION_ENGINE
     try:
-        module = importlib.import_module(engine)
+        module = import_module(engine)
     except ModuleNotFoundError as error:
         # The settings are Django's, and Django is not installed.
         if engine in DJANGO_ENGINES:

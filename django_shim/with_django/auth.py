@@ -13,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import auth
+from django.contrib.auth import get_user_model, load_backend, user_logged_in, user_logged_out
 from django.core.exceptions import AppRegistryNotReady
 from django.utils.crypto import constant_time_compare
 
@@ -20,7 +21,16 @@ from compat.db import database_sync_to_async
 from compat.resume.logouts import logged_out
 from compat.types import Scope
 
-__all__ = ["DjangoUsers", "key_of_user"]
+__all__ = [
+    "DjangoUsers",
+    "constant_time_compare",
+    "get_user_model",
+    "key_of_user",
+    "load_backend",
+    "user_logged_in",
+    "user_logged_out",
+]
+"""Those of Django are here because tests patch them in ``channels.auth``, which takes them from here."""
 
 
 class DjangoUsers:
@@ -51,7 +61,7 @@ def _get_user(session: Any) -> Any:
         return _anonymous()
     if path not in settings.AUTHENTICATION_BACKENDS:
         return _anonymous()
-    user = auth.load_backend(path).get_user(user_id)
+    user = load_backend(path).get_user(user_id)
     if user is not None and not _is_current(session, user):
         _flush(session)
         user = None
@@ -71,7 +81,7 @@ def _login(scope: Scope, user: Any, backend: str | None) -> None:
     session[auth.BACKEND_SESSION_KEY] = path
     session[auth.HASH_SESSION_KEY] = session_hash
     scope["user"] = user
-    auth.user_logged_in.send(sender=user.__class__, request=None, user=user)
+    user_logged_in.send(sender=user.__class__, request=None, user=user)
 
 
 @database_sync_to_async
@@ -79,7 +89,7 @@ def _logout(scope: Scope) -> None:
     # The signal is sent before, while the user is still known.
     user = scope.get("user")
     if user is not None and getattr(user, "is_authenticated", True):
-        auth.user_logged_out.send(sender=user.__class__, request=None, user=user)
+        user_logged_out.send(sender=user.__class__, request=None, user=user)
     _flush(scope["session"])
     if "user" in scope:
         scope["user"] = _anonymous()
@@ -125,7 +135,7 @@ def _same(session: Any, expected: str) -> bool:
 
 def _user_id(session: Any) -> Any:
     """Return the primary key of the user, which the session has as a string."""
-    return auth.get_user_model()._meta.pk.to_python(session[auth.SESSION_KEY])
+    return get_user_model()._meta.pk.to_python(session[auth.SESSION_KEY])
 
 
 def _only_backend() -> str:

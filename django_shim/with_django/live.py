@@ -27,6 +27,8 @@ from compat.testing.live import make_application
 __all__ = [
     "TEST_DATABASE_PREFIX",
     "ChannelsLiveServerTestCase",
+    "DaphneProcess",
+    "TransactionTestCase",
     "make_application",
     "set_database_connection",
 ]
@@ -41,6 +43,9 @@ def _daphne_process() -> Any:
     return import_module(f"{package}.testing").DaphneProcess
 
 
+DaphneProcess: Any = _daphne_process()
+
+
 class ChannelsLiveServerTestCase(TransactionTestCase):
     """Serves ASGI_APPLICATION on a free port while the tests of the class run.
 
@@ -50,7 +55,7 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
     """
 
     host: ClassVar[str] = "localhost"
-    ProtocolServerProcess: ClassVar[Any] = _daphne_process()
+    ProtocolServerProcess: ClassVar[Any] = DaphneProcess
     static_wrapper: ClassVar[Any] = ASGIStaticFilesHandler
     serve_static: ClassVar[bool] = True
 

@@ -59,6 +59,36 @@ assert channels.consumer.get_channel_layer is compat.consumer.get_channel_layer 
     run_code(bare, code, tmp_path)
 
 
+def test_a_patched_import_of_the_session_engine_is_seen(bare: Environment, tmp_path: Path) -> None:
+    code = """
+from unittest import mock
+import channels.sessions
+from compat.settings import override
+
+with override(SESSION_ENGINE="mysite.engine"), mock.patch("channels.sessions.import_module") as found:
+    wrapper = channels.sessions.InstanceSessionWrapper({"cookies": {}}, None)
+found.assert_called_once_with("mysite.engine")
+assert wrapper.session_store is found.return_value.SessionStore
+"""
+    run_code(bare, code, tmp_path)
+
+
+def test_names_of_the_real_django_say_so_without_it(bare: Environment, tmp_path: Path) -> None:
+    """A patch of them would have no effect."""
+    code = """
+from unittest import mock
+for name in ("constant_time_compare", "get_user_model", "load_backend", "user_logged_in", "user_logged_out"):
+    try:
+        mock.patch(f"channels.auth.{name}").start()
+    except ImportError as error:
+        assert f"channels.auth.{name} comes from django_shim.with_django.auth" in str(error), error
+        assert "needs the real Django" in str(error), error
+    else:
+        raise AssertionError(name)
+"""
+    run_code(bare, code, tmp_path)
+
+
 def test_star_import_brings_the_names_of_all(bare: Environment, tmp_path: Path) -> None:
     code = """
 from channels.layers import *

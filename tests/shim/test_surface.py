@@ -23,10 +23,18 @@ django.setup()
 """
 
 REEXPORTED = {
+    "channels.auth:constant_time_compare",
+    "channels.auth:get_user_model",
+    "channels.auth:load_backend",
+    "channels.auth:user_logged_in",
+    "channels.auth:user_logged_out",
     "channels.consumer:async_to_sync",
     "channels.db:close_old_connections",
     "channels.db:sync_to_async",
     "channels.generic.websocket:async_to_sync",
+    "channels.sessions:import_module",
+    "channels.testing.live:DaphneProcess",
+    "channels.testing.live:TransactionTestCase",
 }
 """Somebody else's names that projects import from Channels, or patch there."""
 
@@ -43,9 +51,16 @@ ABSENT = {
 """``module:name`` (with the members of a class) or ``module:Class.member`` to the reason."""
 
 NEED_DJANGO = (
+    "channels.auth:constant_time_compare",
+    "channels.auth:get_user_model",
+    "channels.auth:load_backend",
+    "channels.auth:user_logged_in",
+    "channels.auth:user_logged_out",
     "channels.testing:ChannelsLiveServerTestCase",
     "channels.testing.live:ChannelsLiveServerTestCase",
+    "channels.testing.live:DaphneProcess",
     "channels.testing.live:TEST_DATABASE_PREFIX",
+    "channels.testing.live:TransactionTestCase",
     "channels.testing.live:set_database_connection",
 )
 """What is absent where Django is: the subset has no databases."""

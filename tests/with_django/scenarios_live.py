@@ -137,5 +137,15 @@ def scenario_a_database_in_memory_is_refused() -> None:
     assert "ImproperlyConfigured" in traceback and "Give it a file" in traceback
 
 
+def scenario_names_that_projects_import_from_there() -> None:
+    import daphne.testing
+    import django.test
+    from channels.testing import ChannelsLiveServerTestCase
+    from channels.testing.live import DaphneProcess, TransactionTestCase
+
+    assert DaphneProcess is daphne.testing.DaphneProcess is ChannelsLiveServerTestCase.ProtocolServerProcess
+    assert TransactionTestCase is django.test.TransactionTestCase
+
+
 if __name__ == "__main__":
     main(__name__)

@@ -77,6 +77,32 @@ async def scenario_who_logs_in_over_http_is_known_on_the_websocket() -> None:
     await communicator.disconnect()
 
 
+async def scenario_what_tests_patch_in_channels_auth_takes_effect() -> None:
+    from channels.auth import get_user, login, logout
+
+    eva = await make_user()
+    other = await make_user("max")
+    backend = mock.Mock(get_user=lambda user_id: other)
+    _, scope = await visit(lambda scope: login(scope, eva))
+    scope = {"session": scope["session"], "user": eva}
+    with mock.patch("channels.auth.load_backend", return_value=backend) as load:
+        with mock.patch("channels.auth.constant_time_compare", return_value=True) as compare:
+            assert await get_user(scope) == other
+        assert compare.called and (await get_user(scope)).is_anonymous  # not the hash of that user
+    assert load.called
+    _, scope = await visit(lambda scope: login(scope, eva))
+    scope = {"session": scope["session"], "user": eva}
+    with mock.patch("channels.auth.get_user_model") as model:
+        model.return_value._meta.pk.to_python.return_value = other.pk
+        with mock.patch("channels.auth.constant_time_compare", return_value=True):
+            assert await get_user(scope) == other
+    with mock.patch("channels.auth.user_logged_in") as logged_in:
+        await login(scope, eva)
+    with mock.patch("channels.auth.user_logged_out") as logged_out:
+        await logout(scope)
+    assert logged_in.send.called and logged_out.send.called
+
+
 async def scenario_logging_out_tells_who_and_empties_the_session() -> None:
     from django.contrib.auth import user_logged_out
     from django.contrib.auth.models import AnonymousUser

@@ -119,7 +119,8 @@ def _of_channels(module: str, name: str | None, django: DjangoNames) -> Verdict:
     path = _spelled(module, name)
     target = resolve(module, name)
     if target is not None and target.module.startswith(WITH_DJANGO) and django is DjangoNames.shim:
-        return Verdict(Kind.django, f"{path} needs Django: it is a test case with a database", breaks=True)
+        what = "a test case with a database" if target.module.endswith(".live") else "a name of Django's"
+        return Verdict(Kind.django, f"{path} needs Django: it is {what}", breaks=True)
     if not served().has(module, name):
         near = difflib.get_close_matches(name or "", served().modules.get(module, ()), n=1)
         hint = f"did you mean {near[0]}?" if near else "see 'Where names have gone' in docs/porting.md"

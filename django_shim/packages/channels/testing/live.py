@@ -8,7 +8,13 @@ if TYPE_CHECKING:
     from compat.testing.live import *
     from django_shim.with_django.live import *
 
-NEED_DJANGO = ("ChannelsLiveServerTestCase", "TEST_DATABASE_PREFIX", "set_database_connection")
+NEED_DJANGO = (
+    "ChannelsLiveServerTestCase",
+    "DaphneProcess",
+    "TEST_DATABASE_PREFIX",
+    "TransactionTestCase",
+    "set_database_connection",
+)
 
 mirror(
     __name__,
