@@ -14,6 +14,7 @@ from typing import Any
 
 from compat.exceptions import ChannelFull
 from compat.names import get_handler_name
+from compat.settings import settings
 
 __all__ = ["hint", "noted"]
 
@@ -142,6 +143,21 @@ def _full(consumer: Any, error: BaseException, message: Any) -> str | None:
     )
 
 
+def _locked(consumer: Any, error: BaseException, message: Any) -> str | None:
+    # By name, because sqlite3, Django and SQLAlchemy each have a class of their own.
+    if "OperationalError" not in {cls.__name__ for cls in type(error).__mro__}:
+        return None
+    alone = not consumer._sync or consumer.thread_sensitive or settings.get("CHANNEL_THREADS") == 0
+    if alone or "database is locked" not in str(error):
+        return None
+    return (
+        "sync consumers run side by side, and SQLite lets one transaction write at a time: set "
+        f"thread_sensitive = True on {type(consumer).__name__}, or CHANNEL_THREADS = 0, to run the handlers "
+        'one after the other, as Channels does; or let transactions wait for each other, with "OPTIONS": '
+        '{"transaction_mode": "IMMEDIATE"} in DATABASES (Django 5.1)'
+    )
+
+
 RULES = (
     _scope_key,
     _path_parameter,
@@ -151,4 +167,5 @@ RULES = (
     _no_handler,
     _nothing_to_send,
     _full,
+    _locked,
 )

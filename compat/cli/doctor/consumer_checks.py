@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from compat import integration
 from compat.advice.unawaited_calls import unawaited_calls
 from compat.cli.doctor.finding import Finding, error, note, warning
 from compat.cli.doctor.subject import Subject
@@ -17,6 +18,9 @@ __all__ = ["CHECKS"]
 
 CONNECTIONS_PER_THREAD = 50
 """At 10 ms for a handler, a message to this many members per thread takes half a second."""
+
+SQLITE = (".sqlite3", ".spatialite")
+"""How the engines of Django that use SQLite end."""
 
 
 def await_forgotten(subject: Subject) -> Iterator[Finding]:
@@ -37,9 +41,13 @@ def layer_alias_not_configured(subject: Subject) -> Iterator[Finding]:
             yield error(f"{found} Every connection is refused", f"Configured: {fix}", path)
 
 
+def _sync_consumers(subject: Subject) -> list[type[SyncConsumer]]:
+    return [cls for cls in subject.consumer_classes if issubclass(cls, SyncConsumer)]
+
+
 def one_thread_for_sync_consumers(subject: Subject) -> Iterator[Finding]:
     """Report sync consumers whose handlers all run on one thread."""
-    sync = [cls for cls in subject.consumer_classes if issubclass(cls, SyncConsumer)]
+    sync = _sync_consumers(subject)
     if not sync:
         return
     names = listed(cls.__qualname__ for cls in sync)
@@ -59,10 +67,29 @@ def one_thread_for_sync_consumers(subject: Subject) -> Iterator[Finding]:
         )
 
 
+def sqlite_locked(subject: Subject) -> Iterator[Finding]:
+    """Report a SQLite database of Django that handlers on several threads write to."""
+    sync = [cls.__qualname__ for cls in _sync_consumers(subject) if not cls.thread_sensitive]
+    if not sync or thread_limit() == 0 or integration.database() is None:
+        return  # the subset of Django has DATABASES too, and opens none
+    for alias, entry in (settings.get("DATABASES") or {}).items():
+        mode = str((entry.get("OPTIONS") or {}).get("transaction_mode", "")).upper()
+        if not str(entry.get("ENGINE", "")).endswith(SQLITE) or mode in ("IMMEDIATE", "EXCLUSIVE"):
+            continue
+        yield warning(
+            f"database {alias!r} is SQLite, where one transaction writes at a time, and handlers of "
+            f"{listed(sync)} run side by side: those that read and then write in transaction.atomic() fail "
+            'with "database is locked" when several clients send at once',
+            'Set "OPTIONS": {"transaction_mode": "IMMEDIATE"} (Django 5.1); or run them one after the other, '
+            "as Channels does: thread_sensitive = True on the class, or CHANNEL_THREADS = 0.",
+            f"DATABASES[{alias!r}]",
+        )
+
+
 def threads_for_members(subject: Subject) -> Iterator[Finding]:
     """Report too few threads for the members of a room: a message to it runs one handler for each."""
     threads, members = thread_limit(), subject.members
-    sync = [cls.__qualname__ for cls in subject.consumer_classes if issubclass(cls, SyncConsumer)]
+    sync = [cls.__qualname__ for cls in _sync_consumers(subject)]
     if not sync or not members or not threads or members <= threads * CONNECTIONS_PER_THREAD:
         return
     seconds = members * 0.01 / threads
@@ -101,6 +128,7 @@ CHECKS = (
     await_forgotten,
     layer_alias_not_configured,
     one_thread_for_sync_consumers,
+    sqlite_locked,
     threads_for_members,
     no_limits,
     fewer_connections_than_members,

@@ -13,7 +13,7 @@ from redis import Redis
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route, WebSocketRoute
 
-from compat import AsyncWebsocketConsumer, WebsocketConsumer
+from compat import AsyncWebsocketConsumer, WebsocketConsumer, integration
 from compat.auth import AuthMiddlewareStack
 from compat.cli.doctor import (
     CHECKS,
@@ -213,6 +213,49 @@ def test_sync_consumers_on_one_thread() -> None:
     assert found(subject(router(Blocking)), check) == []
 
 
+class Framework:
+    """One that opens databases, as the real Django does."""
+
+    database = object()
+    users = None
+
+
+@pytest.fixture
+def framework() -> Iterator[None]:
+    registered: Any = Framework()
+    integration.register(registered)
+    yield
+    integration.unregister(registered)
+
+
+def databases(engine: str = "django.db.backends.sqlite3", **options: Any) -> dict[str, Any]:
+    return {"default": {"ENGINE": engine, "NAME": "db.sqlite3", "OPTIONS": options}}
+
+
+@pytest.mark.usefixtures("framework")
+def test_sqlite_under_handlers_side_by_side() -> None:
+    class Alone(Blocking):
+        thread_sensitive = True
+
+    check = "sqlite-locked"
+    with override(DATABASES=databases()):
+        text = "'default' is SQLite.*handlers of 'Blocking'.*database is locked"
+        finding = only(subject(router(Blocking)), check, WARNING, text, "IMMEDIATE.*thread_sensitive = True")
+        assert finding.where == "DATABASES['default']"
+        assert found(subject(router(Alone, Chat)), check) == []
+        with override(CHANNEL_THREADS=0):
+            assert found(subject(router(Blocking)), check) == []
+    for quiet in ({}, databases(transaction_mode="IMMEDIATE"), databases("django.db.backends.postgresql")):
+        with override(DATABASES=quiet):
+            assert found(subject(router(Blocking)), check) == []
+
+
+def test_sqlite_that_nothing_opens() -> None:
+    """The settings of a project on the subset of Django have DATABASES too."""
+    with override(DATABASES=databases()):
+        assert found(subject(router(Blocking)), "sqlite-locked") == []
+
+
 def test_more_members_than_threads_can_serve() -> None:
     check, full = "threads-for-members", subject(router(Blocking), members=2400)
     only(full, check, WARNING, "2400 handlers of 'Blocking' on 24 threads.*after 1.0 s", "CHANNEL_THREADS")
@@ -377,6 +420,22 @@ def test_a_layer_through_which_nothing_comes(redis_server: RedisServer) -> None:
     address = f"redis://reader:x@127.0.0.1:{redis_server.port}"
     given = subject(layers={"default": RedisChannelLayer([address])})
     only(given, "layer-without-messages", ERROR, "'default'.*(?i:perm|may not)", "channels-compat layers")
+
+
+def test_a_layer_that_changes_messages() -> None:
+    """More keys are fine, as those of a trace; another value is not."""
+
+    class Traced(InMemoryChannelLayer):
+        async def send(self, channel: str, message: Any) -> None:
+            await super().send(channel, {**message, "trace": "t1"})
+
+    class Mangled(InMemoryChannelLayer):
+        async def send(self, channel: str, message: Any) -> None:
+            await super().send(channel, {**message, "id": "another"})
+
+    assert found(subject(layers={"default": Traced()}), "layer-without-messages") == []
+    given = subject(layers={"default": Mangled()})
+    only(given, "layer-without-messages", ERROR, "'another'.* was received", "channels-compat layers")
 
 
 def test_a_redis_that_is_away(redis_server: RedisServer) -> None:
