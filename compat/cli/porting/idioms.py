@@ -42,7 +42,7 @@ class Strings(cst.CSTTransformer):
         if value is None:
             return updated_node
         place: Any = self.get_metadata(PositionProvider, original_node)
-        line = place.start.line
+        line: int = place.start.line
         column = len(self._lines[line - 1][: place.start.column].encode())
         new = self._new.get((line, column, value))
         return with_text(updated_node, new) if new else updated_node

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from compat.db import database_sync_to_async as database_sync_to_async
     from django_shim.with_django.auth import constant_time_compare as constant_time_compare
     from django_shim.with_django.auth import get_user_model as get_user_model
-    from django_shim.with_django.auth import load_backend as load_backend
+    from django_shim.with_django.auth import load_backend as load_backend  # pyright: ignore[reportAttributeAccessIssue]
     from django_shim.with_django.auth import user_logged_in as user_logged_in
     from django_shim.with_django.auth import user_logged_out as user_logged_out
 

@@ -143,6 +143,7 @@ def test_an_import_without_an_equivalent_is_left_and_reported(source: str, why: 
 def test_check_of_a_ported_project_names_what_only_the_shim_has(tmp_path: Path) -> None:
     file = tmp_path / "a.py"
     (tmp_path / "b.py").write_text("from daphne.testing import DaphneProcess\n")
+    found: dict[str, Any] = {}
     for module, status in (("channels", Kind.runs), ("compat", Kind.gone)):
         file.write_text(f"from {module}.layers import get_channel_layer\n")
         found = {one.path.name: one for one in inspect(tmp_path, KEEP).files}
