@@ -145,8 +145,13 @@ def server(project: Path) -> Iterator[Server]:
 
 
 def change(process: Process, path: Path, text: str) -> None:
-    """Change a file that Django's reloader has seen: it looks for what is imported from time to time."""
-    process.wait_log(f"File {path} first seen")
+    """Change a file that Django's reloader has seen since the last restart: it looks from time to time."""
+
+    def seen() -> bool:
+        last_start = process.log().rpartition("with glob *.yaml")[2]
+        return f"File {path} first seen" in last_start
+
+    until(seen, f"the reloader has seen {path}")
     path.write_text(text, encoding="utf-8")
 
 
