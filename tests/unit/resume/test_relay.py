@@ -46,14 +46,19 @@ def the_peer(layer: FalseLayer) -> Peer:
     return Peer(layer, "home", "own", asyncio.get_running_loop())
 
 
-async def test_a_client_that_reads_nothing_holds_little() -> None:
-    layer = FalseLayer()
-    peer = the_peer(layer)
+async def at_its_end(peer: Peer) -> tuple[AwayEnd, FalseSocket, asyncio.Task[None]]:
+    """The end at an open socket, number 7, and the server's call of it."""
     away = AwayEnd(peer, 7, asyncio.get_running_loop())
     socket = FalseSocket()
     socket.coming.put_nowait({"type": "websocket.connect"})
     serving = asyncio.ensure_future(away.serve("channels.resume.v1", socket.receive, socket.send))
     await turns()
+    return away, socket, serving
+
+
+async def test_a_client_that_reads_nothing_holds_little() -> None:
+    layer = FalseLayer()
+    away, socket, serving = await at_its_end(the_peer(layer))
     socket.stick()
     with recorded():
         for _ in range(100):
@@ -68,11 +73,7 @@ async def test_a_client_that_reads_nothing_holds_little() -> None:
 async def test_a_call_that_the_server_ends_has_its_client_come_back() -> None:
     """Was: hypercorn sent 1011 by itself when it stopped, after which nobody comes back."""
     layer = FalseLayer()
-    away = AwayEnd(the_peer(layer), 7, asyncio.get_running_loop())
-    socket = FalseSocket()
-    socket.coming.put_nowait({"type": "websocket.connect"})
-    serving = asyncio.ensure_future(away.serve("channels.resume.v1", socket.receive, socket.send))
-    await turns()
+    _, socket, serving = await at_its_end(the_peer(layer))
     serving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await serving
@@ -208,11 +209,7 @@ async def test_a_frame_of_any_length_passes_to_another_process(
 async def test_only_the_close_of_the_home_ends_a_connection_with_its_code(who: str) -> None:
     """Was: a link that this end had dropped was reported as closed, and its client lost its connection."""
     layer = FalseLayer()
-    away = AwayEnd(the_peer(layer), 7, asyncio.get_running_loop())
-    socket = FalseSocket()
-    socket.coming.put_nowait({"type": "websocket.connect"})
-    serving = asyncio.ensure_future(away.serve("channels.resume.v1", socket.receive, socket.send))
-    await turns()
+    away, socket, serving = await at_its_end(the_peer(layer))
     if who.startswith("dropped"):
         away.drop()
     if who.endswith("home closes"):
