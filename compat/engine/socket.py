@@ -48,6 +48,11 @@ def says_gone(error: BaseException) -> bool:
     return closed or isinstance(error, GONE) or is_disconnect(error)
 
 
+def says_over(error: BaseException) -> bool:
+    """Return True if the ``error`` of a send says that the client has left, or the server has closed."""
+    return says_gone(error) or CLOSED_BY_SERVER in str(error)
+
+
 def is_disconnect(error: BaseException) -> bool:
     """Return True for what only a send to a client that has left raises: ours, and the servers' own."""
     return type(error).__name__ in GONE_NAMES
@@ -228,13 +233,12 @@ class Socket:
 
         Raises ``error``, or ClientDisconnected; nothing if the client left during connect() or disconnect().
         """
-        said = says_gone(error)
-        known = said or CLOSED_BY_SERVER in str(error) or self._client_left()
+        known = says_over(error) or self._client_left()
         if not (known and self.served and self.websocket):
             raise error
         self.gone = self.closed = True
         if self._is_told():
-            raise error if said else ClientDisconnected("the client has left") from error
+            raise error if says_gone(error) else ClientDisconnected("the client has left") from error
 
     def unwritten(self, error: Exception) -> None:
         """Handle the ``error`` of writing frames as ``lost``; a client that may come back gets them then."""
@@ -250,7 +254,7 @@ class Socket:
         """Close with another code if the server rejects this one."""
         if not (self.served and self.websocket):
             raise error
-        if says_gone(error) or CLOSED_BY_SERVER in str(error):
+        if says_over(error):
             self.gone = True
             return
         if self.opened and await closes_otherwise(self.raw_send, message):

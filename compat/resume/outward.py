@@ -83,17 +83,23 @@ class Outward:
 
     def writes(self, text: Any) -> bool:
         """Do for most texts what ``flush`` does for all, for less; see ``engine.contracts.Resumed``."""
+        if type(text) is not str or not text or not self._can_write(text) or not self.takes(text):
+            return False
+        if self._write(text):
+            self._let_write()
+        return True
+
+    def _can_write(self, text: str) -> bool:
+        """Return True if the frame of a text may be made and written here now, without a wait."""
         framed = self.framed
-        if framed is None or type(text) is not str or not text or not is_open(framed):
-            return False
-        if not goes_plain(framed, len(text)) or not self.takes(text):
-            return False
+        return framed is not None and is_open(framed) and goes_plain(framed, len(text))
+
+    def _write(self, text: str) -> bool:
         try:
-            framed.transport.write(frame_of(text))
+            self.framed.transport.write(frame_of(text))
         except Exception as error:  # noqa: BLE001 - any transport
             self.failed({"type": "websocket.send"}, error)
-        else:
-            self._let_write()
+            return False
         return True
 
     def let_write(self) -> None:
@@ -167,12 +173,9 @@ class Outward:
         return message
 
     def _send(self, message: Message) -> None:
-        framed, text = self.framed, text_alone(message)
-        if framed is not None and text is not None and is_open(framed) and goes_plain(framed, len(text)):
-            try:
-                framed.transport.write(frame_of(text))
-            except Exception as error:  # noqa: BLE001 - any transport
-                self.failed(message, error)
+        text = text_alone(message)
+        if text is not None and self._can_write(text):
+            self._write(text)
             return
         if self.ready is None and (self.wrapped or asyncio.current_task(self.loop) is None):
             # Middleware around send() may have time limits or cancel scopes, which need a task, and end in
