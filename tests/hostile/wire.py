@@ -38,7 +38,9 @@ def frame(
         head += bytes([masked | 126]) + struct.pack("!H", size)
     else:
         head += bytes([masked | 127]) + struct.pack("!Q", size)
-    return head + (mask or b"") + payload
+    if mask is None:
+        return head + payload
+    return head + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
 
 
 def frames_of(data: bytes) -> list[tuple[int, bytes]]:

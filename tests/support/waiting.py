@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-__all__ = ["until", "until_async", "until_awaited", "within"]
+__all__ = ["turns", "until", "until_async", "until_awaited", "within"]
 
 T = TypeVar("T")
 POLL_S = 0.02
@@ -33,6 +33,12 @@ def until(condition: Callable[[], T], what: str, *, deadline_s: float = 15.0) ->
         if time.monotonic() > end:
             raise AssertionError(f"not within {deadline_s} s: {what}")
         time.sleep(POLL_S)
+
+
+async def turns(count: int = 10) -> None:
+    """Let everything run that is ready, so many times."""
+    for _ in range(count):
+        await asyncio.sleep(0)
 
 
 async def until_async(condition: Callable[[], T], what: str, *, deadline_s: float = 15.0) -> T:

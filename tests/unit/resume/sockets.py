@@ -10,6 +10,7 @@ from compat import tickets
 from compat.resume.connection import ResumableConnection
 from compat.resume.link import Link
 from compat.types import Message
+from tests.support.waiting import turns
 
 PLACE = tickets.Place(b"user", b"path", "")
 
@@ -56,12 +57,6 @@ class FalseSocket:
     def codes(self) -> list[int]:
         """The codes of the closes that were sent."""
         return [message["code"] for message in self.sent if message["type"] == "websocket.close"]
-
-
-async def turns(count: int = 10) -> None:
-    """Let everything run that is ready."""
-    for _ in range(count):
-        await asyncio.sleep(0)
 
 
 async def connected(*, posts: bool = False) -> tuple[ResumableConnection, FalseSocket]:

@@ -24,8 +24,8 @@ from compat.resume.link import COMES_BACK, Link
 from compat.resume.posts import TAKEN, take
 from compat.resume.registry import registry
 from compat.types import Message
-from tests.support.waiting import until_async
-from tests.unit.resume.sockets import PLACE, FalseSocket, connected, returned, turns
+from tests.support.waiting import turns, until_async
+from tests.unit.resume.sockets import PLACE, FalseSocket, connected, returned
 
 
 def text(payload: str) -> Message:

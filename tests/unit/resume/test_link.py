@@ -15,8 +15,8 @@ from compat.resume import link as link_module
 from compat.resume.journal import Journal
 from compat.resume.link import Link
 from compat.types import Message
-from tests.support.waiting import until_async
-from tests.unit.resume.sockets import connected, turns
+from tests.support.waiting import turns, until_async
+from tests.unit.resume.sockets import connected
 
 
 class Owner:

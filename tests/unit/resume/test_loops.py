@@ -16,7 +16,8 @@ from compat.resume import registry as registry_module
 from compat.resume.connection import ResumableConnection
 from compat.resume.registry import registry
 from compat.resume.relay import relay_of
-from tests.unit.resume.sockets import connected, turns
+from tests.support.waiting import turns
+from tests.unit.resume.sockets import connected
 
 T = TypeVar("T")
 

@@ -25,8 +25,8 @@ from compat.resume.relay import ELSEWHERE, Relay
 from compat.resume.wire import Malformed
 from compat.tickets import Ticket
 from tests.support.logs import recorded
-from tests.support.waiting import until_async
-from tests.unit.resume.sockets import PLACE, FalseSocket, connected, turns
+from tests.support.waiting import turns, until_async
+from tests.unit.resume.sockets import PLACE, FalseSocket, connected
 
 
 class FalseLayer:

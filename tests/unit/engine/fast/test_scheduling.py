@@ -32,14 +32,9 @@ from compat.layers import InMemoryChannelLayer
 from compat.types import Message
 from tests.support.conversations import Conversation
 from tests.support.engine import rounds
-from tests.support.waiting import until_async
+from tests.support.waiting import turns, until_async
 
 FOREVER = float("inf")
-
-
-async def turns(count: int) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0)
 
 
 async def test_what_comes_in_neighbouring_turns_is_read_in_one_go() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
+import functools
 import socket
 import struct
 from collections.abc import Callable, Coroutine
@@ -20,7 +20,8 @@ from uvicorn.server import ServerState
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.resume.inbound import MAX_FRAMES
 from compat.resume.link import MAX_CONTROLS
-from tests.support.waiting import until_async
+from tests.hostile.wire import frame
+from tests.support.waiting import turns, until_async
 
 pytestmark = pytest.mark.usefixtures("layer")
 
@@ -31,27 +32,14 @@ HANDSHAKE = (
 )
 RESUMABLE = b"Sec-WebSocket-Protocol: channels.resume.v1\r\n"
 DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
-TEXT, BINARY, CONTINUED, CLOSE, PING, PONG = 0x81, 0x82, 0x80, 0x88, 0x89, 0x8A
+CONTINUED, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+masked = functools.partial(frame, mask=b"\x01\x02\x03\x04")
 PLAIN = "scheduling,reading,write_batching,bridge"
 """All parts but ``framing``: the server takes all frames apart."""
 
 
-def frame(payload: bytes, first: int = TEXT, mask: bytes = b"\x01\x02\x03\x04", masked: int = 0x80) -> bytes:
-    """A client's frame."""
-    size = len(payload)
-    if size < 126:
-        head = bytes((first, masked | size))
-    elif size < 65536:
-        head = struct.pack("!BBH", first, masked | 126, size)
-    else:
-        head = struct.pack("!BBQ", first, masked | 127, size)
-    if not masked:
-        return head + payload
-    return head + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
-
-
 def text(said: str) -> bytes:
-    return frame(said.encode())
+    return masked(TEXT, said.encode())
 
 
 class Recording:
@@ -132,67 +120,59 @@ class Wire:
 
 
 def run(main: Coroutine[Any, Any, Any], parts: str = "1") -> Any:
-    before = os.environ.get("CHANNEL_FAST")
-    os.environ["CHANNEL_FAST"] = parts
-    try:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("CHANNEL_FAST", parts)
         return asyncio.run(main)
-    finally:
-        if before is None:
-            del os.environ["CHANNEL_FAST"]
-        else:
-            os.environ["CHANNEL_FAST"] = before
-
-
-async def turns_of_the_loop(number: int = 5) -> None:
-    for _ in range(number):
-        await asyncio.sleep(0)
 
 
 async def told(
-    pieces: list[bytes], turns: list[int], kind: str, more: bytes = b""
+    pieces: list[bytes], pauses: list[int], kind: str, more: bytes = b""
 ) -> tuple[list[Any], bytes, bool]:
     """What a consumer is told of a client whose bytes come in ``pieces``, and the close frame that its client
-    gets; and whether short frames were taken apart here. ``turns``: those of the loop after each piece.
+    gets; and whether short frames were taken apart here. ``pauses``: the turns of the loop after each piece.
     """
     recording = Recording()
     wire = await Wire(recording.consumer(kind)).open(more)
-    for piece, count in zip(pieces, turns, strict=True):
+    for piece, count in zip(pieces, pauses, strict=True):
         wire.feed(piece)
-        await turns_of_the_loop(count)
+        await turns(count)
     here = wire.here
-    wire.feed(frame(struct.pack("!H", 1000), CLOSE))
+    wire.feed(masked(CLOSE, struct.pack("!H", 1000)))
     await until_async(lambda: any(isinstance(one, int) for one in recording.told), "it is told of the end")
     heard = wire.listen()
     await wire.end()
-    return recording.told, heard[heard.rfind(bytes((CLOSE,))) :], here
+    return recording.told, heard[heard.rfind(bytes((0x80 | CLOSE,))) :], here
 
 
 SHORT = st.text(max_size=40).map(text)
 SIZED = st.sampled_from((0, 1, 2, 124, 125, 126, 127, 300, 65536)).map(lambda size: text("x" * size))
 ODD = st.sampled_from(
     (
-        frame(b"\x00\x01", BINARY),
-        frame(b"p", PING),
-        frame(b"p", PONG),
-        frame(b"one", 0x01) + frame(b"two", CONTINUED),
-        frame(b"one", 0x01) + frame(b"p", PING) + frame(b"two", 0x00) + frame(b"three", CONTINUED),
-        frame("é".encode()[:1], 0x01) + frame("é".encode()[1:], CONTINUED),
+        masked(BINARY, b"\x00\x01"),
+        masked(PING, b"p"),
+        masked(PONG, b"p"),
+        masked(TEXT, b"one", final=False) + masked(CONTINUED, b"two"),
+        masked(TEXT, b"one", final=False)
+        + masked(PING, b"p")
+        + masked(CONTINUED, b"two", final=False)
+        + masked(CONTINUED, b"three"),
+        masked(TEXT, "é".encode()[:1], final=False) + masked(CONTINUED, "é".encode()[1:]),
         text(MARK + "marked"),
-        frame(b"zero", mask=bytes(4)),
+        frame(TEXT, b"zero"),
     )
 )
 WRONG = st.sampled_from(
     (
-        frame(b"\xff\xfe"),
-        frame(b"\xed\xa0\x80"),
-        frame(b"no mask", masked=0),
-        frame(b"compressed", 0xC1),
-        frame(b"reserved", 0x83),
-        frame(b"rsv3", 0x91),
-        frame(b"alone", CONTINUED),
-        frame(b"one", 0x01) + text("out of turn"),
-        frame(b"\x03", CLOSE),
-        frame(struct.pack("!H", 4321) + b"bye", CLOSE) + text("after it"),
+        masked(TEXT, b"\xff\xfe"),
+        masked(TEXT, b"\xed\xa0\x80"),
+        frame(TEXT, b"no mask", mask=None),
+        masked(TEXT, b"compressed", reserved=4),
+        masked(3, b"reserved"),
+        masked(TEXT, b"rsv3", reserved=1),
+        masked(CONTINUED, b"alone"),
+        masked(TEXT, b"one", final=False) + text("out of turn"),
+        masked(CLOSE, b"\x03"),
+        masked(CLOSE, struct.pack("!H", 4321) + b"bye") + text("after it"),
     )
 )
 
@@ -237,7 +217,7 @@ def test_what_is_wrong_is_the_servers_to_say(stream: tuple[list[bytes], list[int
     assert by_us[: len(by_server) - 1] == by_server[:-1]
 
 
-INNER = frame(b"outer " + text("inner"), BINARY, mask=bytes(4))
+INNER = frame(BINARY, b"outer " + text("inner"))
 BETWEEN = len(INNER) - len(text("inner"))
 
 
@@ -247,15 +227,15 @@ BETWEEN = len(INNER) - len(text("inner"))
         (INNER[:BETWEEN], INNER[BETWEEN:], text("next")),
         (INNER[:1], INNER[1:BETWEEN], INNER[BETWEEN:] + text("next")),
         (text("first") + INNER[:BETWEEN], INNER[BETWEEN:]),
-        (frame(b"one", 0x01), text("out of turn")),
-        (frame(b"one", 0x01), frame(b"p", PING), text("out of turn")),
-        (frame(struct.pack("!H", 1000), CLOSE), text("after it")),
+        (masked(TEXT, b"one", final=False), text("out of turn")),
+        (masked(TEXT, b"one", final=False), masked(PING, b"p"), text("out of turn")),
+        (masked(CLOSE, struct.pack("!H", 1000)), text("after it")),
     ],
 )
 def test_what_only_looks_like_a_text_frame(pieces: tuple[bytes, ...]) -> None:
-    turns = [3] * len(pieces)
-    *by_us, here = run(told(list(pieces), turns, "async"))
-    assert by_us == list(run(told(list(pieces), turns, "async"), PLAIN)[:2])
+    pauses = [3] * len(pieces)
+    *by_us, here = run(told(list(pieces), pauses, "async"))
+    assert by_us == list(run(told(list(pieces), pauses, "async"), PLAIN)[:2])
     assert here
 
 
@@ -265,10 +245,10 @@ def test_nothing_is_told_after_a_close(kind: str, caplog: pytest.LogCaptureFixtu
         recording = Recording()
         wire = await Wire(recording.consumer(kind)).open()
         wire.feed(text("1") + text("stop"))
-        await until_async(lambda: bytes((CLOSE, 2)) in wire.listen(), "the consumer has closed")
+        await until_async(lambda: bytes((0x80 | CLOSE, 2)) in wire.listen(), "the consumer has closed")
         assert wire.here
         wire.feed(text("2") + text("3"))
-        wire.feed(frame(struct.pack("!H", 4000), CLOSE))
+        wire.feed(masked(CLOSE, struct.pack("!H", 4000)))
         await until_async(lambda: len(recording.told) > 2, "it is told of the end")
         await wire.end()
         return recording.told
@@ -281,7 +261,7 @@ def test_a_close_after_that_of_the_server_is_no_failure(caplog: pytest.LogCaptur
     async def main() -> list[Any]:
         recording = Recording()
         wire = await Wire(recording.consumer("async")).open()
-        wire.feed(text("stop") + frame(b"no mask", masked=0))
+        wire.feed(text("stop") + frame(TEXT, b"no mask", mask=None))
         await until_async(lambda: len(recording.told) > 1, "it is told of the end")
         await wire.end()
         return recording.told
@@ -310,7 +290,7 @@ def test_the_socket_is_not_read_while_two_messages_wait(count: int, *, together:
         pieces = [text(str(number)) for number in range(1 + count)]
         for piece in [b"".join(pieces)] if together else pieces:
             wire.feed(piece)
-            await turns_of_the_loop()
+            await turns()
         waits = wire.protocol.queue.qsize()
         assert waits in (count, 1 + count)
         assert wire.protocol.transport.is_reading() is (waits < 2)
@@ -318,7 +298,7 @@ def test_the_socket_is_not_read_while_two_messages_wait(count: int, *, together:
         await until_async(lambda: len(heard) == 2 + count, "all are handled")
         assert heard == ["hold", *map(str, range(1 + count))]
         await until_async(lambda: wire.protocol.transport.is_reading(), "the socket is read again")
-        wire.feed(frame(b"", CLOSE))
+        wire.feed(masked(CLOSE))
         await wire.end()
 
     run(main())
@@ -333,7 +313,7 @@ def test_a_server_that_takes_less_takes_them_apart_itself(limit: int, *, here: b
         await until_async(lambda: bool(recording.told), "it is told")
         assert wire.here is here
         wire.feed(text("x" * 125))
-        wire.feed(frame(b"", CLOSE))
+        wire.feed(masked(CLOSE))
         await until_async(lambda: len(recording.told) > 1, "it is told of what comes next")
         assert (recording.told[1] == 1009) is not here
         await wire.end()
@@ -356,7 +336,7 @@ def ack(count: int, form: str) -> bytes:
     return text(MARK + form % count)
 
 
-BYE = text(MARK + '{"type":"bye"}') + frame(struct.pack("!H", 1000), CLOSE)
+BYE = text(MARK + '{"type":"bye"}') + masked(CLOSE, struct.pack("!H", 1000))
 
 
 @pytest.mark.parametrize(
@@ -376,7 +356,7 @@ def test_a_client_that_may_come_back_acknowledges(form: str) -> None:
         await until_async(lambda: b'"ask":true' in wire.listen(), "it is asked what it has")
         for count in (1, 2, 1):
             wire.feed(ack(count, form))
-            await turns_of_the_loop()
+            await turns()
             assert not told
         wire.feed(ack(99, form))  # more than was sent: it has all
         await until_async(lambda: told == [True], "all have come")
@@ -429,7 +409,7 @@ def test_its_socket_is_not_read_while_too_much_waits() -> None:
         while wire.protocol.transport.is_reading():
             wire.feed(text(str(sent)))
             sent += 1
-            await turns_of_the_loop()
+            await turns()
             assert sent <= MAX_FRAMES + 5  # it handles one, and some are on their way
         assert sent >= MAX_FRAMES
         held.set()
@@ -455,7 +435,7 @@ def test_a_flood_of_control_frames_is_read_slowly(useless: str) -> None:
         while wire.protocol.transport.is_reading():
             wire.feed(text(MARK + useless))
             sent += 1
-            await turns_of_the_loop()
+            await turns()
             assert sent <= 2 * MAX_CONTROLS + 5  # they are counted from the first ones that were many
         assert sent >= MAX_CONTROLS
         wire.feed(BYE)
