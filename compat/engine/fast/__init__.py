@@ -8,13 +8,13 @@ the check fails.
     scheduling      wakes readers in rounds                    instead of ``engine.scheduler``
     reading         reads the socket in the consumer's task    instead of ``engine.reader`` and ``loop``
     write_batching  writes the frames of a burst at once       instead of one write for each frame
-    framing         makes a frame once for all its clients     instead of the server for each client,
-                    and takes short ones apart                 and for all frames
+    framing         makes a frame once for all its clients,    instead of the server for each client,
+                    and takes short ones and handshakes apart  and for all frames and handshakes
     bridge          runs many sync consumers in one thread     instead of ``engine.threads``
 
 The other parts need ``scheduling``. The module ``conversation`` is the loop of ``reading``, and
-``at_once`` belongs to it; ``forgetting`` and ``unframing`` belong to ``framing``; ``handling``, ``pool``,
-``sync_inbox``, ``thread_locals``, ``unsent`` and ``workers`` belong to ``bridge``.
+``at_once`` belongs to it; ``forgetting``, ``handshaking`` and ``unframing`` belong to ``framing``;
+``handling``, ``pool``, ``sync_inbox``, ``thread_locals``, ``unsent`` and ``workers`` belong to ``bridge``.
 """
 
 from __future__ import annotations

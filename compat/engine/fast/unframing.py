@@ -1,40 +1,58 @@
-"""Take short text frames apart here, which is most of what clients send.
+"""Take short text frames apart here, which is most of what clients send, and their close frames.
 
 The server's parser is made for frames that come in pieces: it costs 5 µs for one that is short and whole.
 And the server stops to read a socket for each message until the application has taken it; here it does so
 from the second one on that waits.
 
 This relies on uvicorn's ``websockets-sansio``, as ``framing`` does: that a message goes into its ``queue``,
-that ``receive()`` reads on once that is empty, and that its class may be replaced by one that adds methods.
-The parser is a generator of websockets; between two frames it waits in ``StreamReader.at_eof``. All other
-frames, and all that comes while it waits for more of one, are the server's.
+that ``receive()`` reads on once that is empty, that its class may be replaced by one that adds methods, and
+what it does with a close frame. The parser is a generator of websockets; between two frames it waits in
+``StreamReader.at_eof``. All other frames, and all that comes while it waits for more of one, are the
+server's.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
+import logging
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from compat.engine.fast.framing import goes_plain
 
+if TYPE_CHECKING:
+    from websockets.server import ServerProtocol
+
 __all__ = ["tell", "unframe"]
 
-TEXT = 0x81
-"""The first byte of a text frame that is whole."""
+log = logging.getLogger("compat.consumer")
+
+TEXT, CLOSE = 0x81, 0x88
+"""The first byte of a text frame that is whole, and of a close frame."""
+CLOSES = {b"": 1005, b"\x03\xe8": 1000, b"\x03\xe9": 1001}
+"""What closes of browsers say, and the code that the application is told."""
 MASKED, LONGEST = 0x80, 125
 """In the second byte: a client's frame has a mask; and its size, if that fits there."""
 BEFORE = 6
 """The bytes before the text: those two, and the mask."""
 
+NEEDED = (
+    "close_rcvd close_rcvd_then_sent close_sent current_size discard eof_sent extensions parser state".split()
+)
+"""The attributes of the connection of websockets."""
+
 
 def unframe(protocol: Any) -> None:
-    """Take the short text frames of ``protocol`` apart from now on.
+    """Take the short frames of ``protocol`` apart from now on, and the handshakes of its server.
 
     ``protocol``: as ``framing.framing_of`` returns it; with None nothing happens.
     """
-    if protocol is None or _is_ours(protocol) or protocol.config.ws_max_size < LONGEST:
+    if protocol is None:
+        return
+    _reading_handshakes()(protocol.config)
+    if _is_ours(protocol) or protocol.config.ws_max_size < LONGEST:
         return
     cls = type(protocol)
     if cls not in _made:
@@ -55,6 +73,16 @@ def tell(protocol: Any, take: Callable[[str, bool], bool] | None) -> None:
         protocol.tell(take)
 
 
+@functools.cache
+def _reading_handshakes() -> Callable[[Any], None]:
+    try:  # it imports the server, which is loaded where there is a protocol
+        from compat.engine.fast.handshaking import read_for
+    except ImportError as error:  # another version
+        log.info("handshakes are left to the server: %s", error)
+        return lambda config: None
+    return read_for
+
+
 def _is_ours(protocol: Any) -> bool:
     return hasattr(type(protocol), "compat_base")
 
@@ -65,16 +93,19 @@ _made: dict[type[Any], type[Any] | None] = {}
 
 def _make(cls: type[Any], conn: Any) -> type[Any] | None:
     frames, streams = sys.modules.get("websockets.frames"), sys.modules.get("websockets.streams")
-    unmask = getattr(frames, "apply_mask", None)
+    unmask, close = getattr(frames, "apply_mask", None), getattr(frames, "Close", None)
     between = getattr(getattr(streams, "StreamReader", None), "at_eof", None)
-    missing = [name for name in ("current_size", "extensions", "parser", "state") if not hasattr(conn, name)]
-    if missing or unmask is None or not inspect.isgeneratorfunction(between):
+    missing = [name for name in NEEDED if not hasattr(conn, name)]
+    if missing or unmask is None or close is None or not inspect.isgeneratorfunction(between):
         return None  # another version of websockets
+    protocols = sys.modules["websockets.protocol"]
     members = {
         "__slots__": (),  # the instances keep their layout
         "compat_base": cls,
-        "opened": sys.modules["websockets.protocol"].OPEN,
+        "opened": protocols.OPEN,
+        "closing": protocols.CLOSING,
         "between": between.__code__,
+        "close": close,
         "unmask": staticmethod(unmask),
         "told": None,
         "tell": _tell,
@@ -93,7 +124,9 @@ def _tell(self: Any, take: Callable[[str, bool], bool] | None) -> None:
 def _data_received(self: Any, data: bytes) -> None:
     """Take what the client has sent: any bytes."""
     at, size = 0, len(data)
-    if size > BEFORE and _begins_frame(self):
+    if size >= BEFORE and _begins_frame(self):
+        if data[0] == CLOSE and _closes(self, data):
+            return
         while size - at > BEFORE and data[at] == TEXT and MASKED < data[at + 1] <= MASKED + LONGEST:
             start = at + BEFORE
             end = start + data[at + 1] - MASKED
@@ -107,6 +140,24 @@ def _data_received(self: Any, data: bytes) -> None:
             at = end
     if at < size:
         self.compat_base.data_received(self, data[at:] if at else data)
+
+
+def _closes(self: Any, data: bytes) -> bool:
+    """Answer ``data`` if it is a close frame without a text, and nothing else; return False if it is not."""
+    said = self.unmask(data[BEFORE:], data[BEFORE - 4 : BEFORE])
+    code = CLOSES.get(said) if data[1] == MASKED + len(said) else None
+    if code is None or self.transport.is_closing():
+        return False
+    conn: ServerProtocol = self.conn
+    conn.close_rcvd = conn.close_sent = self.close(code, "")
+    conn.close_rcvd_then_sent = conn.eof_sent = True
+    conn.state = self.closing
+    conn.parser = conn.discard()
+    next(conn.parser)
+    self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": ""})
+    self.transport.write(bytes((CLOSE, len(said))) + said)
+    self.transport.close()
+    return True
 
 
 def _begins_frame(self: Any) -> bool:

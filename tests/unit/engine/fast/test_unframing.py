@@ -239,6 +239,55 @@ def test_what_only_looks_like_a_text_frame(pieces: tuple[bytes, ...]) -> None:
     assert here
 
 
+@pytest.mark.parametrize("more", [b"", DEFLATE], ids=["plain", "deflate"])
+@pytest.mark.parametrize(
+    "close",
+    [
+        *(masked(CLOSE, struct.pack("!H", code)) for code in (999, 1000, 1001, 1002, 1005, 1006, 3000, 5000)),
+        masked(CLOSE),
+        masked(CLOSE, b"\x03"),
+        masked(CLOSE, struct.pack("!H", 1000) + b"bye"),
+        masked(CLOSE, struct.pack("!H", 1001) + b"\xff"),
+        masked(CLOSE, struct.pack("!H", 1000)) + b"more",
+        masked(CLOSE, struct.pack("!H", 1000), reserved=4),
+        masked(CLOSE, struct.pack("!H", 1000), final=False),
+        masked(CLOSE, struct.pack("!H", 1000), length=0),
+        frame(CLOSE, struct.pack("!H", 1000), mask=None),
+        frame(CLOSE, bytes(4) + struct.pack("!H", 1000), mask=None),
+        masked(TEXT, b"one", final=False) + masked(CLOSE),
+        text("said") + masked(CLOSE),
+    ],
+)
+def test_its_close_is_answered_as_by_the_server(close: bytes, more: bytes) -> None:
+    by_us = run(told([text("1"), close], [3, 3], "async", more))
+    assert by_us[:2] == run(told([text("1"), close], [3, 3], "async", more), PLAIN)[:2]
+    in_parts = [text("1"), close[:1], close[1:6], close[6:]]
+    assert by_us == run(told(in_parts, [3] * 4, "async", more))
+
+
+@pytest.mark.parametrize("close", [masked(CLOSE), masked(CLOSE, struct.pack("!H", 1001))])
+def test_after_its_close_all_is_as_after_that_of_the_server(close: bytes) -> None:
+    async def main() -> list[Any]:
+        held = asyncio.Event()
+
+        class Slow(AsyncWebsocketConsumer):
+            async def disconnect(self, code: int) -> None:
+                await held.wait()
+
+        wire = await Wire(Slow.as_asgi()).open()
+        wire.feed(close)
+        await turns()
+        wire.listen()
+        assert wire.peer.recv(1) == b"", "the client need not wait for disconnect()"
+        conn = wire.protocol.conn
+        found = [conn.state, conn.close_rcvd, conn.close_sent, conn.close_rcvd_then_sent, conn.eof_sent]
+        held.set()
+        await wire.end()
+        return [wire.heard, *found, conn.parser.gi_code, conn.current_size, conn.events, conn.writes]
+
+    assert run(main()) == run(main(), PLAIN)
+
+
 @pytest.mark.parametrize("kind", ["async", "sync"])
 def test_nothing_is_told_after_a_close(kind: str, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> list[Any]:

@@ -1,0 +1,174 @@
+"""Read the handshake of a client here, if it is one that most clients send.
+
+The server's libraries take a request apart line by line, and each list in it by itself: a fifth of what a
+connection costs. Here two patterns do. All that is unusual or wrong is for the server to answer, and the
+response is made here, but changed and sent by the server.
+
+This relies on uvicorn's ``websockets-sansio``, as ``framing`` does: that each connection gets its protocol
+from ``config.ws_protocol_class``; that the first data of one is the whole request, as uvicorn's HTTP
+protocols have read it and written it again; that it asks ``conn.accept()`` for the response; and that the
+parser is a generator that begins with frames where the state is OPEN. A server is known by the first
+connection of a consumer; after that, the handshakes of all its connections are read here. Import this where
+the server is loaded: it needs uvicorn and websockets.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidHandshake
+from websockets.http11 import MAX_LINE_LENGTH, MAX_NUM_HEADERS, Request, Response
+from websockets.protocol import CONNECTING, OPEN
+from websockets.server import ServerProtocol
+
+__all__ = ["read_for"]
+
+if list(Headers.__slots__) != ["_dict", "_list"]:
+    raise ImportError("the headers of this version of websockets are not known")
+
+NAME = rb"[-!#$%&'*+.^_`|~0-9a-z]+"
+VALUE = rb"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?"
+REQUEST = re.compile(rb"GET ([!-~]+) HTTP/1\.1\r\n((?:" + NAME + b": " + VALUE + rb"\r\n)+)\r\n")
+"""As the server writes it (RFC 9112, 3 and 5): names in small letters, and no blanks around values."""
+HEADER = re.compile("([^:]+): ([^\r]*)\r\n")
+KEY = re.compile("[A-Za-z0-9+/]{22}==")
+"""16 bytes (RFC 6455, 4.1)."""
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+SUBPROTOCOLS = re.compile("TOKEN(?:, ?TOKEN)*".replace("TOKEN", "[-!#$%&'*+.^_`|~0-9A-Za-z]+"))
+"""A list without empty items, which the server would have to look at."""
+UPGRADES = ("Upgrade", "upgrade", "keep-alive, Upgrade")
+"""The header Connection of browsers and proxies."""
+
+
+def read_for(config: Any) -> None:
+    """Read the handshakes of the server with this ``uvicorn.Config`` from now on.
+
+    Nothing happens if its connections have another class than uvicorn's own.
+    """
+    if config.ws_protocol_class is WebSocketsSansIOProtocol:
+        config.ws_protocol_class = _Handshaking
+
+
+class _Handshaking(WebSocketsSansIOProtocol):
+    """Reads the request that opens a connection; then it is the server's own protocol again."""
+
+    __slots__ = ()  # an instance keeps its layout
+
+    def data_received(self, data: bytes) -> None:
+        self.__class__ = WebSocketsSansIOProtocol  # type: ignore[assignment]
+        conn = self.conn
+        request = None if conn.debug or len(data) >= MAX_LINE_LENGTH else _read(conn, data)
+        if request is None:
+            self.data_received(data)
+            return
+        conn.__class__ = _Answered
+        conn.answer(request)  # type: ignore[attr-defined]
+        self.handle_connect(request)
+        conn.__class__ = ServerProtocol
+
+
+class _Request(Request):
+    extensions: list[Any]
+    response: Response
+
+
+class _Answered(ServerProtocol):
+    """Has read a request, and knows the response."""
+
+    __slots__ = ()
+
+    def answer(self, request: _Request) -> None:
+        self.extensions = request.extensions
+        self.state = OPEN
+        self.parser = self.parse()  # the next bytes are frames
+        next(self.parser)
+        self.state = CONNECTING
+
+    def accept(self, request: Request) -> Response:
+        assert isinstance(request, _Request)
+        self.accept_called = True
+        return request.response
+
+
+class _Given(Headers):
+    """The headers of a request, of which each occurs once."""
+
+    __slots__ = ("by_name", "pairs")
+
+    def __init__(self, pairs: list[tuple[str, str]], by_name: dict[str, str]) -> None:
+        self.pairs, self.by_name = pairs, by_name
+
+    def raw_items(self) -> Iterator[tuple[str, str]]:
+        return iter(self.pairs)
+
+    def get_all(self, key: str) -> list[str]:
+        value = self.by_name.get(key.lower())
+        return [] if value is None else [value]
+
+    def __getattr__(self, name: str) -> Any:
+        # All else of the class uses two attributes, which the server does not need.
+        if name not in Headers.__slots__:
+            raise AttributeError(name)
+        super().__init__(self.pairs)
+        return getattr(self, name)
+
+
+class _Answers(Headers):
+    """The headers of a response, without the date, which the server replaces with its own."""
+
+    __slots__ = ()
+
+    def __init__(self, accept: str) -> None:
+        self._list = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept)]
+        self._dict = {"upgrade": ["websocket"], "connection": ["Upgrade"], "sec-websocket-accept": [accept]}
+
+    def __delitem__(self, key: str) -> None:
+        if key in self:
+            super().__delitem__(key)
+
+    def update(self, *given: Any, **named: str) -> None:
+        if named or len(given) != 1 or type(given[0]) is not list:
+            return super().update(*given, **named)
+        for key, value in given[0]:  # without asking what else it could be
+            self[key] = value
+        return None
+
+
+def _read(conn: ServerProtocol, data: bytes) -> _Request | None:
+    """Return the request, with the response to it; None if the server has to read it."""
+    whole = REQUEST.fullmatch(data)
+    if whole is None or conn.origins is not None or conn.available_subprotocols:
+        return None
+    pairs = HEADER.findall(whole[2].decode("latin-1"))
+    given = dict(pairs)
+    key = given.get("sec-websocket-key", "")
+    usual = (
+        len(given) == len(pairs) <= MAX_NUM_HEADERS
+        and given.get("connection") in UPGRADES
+        and given.get("upgrade", "").lower() == "websocket"
+        and given.get("sec-websocket-version") == "13"
+        and KEY.fullmatch(key) is not None
+        and SUBPROTOCOLS.fullmatch(given.get("sec-websocket-protocol", "none")) is not None
+        and "content-length" not in given
+        and "transfer-encoding" not in given
+    )
+    if not usual:
+        return None
+    request = _Request(whole[1].decode("ascii"), _Given(pairs, given))
+    request.extensions = []
+    headers = _Answers(base64.b64encode(hashlib.sha1(key.encode() + GUID).digest()).decode())
+    if "sec-websocket-extensions" in given:
+        try:
+            accepted, request.extensions = conn.process_extensions(request.headers)
+        except InvalidHandshake:
+            return None
+        if accepted is not None:
+            headers["Sec-WebSocket-Extensions"] = accepted
+    request.response = Response(101, "Switching Protocols", headers)
+    return request
