@@ -236,9 +236,7 @@ class ResumableConnection(Parking):
         """Take a message of the client; see ``link.Owner``."""
         if link is not self.link or self.over:
             return None  # the client sends it again on its newer link, or nobody wants it
-        space = self.inbound.put(message, size)
-        if message["type"] == "websocket.receive":
-            self.inbound.counted(size)
+        space = self.inbound.take(message, size)
         if space is not None and self.inbound.wide:
             self.journal.wake()  # the answer that somebody waits for is not read any more
         elif space is not None:

@@ -59,8 +59,8 @@ class Inbound:
         self.ack_bytes = 0
         """The size of what is not acknowledged, as far as it was not waiting at the last acknowledgement."""
         self.timer: asyncio.TimerHandle | None = None
-        self.reading: asyncio.Future[None] | None = None
-        """The application waits for a message."""
+        self.reading: asyncio.Future[Message | None] | None = None
+        """The application waits for a message: it is given that, or None if it has to look."""
         self.space: asyncio.Future[None] | None = None
         """A link waits for the application to take messages."""
 
@@ -68,13 +68,43 @@ class Inbound:
         """Return the next message; cancelling the call loses nothing."""
         while not self.waiting:
             self.waiting = None
-            self.reading = self.loop.create_future()
-            await self.reading
+            reading: asyncio.Future[Message | None] = self.loop.create_future()
+            self.reading = reading
+            try:
+                given = await reading
+            except BaseException:
+                if reading.done() and not reading.cancelled() and (given := reading.result()) is not None:
+                    later, self.waiting = self.waiting or (), deque((given,))
+                    self.waiting.extend(later)
+                    self.size += size_of(payload_of(given))
+                    self._wake()
+                raise
+            if given is not None:
+                return given
         message = self.waiting.popleft()
         self.size -= size_of(payload_of(message))
         if self.space is not None and self.has_space():
             self.make_space()
         return message
+
+    def take(self, message: Message, size: int) -> asyncio.Future[None] | None:
+        """Take a data frame, and count it; return a future to wait for before the next one, or None.
+
+        What the application has taken so far is acknowledged, or later.
+        """
+        new = self._taken() - self.acked
+        if new >= ACK_FRAMES or (new and self.ack_bytes - self.size >= ACK_BYTES):
+            self.connection.acknowledge()
+        self.count += 1
+        self.ack_bytes += size
+        if self.timer is None:
+            self.timer = self.loop.call_later(ACK_S, self._acknowledge_taken)
+        reading = self.reading
+        if reading is None or reading.done():
+            return self.put(message, size)
+        reading.set_result(message)
+        self.reading = None
+        return None
 
     def put(self, message: Message, size: int = 0) -> asyncio.Future[None] | None:
         """Add a message; return a future to wait for before the next one, or None."""
@@ -82,10 +112,13 @@ class Inbound:
             self.waiting = deque()
         self.waiting.append(message)
         self.size += size
+        self._wake()
+        return self.wait_for_space()
+
+    def _wake(self) -> None:
         if self.reading is not None:
             settle(self.reading)
             self.reading = None
-        return self.wait_for_space()
 
     def wait_for_space(self) -> asyncio.Future[None] | None:
         """Return a future to wait for before the next message, or None if there is room for it."""
@@ -117,16 +150,6 @@ class Inbound:
         if self.space is not None:
             settle(self.space)
             self.space = None
-
-    def counted(self, size: int) -> None:
-        """Count a data frame that has been put, and acknowledge what the application has taken, or later."""
-        self.count += 1
-        self.ack_bytes += size
-        new = self._taken() - self.acked
-        if new >= ACK_FRAMES or (new and self.ack_bytes - self.size >= ACK_BYTES):
-            self.connection.acknowledge()
-        if self.timer is None:
-            self.timer = self.loop.call_later(ACK_S, self._acknowledge_taken)
 
     def _acknowledge_taken(self) -> None:
         self.timer = None

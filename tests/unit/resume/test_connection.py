@@ -643,6 +643,30 @@ async def test_only_what_the_application_has_taken_is_acknowledged(monkeypatch: 
     await until_async(lambda: connection.inbound.timer is None, "nothing more is to be said")
 
 
+@pytest.mark.parametrize("after", [0, 1, 2])
+@pytest.mark.parametrize("asked_first", [True, False])
+async def test_a_receive_that_is_cancelled_with_its_message_loses_nothing(
+    after: int, *, asked_first: bool
+) -> None:
+    connection, _ = await connected()
+    asking = asyncio.ensure_future(connection.receive())
+    await turns()
+    sizes = [connection.inbound.size]
+    for number in range(1 + after):
+        connection.came(connection.link, {"type": "websocket.receive", "text": str(number)}, 1)
+    asking.cancel()
+    if not asked_first:
+        await turns()
+    others = [asyncio.ensure_future(connection.receive()) for _ in range(1 if asked_first else 0)]
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    got = [await one for one in others]
+    got += [await connection.receive() for _ in range(1 + after - len(got))]
+    assert [message["text"] for message in got] == [str(number) for number in range(1 + after)]
+    assert [connection.inbound.size] == sizes
+    connection.inbound.stop()
+
+
 async def test_a_flood_is_acknowledged_as_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("compat.resume.inbound.ACK_S", 1000)
     connection, socket = await connected()
