@@ -33,7 +33,8 @@ if list(Headers.__slots__) != ["_dict", "_list"]:
     raise ImportError("the headers of this version of websockets are not known")
 
 NAME = rb"[-!#$%&'*+.^_`|~0-9a-z]+"
-VALUE = rb"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?"
+VALUE = rb"(?:[!-~](?:[\t -~]*[!-~])?)?"
+"""Versions of the server and of websockets do not agree on what others than these characters mean."""
 REQUEST = re.compile(rb"GET ([!-~]+) HTTP/1\.1\r\n((?:" + NAME + b": " + VALUE + rb"\r\n)+)\r\n")
 """As the server writes it (RFC 9112, 3 and 5): names in small letters, and no blanks around values."""
 HEADER = re.compile("([^:]+): ([^\r]*)\r\n")
@@ -63,7 +64,8 @@ class _Handshaking(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         self.__class__ = WebSocketsSansIOProtocol  # type: ignore[assignment]
         conn = self.conn
-        request = None if conn.debug or len(data) >= MAX_LINE_LENGTH else _read(conn, data)
+        usual = type(conn) is ServerProtocol and not conn.debug and len(data) < MAX_LINE_LENGTH
+        request = _read(conn, data) if usual else None
         if request is None:
             self.data_received(data)
             return
@@ -145,7 +147,7 @@ def _read(conn: ServerProtocol, data: bytes) -> _Request | None:
     whole = REQUEST.fullmatch(data)
     if whole is None or conn.origins is not None or conn.available_subprotocols:
         return None
-    pairs = HEADER.findall(whole[2].decode("latin-1"))
+    pairs = HEADER.findall(whole[2].decode("ascii"))
     given = dict(pairs)
     key = given.get("sec-websocket-key", "")
     usual = (

@@ -211,6 +211,7 @@ def test_those_of_most_clients_are_read_here(headers: Headers, http: str, *, def
         request([*USUAL, ("Origin", "http://a"), ("Origin", "http://b")]),
         request([*USUAL, ("Content-Length", "0")]),
         request([*USUAL, ("Sec-WebSocket-Extensions", "permessage-deflate; =")]),
+        request([*USUAL, ("Cookie", "name=caf\xe9")]),
         request([*USUAL, ("Cookie", "x" * 8192)]),
         request([*USUAL, ("Cookie", "x" * 5000), ("X-Other", "x" * 5000)]),
         request(USUAL + [(f"X-{number}", "1") for number in range(124)]),
