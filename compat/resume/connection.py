@@ -236,7 +236,8 @@ class ResumableConnection(Parking):
         """Take a message of the client; see ``link.Owner``."""
         if link is not self.link or self.over:
             return None  # the client sends it again on its newer link, or nobody wants it
-        space = self.inbound.take(message, size)
+        frame = message["type"] == "websocket.receive"  # the first one is the server's "websocket.connect"
+        space = self.inbound.take(message, size) if frame else self.inbound.put(message, size)
         if space is not None and self.inbound.wide:
             self.journal.wake()  # the answer that somebody waits for is not read any more
         elif space is not None:
