@@ -74,8 +74,8 @@ class Inbound:
                 given = await reading
             except BaseException:
                 if reading.done() and not reading.cancelled() and (given := reading.result()) is not None:
-                    later, self.waiting = self.waiting or (), deque((given,))
-                    self.waiting.extend(later)
+                    self.waiting = self.waiting or deque()
+                    self.waiting.appendleft(given)
                     self.size += size_of(payload_of(given))
                     self._wake()
                 raise

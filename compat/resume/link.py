@@ -245,12 +245,7 @@ class Link(Outward):
         """
         if self.gone:
             return False
-        if text[0] != MARK:
-            if waits or self.owner.space() is not None:
-                return False
-            self.owner.came(self, {"type": "websocket.receive", "text": text}, size_of(text))
-            return True
-        if (found := _ACK(text)) is not None:
+        if text[0] == MARK and (found := _ACK(text)) is not None:
             count = min(int(found[1]), self.sent)
             if count <= self.owner.journal.acknowledged:  # it says nothing new: too many are slowed
                 if self.heard + 1 >= MAX_CONTROLS:
@@ -258,7 +253,10 @@ class Link(Outward):
                 self.heard += 1
             self.owner.acknowledged(self, count)
             return True
-        return False
+        if waits or is_control(text) or self.owner.space() is not None:
+            return False
+        self._take({"type": "websocket.receive", "text": text})
+        return True
 
     def _slowed(self) -> asyncio.Future[None] | None:
         """Count a control frame; return a future to wait for before the next one if there are too many."""

@@ -64,19 +64,17 @@ class _Handshaking(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         self.__class__ = WebSocketsSansIOProtocol  # type: ignore[assignment]
         conn = self.conn
-        usual = type(conn) is ServerProtocol and not conn.debug and len(data) < MAX_LINE_LENGTH
-        request = _read(conn, data) if usual else None
+        request = _read(conn, data)
         if request is None:
             self.data_received(data)
             return
         conn.__class__ = _Answered
-        conn.answer(request)  # type: ignore[attr-defined]
+        conn.expect_frames()  # type: ignore[attr-defined]
         self.handle_connect(request)
         conn.__class__ = ServerProtocol
 
 
 class _Request(Request):
-    extensions: list[Any]
     response: Response
 
 
@@ -85,8 +83,7 @@ class _Answered(ServerProtocol):
 
     __slots__ = ()
 
-    def answer(self, request: _Request) -> None:
-        self.extensions = request.extensions
+    def expect_frames(self) -> None:
         self.state = OPEN
         self.parser = self.parse()  # the next bytes are frames
         next(self.parser)
@@ -144,8 +141,15 @@ class _Answers(Headers):
 
 def _read(conn: ServerProtocol, data: bytes) -> _Request | None:
     """Return the request, with the response to it; None if the server has to read it."""
-    whole = REQUEST.fullmatch(data)
-    if whole is None or conn.origins is not None or conn.available_subprotocols:
+    if (
+        type(conn) is not ServerProtocol
+        or conn.debug
+        or conn.origins is not None
+        or conn.available_subprotocols
+    ):
+        return None
+    whole = REQUEST.fullmatch(data) if len(data) < MAX_LINE_LENGTH else None
+    if whole is None:
         return None
     pairs = HEADER.findall(whole[2].decode("ascii"))
     given = dict(pairs)
@@ -163,11 +167,10 @@ def _read(conn: ServerProtocol, data: bytes) -> _Request | None:
     if not usual:
         return None
     request = _Request(whole[1].decode("ascii"), _Given(pairs, given))
-    request.extensions = []
     headers = _Answers(base64.b64encode(hashlib.sha1(key.encode() + GUID).digest()).decode())
     if "sec-websocket-extensions" in given:
         try:
-            accepted, request.extensions = conn.process_extensions(request.headers)
+            accepted, conn.extensions = conn.process_extensions(request.headers)
         except InvalidHandshake:
             return None
         if accepted is not None:

@@ -651,19 +651,19 @@ async def test_a_receive_that_is_cancelled_with_its_message_loses_nothing(
     connection, _ = await connected()
     asking = asyncio.ensure_future(connection.receive())
     await turns()
-    sizes = [connection.inbound.size]
+    size = connection.inbound.size
     for number in range(1 + after):
         connection.came(connection.link, {"type": "websocket.receive", "text": str(number)}, 1)
     asking.cancel()
     if not asked_first:
         await turns()
-    others = [asyncio.ensure_future(connection.receive()) for _ in range(1 if asked_first else 0)]
+    others = [asyncio.ensure_future(connection.receive())] if asked_first else []
     with pytest.raises(asyncio.CancelledError):
         await asking
     got = [await one for one in others]
     got += [await connection.receive() for _ in range(1 + after - len(got))]
     assert [message["text"] for message in got] == [str(number) for number in range(1 + after)]
-    assert [connection.inbound.size] == sizes
+    assert connection.inbound.size == size
     connection.inbound.stop()
 
 

@@ -20,18 +20,15 @@ from uvicorn.server import ServerState
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.resume.inbound import MAX_FRAMES
 from compat.resume.link import MAX_CONTROLS
+from tests.hostile.corpus import handshake
 from tests.hostile.wire import frame
 from tests.support.waiting import turns, until_async
 
 pytestmark = pytest.mark.usefixtures("layer")
 
 MARK = "\x10"
-HANDSHAKE = (
-    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-)
-RESUMABLE = b"Sec-WebSocket-Protocol: channels.resume.v1\r\n"
-DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
+RESUMABLE = b"Sec-WebSocket-Protocol: channels.resume.v1"
+DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate"
 CONTINUED, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 masked = functools.partial(frame, mask=b"\x01\x02\x03\x04")
 PLAIN = "scheduling,reading,write_batching,bridge"
@@ -94,7 +91,7 @@ class Wire:
             return self.protocol
 
         await loop.connect_accepted_socket(made, ours)
-        self.feed(HANDSHAKE + more + b"\r\n")
+        self.feed(handshake("/", *([more] if more else []), origin=""))
         await until_async(lambda: b"\r\n\r\n" in self.listen(), "the handshake is answered")
         self.heard = self.heard.partition(b"\r\n\r\n")[2]
         return self
