@@ -36,7 +36,7 @@ from compat.layers import DEFAULT_CHANNEL_LAYER, BaseChannelLayer, get_channel_l
 from compat.names import get_handler_name
 from compat.presence import HasPresence, HasPresenceInThreads
 from compat.resume.consumers import Returning, Returns
-from compat.security.origin import Run, check_due, checked, settled
+from compat.security.origin import Run, check_due, checked, enforced, warn_of_browser
 from compat.settings import settings
 from compat.types import Message, Receive, Scope, Send, is_served
 
@@ -92,9 +92,11 @@ class ConsumerApp(Returning):
         if "url_route" not in scope and "path" in scope:  # a worker's scope has no path
             scope["url_route"] = {"args": (), "kwargs": scope.get("path_params") or {}}
         if self._plain_under is settings.snapshot and not admissions.draining:
+            if not self.origin_told:
+                warn_of_browser(self, scope)
             return self._run(scope, receive, send)
         if admissions.open_to_all():
-            if settled(self) and not self._has_dependencies:
+            if not (enforced() or self._has_dependencies):
                 self._plain_under = settings.snapshot
             return self._entered(scope, receive, send)
         return self._admitted(scope, receive, send)

@@ -137,7 +137,7 @@ class Connection:
         logs.enter(self.consumer, self.inbox.channel)
         self.inbox.begin()
         if socket.websocket and socket.served:
-            drain.enter(self)
+            drain.enter(self, socket.loop)
 
     def _limit(self, receive: Receive) -> Receive:
         """Return ``receive`` with the connection's limits applied, and start its heartbeat."""

@@ -96,9 +96,11 @@ class Drain:
         self.gone: asyncio.Event | None = None
         """Set when the last connection has ended; None while no task waits for that."""
 
-    def enter(self, consumer: Running) -> None:
-        """Register a connection; the first one installs the signal handlers, and tells that a server runs."""
-        self.open[consumer] = asyncio.get_running_loop()
+    def enter(self, consumer: Running, loop: asyncio.AbstractEventLoop) -> None:
+        """Register a connection on the running ``loop``; the first one installs the signal handlers, and
+        tells that a server runs.
+        """
+        self.open[consumer] = loop
         if not self.watching:
             starting()
             self.watching = True

@@ -33,10 +33,11 @@ __all__ = [
     "check_due",
     "checked",
     "covered",
+    "enforced",
     "parts",
     "serves_sockets",
-    "settled",
     "unchecked_sockets",
+    "warn_of_browser",
     "warn_of_unchecked",
 ]
 
@@ -61,26 +62,34 @@ MAX_DEPTH = 50
 """The limit for objects that wrap each other in a circle, or have every attribute."""
 
 
-def settled(consumer: ConsumerApp) -> bool:
-    """Return True if ``check_due`` is False for every connection until a setting changes."""
-    return consumer.origin_told and not _enforced()
+def enforced() -> bool:
+    """Return True if connections are checked that no ``OriginValidator`` has checked."""
+    return bool(settings.kept("ALLOWED_HOSTS")) and settings.chosen("ALLOWED_HOSTS")
 
 
 def check_due(consumer: ConsumerApp, scope: Scope) -> bool:
     """Return True if the Origin of the connection still has to be checked; warn about a consumer without a
     check.
     """
-    if scope["type"] != "websocket" or not is_served(scope) or covered.get() or not _wanted():
-        return False
-    if _enforced():
-        return True
+    if enforced():
+        return _is_concerned(scope)
     if not consumer.origin_told:
-        for name, _ in scope.get("headers", ()):
-            # Browsers always send an Origin, and few other clients do.
-            if name == b"origin":
-                _warn(_news([(scope.get("path", "/"), consumer)]))
-                break
+        warn_of_browser(consumer, scope)
     return False
+
+
+def warn_of_browser(consumer: ConsumerApp, scope: Scope) -> None:
+    """Warn about a consumer without a check if a browser connects to it."""
+    for name, _ in scope.get("headers", ()):
+        # Browsers always send an Origin, and few other clients do.
+        if name == b"origin":
+            if _is_concerned(scope):
+                _warn(_news([(scope.get("path", "/"), consumer)]))
+            break
+
+
+def _is_concerned(scope: Scope) -> bool:
+    return scope["type"] == "websocket" and is_served(scope) and not covered.get() and _wanted()
 
 
 async def checked(run: Run, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,7 +110,7 @@ def unchecked_sockets(application: Any) -> list[str]:
 
     Routers and routes of ours, of Starlette and of FastAPI are searched; functions are not.
     """
-    if not _wanted() or _enforced():
+    if not _wanted() or enforced():
         return []
     return _news(
         [
@@ -118,10 +127,6 @@ def _warn(paths: list[str]) -> None:
 
 def _wanted() -> bool:
     return bool(settings.kept("CHANNEL_ORIGIN_CHECK"))
-
-
-def _enforced() -> bool:
-    return bool(settings.kept("ALLOWED_HOSTS")) and settings.chosen("ALLOWED_HOSTS")
 
 
 def _news(found: list[tuple[str, ConsumerApp]]) -> list[str]:

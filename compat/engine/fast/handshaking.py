@@ -41,6 +41,8 @@ HEADER = re.compile("([^:]+): ([^\r]*)\r\n")
 KEY = re.compile("[A-Za-z0-9+/]{22}==")
 """16 bytes (RFC 6455, 4.1)."""
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+ACCEPTED = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+LINES = re.compile("(?:[\t -~]*\r\n)*")
 SUBPROTOCOLS = re.compile("TOKEN(?:, ?TOKEN)*".replace("TOKEN", "[-!#$%&'*+.^_`|~0-9A-Za-z]+"))
 """A list without empty items, which the server would have to look at."""
 UPGRADES = ("Upgrade", "upgrade", "keep-alive, Upgrade")
@@ -119,24 +121,34 @@ class _Given(Headers):
 
 
 class _Answers(Headers):
-    """The headers of a response, without the date, which the server replaces with its own."""
+    """The headers of a response, kept as text; without the date, which the server replaces with its own."""
 
-    __slots__ = ()
+    __slots__ = ("text",)
 
-    def __init__(self, accept: str) -> None:
-        self._list = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept)]
-        self._dict = {"upgrade": ["websocket"], "connection": ["Upgrade"], "sec-websocket-accept": [accept]}
+    def __init__(self, text: str) -> None:
+        self.text: str | None = text
 
     def __delitem__(self, key: str) -> None:
-        if key in self:
+        if key != "Date":
             super().__delitem__(key)
 
     def update(self, *given: Any, **named: str) -> None:
-        if named or len(given) != 1 or type(given[0]) is not list:
-            return super().update(*given, **named)
-        for key, value in given[0]:  # without asking what else it could be
-            self[key] = value
-        return None
+        if self.text is not None and not named and len(given) == 1 and type(given[0]) is list:
+            lines = "".join([f"{key}: {value}\r\n" for key, value in given[0]])
+            if LINES.fullmatch(lines) and lines.count("\r") == len(given[0]):  # one in each
+                self.text += lines
+                return
+        super().update(*given, **named)
+
+    def serialize(self) -> bytes:
+        return super().serialize() if self.text is None else f"{self.text}\r\n".encode("ascii")
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in Headers.__slots__ or self.text is None:
+            raise AttributeError(name)
+        pairs, self.text = HEADER.findall(self.text), None
+        super().__init__(pairs)
+        return getattr(self, name)
 
 
 def _read(conn: ServerProtocol, data: bytes) -> _Request | None:
@@ -167,13 +179,13 @@ def _read(conn: ServerProtocol, data: bytes) -> _Request | None:
     if not usual:
         return None
     request = _Request(whole[1].decode("ascii"), _Given(pairs, given))
-    headers = _Answers(base64.b64encode(hashlib.sha1(key.encode() + GUID).digest()).decode())
+    text = ACCEPTED + base64.b64encode(hashlib.sha1(key.encode() + GUID).digest()).decode() + "\r\n"
     if "sec-websocket-extensions" in given:
         try:
             accepted, conn.extensions = conn.process_extensions(request.headers)
         except InvalidHandshake:
             return None
         if accepted is not None:
-            headers["Sec-WebSocket-Extensions"] = accepted
-    request.response = Response(101, "Switching Protocols", headers)
+            text += f"Sec-WebSocket-Extensions: {accepted}\r\n"
+    request.response = Response(101, "Switching Protocols", _Answers(text))
     return request
