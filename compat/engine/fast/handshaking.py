@@ -144,9 +144,9 @@ class _Answers(Headers):
         return super().serialize() if self.text is None else f"{self.text}\r\n".encode("ascii")
 
     def __getattr__(self, name: str) -> Any:
-        if name not in Headers.__slots__ or self.text is None:
+        if name not in Headers.__slots__:
             raise AttributeError(name)
-        pairs, self.text = HEADER.findall(self.text), None
+        pairs, self.text = HEADER.findall(self.text or ""), None
         super().__init__(pairs)
         return getattr(self, name)
 

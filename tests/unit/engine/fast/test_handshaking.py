@@ -273,7 +273,17 @@ def test_the_application_refuses(app: Any, caplog: pytest.LogCaptureFixture) -> 
     assert same(request(CHROME), lambda: app)
 
 
-@pytest.mark.parametrize("headers", [[(b"x", b"a\r\nb: c")], [(b"Date", b"never")], [(b"server", b"other")]])
+ADDED = (
+    (b"x", b"a\r\nb: c"),
+    (b"Date", b"never"),
+    (b"server", b"other"),
+    (b"x", b"\x00"),
+    (b"x", b"caf\xe9"),
+    (b"caf\xe9", b"x"),
+)
+
+
+@pytest.mark.parametrize("headers", [[added] for added in ADDED])
 def test_what_the_application_adds(headers: list[Any], caplog: pytest.LogCaptureFixture) -> None:
     assert same(request(USUAL), lambda: Echo(headers=headers))
 
