@@ -112,7 +112,7 @@ DEFAULT_PEERS: dict[str, tuple[str, ...]] = {
     ),
     "I1": (FLOOR_REDIS, "ours_pubsub", "ours_pubsub_gc"),
     "I2": (FLOOR, "ours_async", "ours_async_gc", "channels_async"),
-    "I3": (FLOOR_REDIS, "ours_pubsub", "ours_pubsub_gc", "channels_pubsub"),
+    "I3": (FLOOR_REDIS, "ours_pubsub", "ours_pubsub_gc", "ours_pubsub_draining", "channels_pubsub"),
     "K": ("ours_async_resumable",),
     "L1": OPEN,
     "L2": (*CURVES, "ours_async_gc"),
