@@ -11,7 +11,7 @@ run:  ## serve the example chat on http://127.0.0.1:8000 (PORT=, HOST=, REDIS_UR
 test:  ## style, types, tests: some 20 minutes; installs a missing Redis or Chromium as root, where it may
 	@scripts/test
 
-test-all:  ## the same, with the slow tests
+test-all:  ## the same, with the slow tests and coverage
 	@scripts/test --all
 
 check:  ## style and types only
@@ -20,7 +20,7 @@ check:  ## style and types only
 lint:  ## mend what ruff can mend
 	@scripts/lint
 
-coverage:  ## the report of the last test run, and the gate
+coverage:  ## the report of the last make test-all, and its gate
 	@scripts/coverage
 
 docs:  ## build the documentation into .cache/site, warnings as errors (scripts/docs serve shows it)
