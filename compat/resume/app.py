@@ -12,7 +12,7 @@ from compat.advice.endpoint import ASGISignature
 from compat.advice.handlers import require_application
 from compat.engine.contracts import RESUMABLE_KEY
 from compat.engine.fast.forgetting import forget_handshake
-from compat.engine.fast.write_batching import one_write
+from compat.engine.fast.write_batching import OneWrite
 from compat.engine.reader import cancels_late_calls
 from compat.engine.redaction import hide_tickets
 from compat.exceptions import ClientDisconnected, InvalidChannelLayerError
@@ -289,7 +289,7 @@ async def _come_back(
     if (await receive())["type"] != "websocket.connect":
         return None
     link = Link(receive, send, found, received, relayed=posts)
-    with one_write(link.protocol):
+    with OneWrite(link.protocol):
         await send({"type": "websocket.accept", "subprotocol": found.subprotocol})
         forget_handshake(link.framed)
         if found.why_not(ticket.generation, received) is not None:  # another socket was faster

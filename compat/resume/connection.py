@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from compat import tickets
 from compat.engine.cursors import Progress
 from compat.engine.fast.forgetting import forget_handshake
-from compat.engine.fast.write_batching import one_write
+from compat.engine.fast.write_batching import OneWrite
 from compat.engine.inbox import Inbox
 from compat.engine.limits import Admission
 from compat.engine.socket import Socket
@@ -192,7 +192,7 @@ class ResumableConnection(Parking):
                 link.close({"type": "websocket.close"})  # as in ``app``, for one that was on its way
             self.put_disconnect(LOST)
             return
-        with one_write(link.protocol):
+        with OneWrite(link.protocol):
             await link.raw_send({**message, "subprotocol": self.subprotocol})
             self.accepted = True
             forget_handshake(link.framed)

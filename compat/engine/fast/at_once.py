@@ -17,7 +17,7 @@ from compat.clock import steady
 from compat.engine.events import Copies
 from compat.engine.fast.framing import framed_of, write_made
 from compat.engine.fast.made_once import Judgement, is_plain, is_watched, made_first, methods_of, only_frame
-from compat.engine.fast.write_batching import MAX_BYTES, MAX_HANDLER_S, QUICK, Pace, Recorder, one_write
+from compat.engine.fast.write_batching import MAX_BYTES, MAX_HANDLER_S, QUICK, OneWrite, Pace, Recorder
 from compat.engine.stepping import OVER, awaiting
 from compat.tracing import TRACE_KEY
 from compat.types import Message
@@ -126,7 +126,7 @@ class AtOnce:
         elif pace.quick < QUICK or not bursts.used:
             now = self._handle_several(inbox, began)
         else:
-            with one_write(framed, self.consumer._compat_socket.unwritten):
+            with OneWrite(framed, self.consumer._compat_socket.unwritten):
                 now = self._handle_several(inbox, began)
         if not now:
             return False

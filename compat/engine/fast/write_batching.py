@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from compat.clock import steady
@@ -32,10 +32,10 @@ __all__ = [
     "QUICK",
     "Burst",
     "Bursts",
+    "OneWrite",
     "Pace",
     "Recorder",
     "end_anyhow",
-    "one_write",
     "protocol_of",
     "readiness_of",
 ]
@@ -81,26 +81,32 @@ def readiness_of(protocol: Any, send: Send) -> asyncio.Event | None:
     return writable if known else None
 
 
-@contextlib.contextmanager
-def one_write(protocol: Any, failed: Callable[[Exception], None] | None = None) -> Iterator[None]:
-    """Write what is sent in the block at once, at its end; ``protocol`` as of ``Bursts.protocol_of``.
+class OneWrite:
+    """Writes what is sent in a ``with`` block at once, at its end; ``protocol`` as of ``Bursts.protocol_of``.
 
     The block must not wait for anything but the server's ``send()``. ``failed``: called with the error of
     that write, instead of raising it.
     """
-    if protocol is None or type(protocol.transport) is Burst:
-        yield
-        return
-    burst = Burst(protocol, None, 0.0, None)
-    try:
-        yield
-    finally:
+
+    __slots__ = ("burst", "failed")
+
+    def __init__(self, protocol: Any, failed: Callable[[Exception], None] | None = None) -> None:
+        whole = protocol is None or type(protocol.transport) is Burst
+        self.burst = None if whole else Burst(protocol, None, 0.0, None)
+        self.failed = failed
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        if self.burst is None:
+            return
         try:
-            burst.end()
+            self.burst.end()
         except Exception as error:
-            if failed is None:
+            if self.failed is None:
                 raise
-            failed(error)
+            self.failed(error)
 
 
 class Pace:

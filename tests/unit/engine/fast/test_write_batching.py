@@ -14,7 +14,7 @@ from compat.clock import steady
 from compat.engine.events import BETWEEN
 from compat.engine.fast import conversation, write_batching
 from compat.engine.fast.conversation import _paces
-from compat.engine.fast.write_batching import MAX_BYTES, MAX_S, QUICK, Burst, one_write, protocol_of
+from compat.engine.fast.write_batching import MAX_BYTES, MAX_S, QUICK, Burst, OneWrite, protocol_of
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.patterns import path
 from compat.routing import URLRouter
@@ -113,7 +113,7 @@ async def test_it_goes_on_while_the_server_stops_to_read_and_begins_again() -> N
 async def test_a_block_is_one_write_whatever_it_raises(fails: bool) -> None:
     protocol = Protocol()
     transport = protocol.transport
-    with contextlib.suppress(ZeroDivisionError), one_write(protocol):
+    with contextlib.suppress(ZeroDivisionError), OneWrite(protocol):
         protocol.transport.write(b"one")
         protocol.transport.write(b"two")
         if fails:
@@ -125,7 +125,7 @@ async def test_a_block_in_a_burst_belongs_to_it() -> None:
     protocol = Protocol()
     transport = protocol.transport
     burst = begin(protocol)
-    with one_write(protocol):
+    with OneWrite(protocol):
         protocol.transport.write(b"one")
     assert transport.writes == []
     burst.end()
