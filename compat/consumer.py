@@ -92,8 +92,7 @@ class ConsumerApp(Returning):
         if "url_route" not in scope and "path" in scope:  # a worker's scope has no path
             scope["url_route"] = {"args": (), "kwargs": scope.get("path_params") or {}}
         if self._plain_under is settings.snapshot and not admissions.draining:
-            if not self.origin_told:
-                warn_of_browser(self, scope)
+            warn_of_browser(self, scope)
             return self._run(scope, receive, send)
         if admissions.open_to_all():
             if not (enforced() or self._has_dependencies):

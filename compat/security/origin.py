@@ -73,13 +73,14 @@ def check_due(consumer: ConsumerApp, scope: Scope) -> bool:
     """
     if enforced():
         return _is_concerned(scope)
-    if not consumer.origin_told:
-        warn_of_browser(consumer, scope)
+    warn_of_browser(consumer, scope)
     return False
 
 
 def warn_of_browser(consumer: ConsumerApp, scope: Scope) -> None:
-    """Warn about a consumer without a check if a browser connects to it."""
+    """Warn about a consumer without a check, once, if a browser connects to it."""
+    if consumer.origin_told:
+        return
     for name, _ in scope.get("headers", ()):
         # Browsers always send an Origin, and few other clients do.
         if name == b"origin":

@@ -97,7 +97,24 @@ class _Answered(ServerProtocol):
         return request.response
 
 
-class _Given(Headers):
+class _Later(Headers):
+    """Headers that are put together when somebody asks for more than the server does."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        # All else of the class uses two attributes, which the server does not need.
+        if name not in Headers.__slots__:
+            raise AttributeError(name)
+        super().__init__(self.known())
+        return getattr(self, name)
+
+    def known(self) -> list[tuple[str, str]]:
+        """Return the names and values so far."""
+        raise NotImplementedError
+
+
+class _Given(_Later):
     """The headers of a request, of which each occurs once."""
 
     __slots__ = ("by_name", "pairs")
@@ -112,15 +129,11 @@ class _Given(Headers):
         value = self.by_name.get(key.lower())
         return [] if value is None else [value]
 
-    def __getattr__(self, name: str) -> Any:
-        # All else of the class uses two attributes, which the server does not need.
-        if name not in Headers.__slots__:
-            raise AttributeError(name)
-        super().__init__(self.pairs)
-        return getattr(self, name)
+    def known(self) -> list[tuple[str, str]]:
+        return self.pairs
 
 
-class _Answers(Headers):
+class _Answers(_Later):
     """The headers of a response, kept as text; without the date, which the server replaces with its own."""
 
     __slots__ = ("text",)
@@ -143,12 +156,9 @@ class _Answers(Headers):
     def serialize(self) -> bytes:
         return super().serialize() if self.text is None else f"{self.text}\r\n".encode("ascii")
 
-    def __getattr__(self, name: str) -> Any:
-        if name not in Headers.__slots__:
-            raise AttributeError(name)
-        pairs, self.text = HEADER.findall(self.text or ""), None
-        super().__init__(pairs)
-        return getattr(self, name)
+    def known(self) -> list[tuple[str, str]]:
+        text, self.text = self.text or "", None
+        return HEADER.findall(text)
 
 
 def _read(conn: ServerProtocol, data: bytes) -> _Request | None:

@@ -91,8 +91,8 @@ class OneWrite:
     __slots__ = ("burst", "failed")
 
     def __init__(self, protocol: Any, failed: Callable[[Exception], None] | None = None) -> None:
-        whole = protocol is None or type(protocol.transport) is Burst
-        self.burst = None if whole else Burst(protocol, None, 0.0, None)
+        begins = protocol is not None and type(protocol.transport) is not Burst
+        self.burst = Burst(protocol, None, 0.0, None) if begins else None
         self.failed = failed
 
     def __enter__(self) -> None:
