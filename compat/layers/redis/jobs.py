@@ -251,7 +251,8 @@ class JobReader(Reader):
             if found or not self._next_takeover:  # there may be more, or something was released meanwhile
                 self._next_takeover = 0.0
                 return
-        await self._read(link, wanted)
+        if wanted == self._wanted():  # ``changed`` interrupts a read that has begun
+            await self._read(link, wanted)
 
     async def _make_groups(self, link: Link, wanted: dict[str, int]) -> bool:
         """Make the consumer groups that are missing; return False if one is refused, and left out now."""

@@ -193,7 +193,9 @@ class PlainReader(Reader):
             else:
                 self._idle.clear()
                 try:
-                    if not await self._fetch(link, wanted) and not self._is_closing:
+                    found = await self._fetch(link, wanted)
+                    # ``changed`` interrupts a wait that has begun: a caller may have come before that.
+                    if not found and not self._is_closing and wanted == self._wanted():
                         await self._wait(link, wanted)
                 finally:
                     self._idle.set()

@@ -188,7 +188,7 @@ class PubSubStation(Station):
                 self.hand_out(tuple(members or ()), message, deadline, receipt)
         except Exception as error:  # noqa: BLE001 - bad receiver names, or nesting too deep to copy
             self.layer.count_undecodable(name, error)
-        return self.pause() if self.scheduler.backlog else None
+        return self.relief_after(channel)
 
     def _published_kept(self, topic: str, group: str, body: bytes) -> Awaitable[None] | None:
         """Take a message to a group with a history."""

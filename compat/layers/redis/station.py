@@ -18,6 +18,7 @@ from compat.engine.events import One
 from compat.engine.inbox import Inbox
 from compat.engine.mailbox import Mailbox
 from compat.engine.parts import scheduler_of
+from compat.engine.scheduler import turn
 from compat.layers.copies import copier
 from compat.layers.presence.attendance import Attendance
 from compat.layers.redis.people import RedisPeople
@@ -152,6 +153,16 @@ class Station:
         One read of the socket may bring more messages than an inbox holds, and readers take one in a turn.
         """
         return self.scheduler.relief()
+
+    def relief_after(self, channel: str) -> Awaitable[None] | None:
+        """Return an awaitable to wait for after a message to ``channel``, or None.
+
+        What reads a full mailbox has been woken, and may only have had no turn since.
+        """
+        box = self.boxes.get(channel)
+        if isinstance(box, Mailbox) and box.full():
+            return turn()
+        return self.pause() if self.scheduler.backlog else None
 
     def hand_out(
         self,

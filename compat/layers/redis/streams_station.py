@@ -203,9 +203,9 @@ class StreamsStation(OwnStation):
         channel, now = message.pop(RESERVED_KEY, None), self.swept()
         if isinstance(channel, str):
             self.deliver(channel, message, now + self.layer.expiry)
-        else:
-            self.layer.count_undecodable("the stream of this process", TypeError("it names no channel"))
-        return self.pause() if self.scheduler.backlog else None
+            return self.relief_after(channel)
+        self.layer.count_undecodable("the stream of this process", TypeError("it names no channel"))
+        return None
 
     def _leave_all(self, channel: str) -> None:
         for group in tuple(self.groups_of(channel)):
