@@ -13,6 +13,7 @@ from compat.engine.events import Event
 from compat.engine.inbox import Inbox
 from compat.engine.parts import inbox_of
 from tests.contract.test_history import ruled, say, waiting
+from tests.support.waiting import until_async
 
 Make = Callable[..., Any]
 pytestmark = pytest.mark.layers(ours=True)
@@ -94,3 +95,18 @@ async def test_last_counts_for_groups_that_are_not_in_the_ticket_and_for_members
     assert waiting(inbox)[3:] == [4]
     await layer.group_add("chat_x", channel, last=3)
     assert waiting(inbox)[4:] == [2, 3, 4], "a member asks for them"
+
+
+async def test_who_is_to_have_no_more_of_a_group_gets_no_more_when_the_others_leave(make: Make) -> None:
+    """Was: on the queue layer it got messages again, so at a stop with some left out and the rest twice."""
+    layer = make(**ruled())
+    (stops, inbox), (leaves, _) = [await returned(layer, Client()) for _ in range(2)]
+    for channel in (stops, leaves):
+        await layer.group_add("chat_x", channel)
+    assert inbox.cursors is not None
+    inbox.cursors.freeze()
+    await layer.detach(leaves)
+    await say(layer, 1, 3)
+    await layer.send(stops, {"type": "chat.message", "n": 99})
+    await until_async(lambda: 99 in waiting(inbox), "what is not of the group still comes")
+    assert waiting(inbox) == [99]

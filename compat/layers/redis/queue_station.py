@@ -219,6 +219,7 @@ class QueueStation(OwnStation):
         try:
             if isinstance(names, str):
                 self.deliver(names, message, deadline)
+                pause = self.relief_after(names)
             else:
                 if text is not None or self.kept.groups:
                     names, pause = self._followed(names, text, message, len(member))
@@ -242,11 +243,12 @@ class QueueStation(OwnStation):
                 self._met_stranger(names)
             return names, None
         place, group = found
-        entry = self.layer.recordings.kept(group, place, message, size) if group in self.kept.groups else None
+        entry = self.layer.recordings.kept(group, place, message, size)
         message.pop(EXCLUDE_KEY, None)
         if entry is None:
             return names, None
         if isinstance(names, list):
+            # Who has joined here follows the group, or is to have no more of it (``Cursors.freeze``).
             names = [
                 channel
                 for channel in names
@@ -254,7 +256,7 @@ class QueueStation(OwnStation):
             ]
         else:
             names = ()
-        return names, self.kept.came(group, entry)
+        return names, self.kept.came(group, entry) if group in self.kept.groups else None
 
     def _met_stranger(self, names: Any) -> None:
         """Note a message without a place: which group it was sent to can often only be guessed."""
