@@ -37,6 +37,7 @@ class Inbound:
         "acked",
         "connection",
         "count",
+        "life",
         "loop",
         "reading",
         "size",
@@ -59,6 +60,8 @@ class Inbound:
         self.ack_bytes = 0
         """The size of what is not acknowledged, as far as it was not waiting at the last acknowledgement."""
         self.timer: asyncio.TimerHandle | None = None
+        self.life: asyncio.TimerHandle | None = None
+        """One for all waits: a client that sends without a pause makes its link wait at each frame."""
         self.reading: asyncio.Future[Message | None] | None = None
         """The application waits for a message: it is given that, or None if it has to look."""
         self.space: asyncio.Future[None] | None = None
@@ -126,13 +129,15 @@ class Inbound:
             return None
         if self.space is None:
             self.space = self.loop.create_future()
-            self.loop.call_later(LIFE_S, self._show_life, self.space)
+            if self.life is None:
+                self.life = self.loop.call_later(LIFE_S, self._show_life)
         return self.space
 
-    def _show_life(self, space: asyncio.Future[None]) -> None:
-        if not space.done():
+    def _show_life(self) -> None:
+        self.life = None
+        if self.space is not None:
             self.connection.acknowledge()
-            self.loop.call_later(LIFE_S, self._show_life, space)
+            self.life = self.loop.call_later(LIFE_S, self._show_life)
 
     def has_space(self) -> bool:
         """Return False while nothing more is read, not even an acknowledgement."""
@@ -176,12 +181,14 @@ class Inbound:
         """
         self.acked = self.count if whole else self._taken()
         self.ack_bytes = self.size
-        if self.acked == self.count:
-            self.stop()
+        if self.acked == self.count and self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
         return self.acked
 
     def stop(self) -> None:
-        """Stop the timer."""
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
+        """Stop the timers."""
+        for timer in (self.timer, self.life):
+            if timer is not None:
+                timer.cancel()
+        self.timer = self.life = None

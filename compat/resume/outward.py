@@ -180,7 +180,7 @@ class Outward:
         if self.ready is None and (self.wrapped or asyncio.current_task(self.loop) is None):
             # Middleware around send() may have time limits or cancel scopes, which need a task, and end in
             # the one in which they began.
-            self.busy = self.loop.create_task(self._see_through(self.raw_send(message), message))
+            self.busy = self.loop.create_task(self._send_apart(message))
             return
         try:
             rest = start(self.raw_send(message))
@@ -192,6 +192,9 @@ class Outward:
             self.busy = self.loop.create_task(self._see_through(rest, message))
         elif message["type"] == "websocket.close":
             self._closed(message)
+
+    async def _send_apart(self, message: Message) -> None:
+        await self._see_through(self.raw_send(message), message)  # not called before: the task may not begin
 
     async def _see_through(self, rest: Awaitable[None], message: Message) -> None:
         try:

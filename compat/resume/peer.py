@@ -9,6 +9,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from compat.clock import steady
+from compat.exceptions import ChannelFull
 from compat.resume.posts import LATER
 
 if TYPE_CHECKING:
@@ -146,9 +147,11 @@ class Peer:
         """Send what waits, and what comes meanwhile, one batch after another.
 
         After one that could not be sent, another one goes, until the other side sees the gap: it knows
-        nothing else of it, and its clients would wait.
+        nothing else of it, and its clients would wait. One for which its mailbox has no room is sent again,
+        with what has come meanwhile: it only reads late.
         """
         failing_since: float | None = None
+        full_since: float | None = None
         try:
             while self.waiting or empty:
                 empty = False
@@ -169,13 +172,21 @@ class Peer:
                 try:
                     await self.layer.send(self.channel, message)
                 except Exception as error:  # noqa: BLE001 - any layer
+                    full_since = full_since or self.shown
+                    if isinstance(error, ChannelFull) and self.shown - full_since < SILENT_S:
+                        self.waiting[:0] = items
+                        self.size += size
+                        self.sent -= 1
+                        asks = "asks" in message
+                        await asyncio.sleep(PAUSE_S)
+                        continue
                     log.debug("a batch could not be sent: %r", error)
                     self.drop_links()
                     failing_since = failing_since or self.shown
                     empty = self.shown - failing_since < SILENT_S  # then it has noticed the silence
                     await asyncio.sleep(PAUSE_S)  # a layer that is away may fail at once, each time
                 else:
-                    failing_since = None
+                    failing_since = full_since = None
         finally:
             self.sending = None
 

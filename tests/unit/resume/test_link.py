@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import warnings
 from typing import Any
 
 import anyio
@@ -93,6 +94,26 @@ async def test_the_time_limit_of_a_middleware_ends_in_the_task_in_which_it_began
     reads.set()
     await until_async(lambda: len(sent) == 2, "both are sent")
     assert [message["text"] for message in sent] == ["one", "two"] and not link.gone
+
+
+async def test_a_link_that_ends_before_its_task_begins_leaves_nothing_unawaited() -> None:
+    """Was: "send() was called without await", with the advice to write it into the application."""
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        link = Link(silence, send, owner := Owner())
+        assert owner.journal.add("one", 3)
+        link.flush()
+        link.drop(4409)
+        await until_async(
+            lambda: [message["type"] for message in sent] == ["websocket.close"], "it is closed"
+        )
+        gc.collect()
+    assert [str(one.message) for one in found] == []
 
 
 async def test_frames_behind_starlette_leave_at_once() -> None:

@@ -13,6 +13,7 @@ import pytest
 from compat import tickets
 from compat.clock import steady
 from compat.engine.limits import Admission, Place
+from compat.exceptions import ChannelFull
 from compat.layers.memory import InMemoryChannelLayer
 from compat.resume import peer as peer_module
 from compat.resume import relay as relay_module
@@ -68,6 +69,50 @@ async def test_a_client_that_reads_nothing_holds_little() -> None:
     assert ([7], "left", 1006) in layer.items
     serving.cancel()
     await turns()
+
+
+@pytest.mark.parametrize("full", [1, 2, 3])
+async def test_a_process_that_reads_late_gets_everything_in_order(
+    full: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Was: a mailbox at capacity, as after a second of blocking, ended every link with that process."""
+    monkeypatch.setattr(peer_module, "PAUSE_S", 0.001)
+    layer, refused = FalseLayer(), list[int]()
+    send = layer.send
+    numbers: list[int] = []
+
+    async def at_capacity(channel: str, message: Any) -> None:
+        if len(refused) < full:
+            refused.append(message["seq"])
+            raise ChannelFull(channel)
+        numbers.append(message["seq"])
+        await send(channel, message)
+
+    monkeypatch.setattr(layer, "send", at_capacity)
+    peer = the_peer(layer)
+    home = peer.homes[3] = HomeEnd(peer, 3)
+    peer.put(3, "text", "one")
+    await turns()
+    peer.put(3, "text", "two")
+    await until_async(lambda: len(layer.items) == 2, "both come")
+    assert [value for _, _, value in layer.items] == ["one", "two"]
+    assert refused == [1] * full and numbers[0] == 1, "no batch is missing"
+    assert peer.homes == {3: home} and peer.size == 0
+
+
+async def test_a_process_that_does_not_read_any_more_loses_its_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer_module, "PAUSE_S", 0.001)
+    monkeypatch.setattr(peer_module, "SILENT_S", 0.02)
+
+    async def at_capacity(channel: str, message: Any) -> None:
+        raise ChannelFull(channel)
+
+    layer = FalseLayer()
+    monkeypatch.setattr(layer, "send", at_capacity)
+    peer = the_peer(layer)
+    peer.homes[3] = HomeEnd(peer, 3)
+    peer.put(3, "text", "one")
+    await until_async(lambda: not peer.homes, "it is given up")
 
 
 async def test_a_call_that_the_server_ends_has_its_client_come_back() -> None:
