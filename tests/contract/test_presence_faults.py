@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from compat.clock import steady
 from compat.exceptions import LayerUnavailable
+from compat.layers.redis import people
 from tests.contract.test_presence import Tab, User, here, servers, short
 from tests.support.layers import Kind, unique_prefix
 from tests.support.waiting import until_async, until_awaited
@@ -63,6 +66,38 @@ async def test_presence_r3_a_dead_server_s_people_leave_once(
         await until_async(lambda: len(ears[1].left()) >= 2, "they have left")
         assert sorted(ear.left()) == ["ada", "bob"], "one leave each, and none of who is elsewhere"
     await here(one, {"ear": 1, "ear2": 1, "both": 1})
+
+
+async def test_who_takes_a_dead_server_out_keeps_it_while_that_goes_on(
+    servers: Any, redis_only: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = servers(presence=PRESENCE)[0]
+    await (await Tab.open(one, User("ada"))).join()
+    (station,) = one._stations.all()
+    groups = ("chat_a", "chat_b", "chat_c")
+    shards = {station.keys.group_shard(group) for group in groups}
+    claimed: list[bytes] = []
+    call = station.shards.call
+
+    async def noted(shard: int, *command: Any) -> Any:
+        answer = await call(shard, *command)
+        if command[0] == b"ZADD":
+            claimed.append(answer)
+        return answer
+
+    times = (steady() + step * people.CLAIM_MS / 1000 for step in itertools.count())
+    monkeypatch.setattr(people, "steady", lambda: next(times))
+    monkeypatch.setattr(station.shards, "call", noted)
+    for shard, is_dying in [(shard, is_dying) for shard in shards for is_dying in (True, False)]:
+        keys = station.keys.at(shard)
+        await call(shard, b"SADD", keys.present("dead"), *groups)
+        if is_dying:
+            await call(shard, b"ZADD", keys.dying, 1000, "dead")
+        claimed.clear()
+        await station.attendance.people._take_out(shard, "dead")
+        later = [1000 + turn * people.CLAIM_MS // 2 for turn in (1, 2, 3)]
+        assert [answer and float(answer) for answer in claimed] == (later if is_dying else [None] * 3)
+        assert await call(shard, b"ZSCORE", keys.dying, "dead") is None
 
 
 async def test_a_server_that_was_taken_out_by_mistake_comes_back(

@@ -44,8 +44,8 @@ LEAST = Script(FOLDER, "least", COMMON)
 
 LEASE_S, BEAT_S = 10.0, 3.0
 """How long a process is taken to live without a sign of it, and how often it gives one, in seconds."""
-CLAIM_MS = 60_000
-"""How long somebody has for taking out a dead process, before another one tries."""
+CLAIM_MS = 10_000
+"""How long nobody else takes a dead process out after somebody has begun to, or gone on; who may die too."""
 NO_LEASE = -2
 KEEP_S = 24 * 60 * 60
 """Seconds after which Redis forgets a group that nobody renews: all processes have died."""
@@ -309,9 +309,12 @@ class RedisPeople:
     async def _take_out(self, shard: int, process: str) -> None:
         """Take the entries of a dead process out."""
         keys, shards = self._station.keys, self._station.shards
-        present, any_left = keys.at(shard).present(process), False
-        for group in await shards.call(shard, b"SMEMBERS", present):
+        at, any_left, claimed = keys.at(shard), False, steady()
+        for group in await shards.call(shard, b"SMEMBERS", at.present(process)):
             _, people, topic = self._where(group.decode())
+            if steady() - claimed > CLAIM_MS / 2000:
+                claimed = steady()
+                await shards.call(shard, b"ZADD", at.dying, b"XX", b"INCR", CLAIM_MS // 2, process)
             cursor = b""
             while cursor != b"0":
                 cursor, flat = await shards.call(shard, b"HSCAN", people, cursor or b"0", b"COUNT", AT_ONCE)
@@ -322,11 +325,11 @@ class RedisPeople:
                 ]
                 if found:
                     any_left = True
-                    versions = keys.at(shard).last_version, keys.at(shard).least_version
+                    versions = at.last_version, at.least_version
                     told = (await self._layer._publishing(), KEEP_S, await self._server(shard), process)
                     await shards.run(shard, DROP, [people, topic, *versions], *told, *found)
-        await shards.call(shard, b"DEL", present)
-        await shards.call(shard, b"ZREM", keys.at(shard).dying, process)
+        await shards.call(shard, b"DEL", at.present(process))
+        await shards.call(shard, b"ZREM", at.dying, process)
         if any_left:  # else it had nobody here any more
             self._layer.metrics.count_taken_out()
 
