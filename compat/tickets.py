@@ -122,7 +122,7 @@ def _keyed(secret: object, purpose: str) -> hmac.HMAC:
         key = hmac.digest(raw, f"compat.resume.{purpose}".encode(), hashlib.sha256)
         if len(_derived) >= 64:  # somebody changes the settings all the time
             _derived.clear()
-        found = _derived[secret, purpose] = hmac.new(key, digestmod=hashlib.sha256)
+        found = _derived[secret, purpose] = hmac.new(key, digestmod="sha256")
     return found
 
 

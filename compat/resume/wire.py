@@ -88,7 +88,11 @@ def _is_count(text: str) -> bool:
 
 def control(kind: str, **members: Any) -> dict[str, Any]:
     """Return the ASGI message that sends a control frame."""
-    return {"type": "websocket.send", "text": MARK + _encode({"type": kind, **members})}
+    # One by one: for a text alone the encoder is not made anew, and for a number it is not needed.
+    texts = [
+        f',"{name}":{value if type(value) is int else _encode(value)}' for name, value in members.items()
+    ]
+    return {"type": "websocket.send", "text": f'{MARK}{{"type":"{kind}"{"".join(texts)}}}'}
 
 
 def is_control(text: str | None) -> bool:
