@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Collection
 from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast, overload
 
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, markcoroutinefunction
 
 from compat import db, integration
 from compat.advice import unawaited
@@ -77,6 +77,7 @@ class ConsumerApp(Returning):
         """The ``settings.snapshot`` under which no check or limit applies to its connections."""
         for name in ("__module__", "__name__", "__qualname__", "__doc__"):
             setattr(self, name, getattr(consumer_class, name))
+        markcoroutinefunction(self)  # as what Channels returns is one
 
     @overload
     async def __call__(self, websocket: WebSocket, /) -> None: ...
@@ -89,8 +90,8 @@ class ConsumerApp(Returning):
 
     def fresh(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Return the awaitable that serves a new connection; to await it here would keep a frame for each."""
-        if "url_route" not in scope and "path" in scope:  # a worker's scope has no path
-            scope["url_route"] = {"args": (), "kwargs": scope.get("path_params") or {}}
+        if "path_params" in scope and "url_route" not in scope:  # Starlette's routes
+            scope["url_route"] = {"args": (), "kwargs": scope["path_params"]}
         if self._plain_under is settings.snapshot and not admissions.draining:
             warn_of_browser(self, scope)
             return self._run(scope, receive, send)
@@ -218,7 +219,7 @@ class AsyncConsumer(Returns, HasPresence):
 
     def _compat_tell_worker(self, scope: Scope, *, threads: bool = False) -> None:
         """Tell the worker that runs this consumer which messages have been handled, if it wants to know."""
-        progress = scope.get("compat.progress")
+        progress = scope.pop("compat.progress", None)  # the scope is the application's from here on
         if progress is not None:
             self.dispatch = progress.watched(self.dispatch, threads)  # type: ignore[method-assign]
 

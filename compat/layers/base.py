@@ -84,7 +84,7 @@ class BaseChannelLayer:
     group_name_regex = names.GROUP
     """A subclass may set these and ``MAX_NAME_LENGTH`` to have other rules for names."""
     invalid_name_error = names.INVALID_NAME
-    extensions: Sequence[str] = ()
+    extensions: Any = ()
     alias: str | None = None
     """The first alias under which the layer was registered, or None."""
 

@@ -43,7 +43,7 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
     ``groups``: ``{channel: time it joined}`` of each group.
     """
 
-    extensions = ("groups", "flush")
+    extensions = ["groups", "flush"]  # noqa: RUF012 - a list, as in Channels
     detaches_at_once = True
     """``detach()`` never waits."""
 

@@ -92,7 +92,7 @@ class MovingChannelLayer(MovesPresence):
     InvalidChannelLayerError.
     """
 
-    extensions = ("groups", "flush")
+    extensions = ["groups", "flush"]  # noqa: RUF012 - a list, as in Channels
 
     def __init__(self, *, old: str = "", new: str = "", send: str = "", **unknown: Any) -> None:
         check_options(type(self).__name__, unknown, ("old", "new", "send"))

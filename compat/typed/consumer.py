@@ -111,7 +111,7 @@ class AsyncJsonWebsocketConsumer(
     @property
     def url_params(self) -> Mapping[str, Any]:
         """The arguments from the path."""
-        params: Mapping[str, Any] = self.scope["url_route"]["kwargs"]
+        params: Mapping[str, Any] = (self.scope.get("url_route") or {}).get("kwargs") or {}
         return params
 
     # The life of a connection

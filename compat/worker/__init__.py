@@ -19,7 +19,7 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from asgiref.compatibility import guarantee_single_callable
@@ -45,30 +45,23 @@ CANCELLED_S = 5.0
 T = TypeVar("T")
 
 
-def _watched(application: ASGIApp) -> ASGIApp:
-    """Return ``application``, whose progress with each message the scope's ``Progress`` notes."""
+def _watched(application: ASGIApp, progress_of: Mapping[str, Progress]) -> ASGIApp:
+    """Return ``application``, whose progress with the messages of a channel ``progress_of`` it notes."""
     run: ASGIApp = guarantee_single_callable(application)  # type: ignore[no-untyped-call]
 
     async def watched(scope: Scope, receive: Receive, send: Send) -> None:
-        progress: Progress | None = scope.get("compat.progress")  # none from a subclass's own listener()
+        progress = progress_of.get(scope.get("channel", ""))  # None with a subclass's own listener()
         try:
-            await run(scope, receive if progress is None else progress.asked(receive), send)
+            if progress is None:
+                await run(scope, receive, send)
+            else:
+                await run({**scope, "compat.progress": progress}, progress.asked(receive), send)
         except asyncio.CancelledError as error:
             if is_a_handlers_own(error):  # which asgiref would raise in the worker itself
                 raise RuntimeError("a task that the handler awaited was cancelled") from error
             raise
 
     return watched
-
-
-def _unbegun(details: dict[str, Any]) -> list[Message]:
-    """Take from an instance, once, the messages that it has not begun to handle."""
-    queue: asyncio.Queue[Message] = details["input_queue"]
-    progress: Progress | None = details["scope"].get("compat.progress")
-    left = [] if progress is None else progress.unbegun()
-    while not queue.empty():
-        left.append(queue.get_nowait())
-    return left
 
 
 class Worker(StatelessServer):
@@ -81,7 +74,9 @@ class Worker(StatelessServer):
     def __init__(
         self, application: ASGIApp, channels: Iterable[str], channel_layer: Any, max_applications: int = 1000
     ) -> None:
-        super().__init__(_watched(application), max_applications)  # type: ignore[no-untyped-call]  # asgiref's
+        self._progress: dict[str, Progress] = {}
+        watched = _watched(application, self._progress)
+        super().__init__(watched, max_applications)  # type: ignore[no-untyped-call]  # asgiref's
         self.channels = list(channels)
         self.channel_layer = channel_layer
         if self.channel_layer is None:
@@ -94,7 +89,6 @@ class Worker(StatelessServer):
         self._stop = asyncio.Event()
         self._free: set[asyncio.Task[Any]] = set()
         """The listeners that wait for a message, or for room for one, and may be cancelled."""
-        self._progress: dict[str, Progress] = {}
         self._recent: dict[str, deque[Takeable]] = {}
         """The last messages that were taken from a layer which can put them back."""
         self._left: dict[str, list[Message]] = {}
@@ -120,7 +114,7 @@ class Worker(StatelessServer):
         for progress in self._progress.values():
             progress.stop()
         for channel, details in self.application_instances.items():
-            self._left.setdefault(channel, []).extend(_unbegun(details))
+            self._left.setdefault(channel, []).extend(self._unbegun(channel, details))
         for listener in tuple(self._free):
             listener.cancel()
 
@@ -148,7 +142,7 @@ class Worker(StatelessServer):
     async def listener(self, channel: str) -> None:
         """Pass each message of ``channel`` to the application instance of the channel."""
         progress = self._progress[channel] = Progress()
-        scope: Scope = {"type": "channel", "channel": channel, "compat.progress": progress}
+        scope: Scope = {"type": "channel", "channel": channel}
         while not self._stop.is_set():
             job = None if self._take is None else await self._freely(self._take(channel))
             message = job.message if job is not None else await self._freely(self._received(channel))
@@ -216,6 +210,15 @@ class Worker(StatelessServer):
         else:
             job.acknowledge()
 
+    def _unbegun(self, channel: str, details: dict[str, Any]) -> list[Message]:
+        """Take from an instance, once, the messages that it has not begun to handle."""
+        queue: asyncio.Queue[Message] = details["input_queue"]
+        progress = self._progress.get(channel)  # None with a subclass's own listener()
+        left = [] if progress is None else progress.unbegun()
+        while not queue.empty():
+            left.append(queue.get_nowait())
+        return left
+
     async def _bury(self, channel: str) -> None:
         """Remove an instance that has ended, and give a new one the messages that it has not begun to handle.
 
@@ -227,7 +230,7 @@ class Worker(StatelessServer):
         del self.application_instances[channel]
         if not details["future"].cancelled() and (error := details["future"].exception()):
             await self.application_exception(error, details)
-        left = _unbegun(details)
+        left = self._unbegun(channel, details)
         if self._stop.is_set():  # meanwhile
             self._left.setdefault(channel, []).extend(left)
             return

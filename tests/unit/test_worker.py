@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -34,6 +35,27 @@ async def working(worker: Worker) -> AsyncIterator[None]:
 async def test_a_layer_is_needed() -> None:
     with pytest.raises(ValueError, match="the worker's alias is not configured"):
         Worker(ChannelNameRouter({}), ["jobs"], None)
+
+
+@pytest.mark.parametrize("base", [AsyncConsumer, SyncConsumer])
+async def test_the_scope_is_that_of_channels(layer: InMemoryChannelLayer, base: Any) -> None:
+    """Was: it had an object of ours too, so it could not be written as JSON."""
+    seen: list[str] = []
+
+    def job(self: Any, message: Message) -> None:
+        seen.append(json.dumps(self.scope))
+        if len(seen) == 1:
+            raise RuntimeError("the next one has a new instance")
+
+    async def awaited(self: Any, message: Message) -> None:
+        job(self, message)
+
+    jobs: Any = type("Jobs", (base,), {"job": job if base is SyncConsumer else awaited})
+    async with working(Worker(jobs.as_asgi(), ["jobs"], layer)):
+        for _ in range(3):
+            await layer.send("jobs", {"type": "job"})
+        await until_async(lambda: len(seen) == 3, "all jobs are done")
+    assert {*seen} == {'{"type": "channel", "channel": "jobs"}'}
 
 
 async def test_one_instance_per_channel_handles_its_messages_in_order(layer: InMemoryChannelLayer) -> None:

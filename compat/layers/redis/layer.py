@@ -63,7 +63,7 @@ class RedisLayer(KeepsPresence, KeepsHistories, Generic[S]):
     the members of a group with a history who have missed messages for ever; it gets the key ``group``.
     """
 
-    extensions = ("groups", "flush")
+    extensions = ["groups", "flush"]  # noqa: RUF012 - a list, as in Channels
     options: Iterable[str] = ()
     """The names of the constructor's options, for errors about unknown ones."""
     role_every_s = math.inf

@@ -170,7 +170,7 @@ class PrivateNamesOfPubSub(PrivateNames["RedisPubSubLoopLayer"]):
 class RedisPubSubLoopLayer:
     """A view of the pub/sub layer on one event loop; its layer methods call those of ``channel_layer``."""
 
-    extensions = ("groups", "flush")
+    extensions = ["groups", "flush"]  # noqa: RUF012 - a list, as in Channels
 
     def __init__(self, channel_layer: RedisPubSubChannelLayer, station: PubSubStation) -> None:
         self.channel_layer = channel_layer

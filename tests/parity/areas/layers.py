@@ -78,7 +78,7 @@ def manager(tell):
 
 async def memory(tell):
     layer = InMemoryChannelLayer(capacity=2)
-    tell("attributes", [list(layer.extensions), layer.expiry, layer.group_expiry, layer.capacity])
+    tell("attributes", [layer.extensions, layer.expiry, layer.group_expiry, layer.capacity])
     name = await layer.new_channel()
     tell("new_channel", [name.partition("!")[0], len(name.partition("!")[2])])
     tell("with prefix", (await layer.new_channel("mine")).partition("!")[0])

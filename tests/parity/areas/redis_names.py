@@ -41,7 +41,7 @@ def script(tell):
         ],
     )
     tell("prefix", len(layer.client_prefix))
-    tell("extensions", list(layer.extensions))
+    tell("extensions", layer.extensions)
     tell("capacities", [layer.get_capacity("ab"), layer.get_capacity("b")])
     tell.calls("connection", layer.connection, 7)
     tell("str", str(RedisChannelLayer(hosts=["redis://localhost:1"])))

@@ -18,7 +18,7 @@ def test_the_queue_layers_defaults() -> None:
     layer = RedisChannelLayer()
     assert (layer.prefix, layer.expiry, layer.group_expiry, layer.capacity) == ("asgi", 60, 86400, 100)
     assert layer.hosts == [{"address": "redis://localhost:6379"}] and layer.ring_size == 1
-    assert layer.extensions == ("groups", "flush") and layer.brpop_timeout == 5
+    assert layer.extensions == ["groups", "flush"] and layer.brpop_timeout == 5
     assert (layer.lease, layer.on_overflow, layer.on_disconnect, layer.on_reconnect) == (
         60,
         "drop",
