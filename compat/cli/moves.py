@@ -3,7 +3,7 @@ mirrors use it.
 
 ``MODULES``: modules whose names are, unchanged, in a module of ours. ``NAMES``: names that moved elsewhere or
 were renamed. ``GONE``: names without an equivalent, and what to do instead. ``PREFIXES``: packages whose
-modules are all ours under another prefix.
+modules are all ours under another prefix. ``NAMESAKES``: libraries that share their name with another one.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ __all__ = [
     "LIBRARIES",
     "MODULES",
     "NAMES",
+    "NAMESAKES",
     "PREFIXES",
     "SHIMMED",
     "WITH_DJANGO",
@@ -60,7 +61,6 @@ APPS: Mapping[str, str] = {
 PREFIXES: Mapping[str, str] = {
     "channels": "compat",
     "channels_redis": "compat.layers.redis",
-    "fastapi_channels": "compat.manager",
 }
 """Packages whose modules are all ours under another prefix; ``MODULES`` precedes."""
 
@@ -100,7 +100,19 @@ _MODULES = {
     "compat.typed.scope": "chanx.utils.scope",
 }
 
-MODULES: Mapping[str, str] = {old: new for new, modules in _MODULES.items() for old in modules.split()}
+_OF_MANAGER = """
+backends backends.base backends.memory backends.redis config connections connections.heartbeat
+connections.manager connections.registry connections.state consumer consumer.base exceptions middleware
+middleware.base middleware.logging middleware.rate_limit middleware.validation serializers serializers.base
+serializers.json_serializer serializers.orjson_serializer serializers.pickle_serializer typed utils
+utils.batching utils.retry
+"""
+
+MODULES: Mapping[str, str] = {
+    **{old: new for new, modules in _MODULES.items() for old in modules.split()},
+    "fastapi_channels": "compat.manager",
+    **{f"fastapi_channels.{module}": f"compat.manager.{module}" for module in _OF_MANAGER.split()},
+}
 """Modules whose names are, unchanged, in a module of ours."""
 
 _MOVED = (
@@ -161,6 +173,11 @@ _MOVED = (
         "MiddlewareProtocol=ASGIApp",
     ),
     ("fast_channels.type_defs", "compat.consumer", "ASGIApplicationProtocol=ConsumerApp"),
+    (  # a star import leaves them to Python, so they are not in __all__
+        "fastapi_channels.exceptions",
+        "compat.manager.exceptions",
+        "ConnectionError SystemError TimeoutError",
+    ),
 )
 """Old modules, the new module, and the names; ``old=new`` is a name that changed."""
 
@@ -171,6 +188,19 @@ NAMES: Mapping[Name, Name] = {
     for old, _, new in (name.partition("=") for name in names.split())
 }
 """Names that moved to another module than ``MODULES`` says, or were renamed."""
+
+NAMESAKES: Mapping[str, frozenset[str]] = {
+    "fastapi_channels": frozenset(
+        "FastAPIChannel add_channel api channels decorators exceptions.ActionIsDeprecated "
+        "exceptions.ActionNotExist exceptions.MethodNotAllowed exceptions.NotFound exceptions.ParseError "
+        "exceptions.PermissionDenied exceptions.RateLimitExceeded exceptions.WebSocketException "
+        "exceptions.WebSocketExceptionHandler lifespan metaclssses permission throttling types used".split()
+    ),
+}
+"""Libraries that share their name with another one, of which nothing is here, and what only that one has.
+
+``fastapi_channels`` is also the name of a package on the package index.
+"""
 
 GONE: Mapping[str, str] = {
     "channels.Channel": "of Channels 1: get_channel_layer().send(name, message)",

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +16,9 @@ import typer
 
 from compat.cli.application import refuse_own_compat
 from compat.cli.check import django_names, progress_bar
-from compat.cli.moves import LIBRARIES, WITH_DJANGO
+from compat.cli.moves import LIBRARIES, NAMESAKES, WITH_DJANGO
 from compat.cli.porting.judge import DjangoNames, left, without_home
+from compat.cli.porting.namesakes import Namesake, namesakes, without
 from compat.cli.porting.references import parsed, references_of
 from compat.cli.porting.repository import refuse_dirty
 from compat.cli.porting.sources import NotRead, Sources, read, sources
@@ -35,6 +36,7 @@ LIBRARY = "|".join(name for name in LIBRARIES if name != "django").encode()
 IN_STRINGS = re.compile(rb"""['"](""" + LIBRARY + rb""")[.'"]""")
 ROUTES = b"websocket_route"
 APPS_SETTING = b"APPS"
+SHARED = [name.encode() for name in NAMESAKES]
 RELEVANT = {
     DjangoNames.keep: re.compile(rb"\b(" + LIBRARY + rb")\b|" + ROUTES + rb"|INSTALLED_APPS"),
     DjangoNames.shim: re.compile(rb"\b(django|" + LIBRARY + rb")\b|" + ROUTES + rb"|INSTALLED_APPS"),
@@ -67,9 +69,10 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
         refuse_dirty(folder)
     before = dict(_contents(found))
     relevant = {file: text for file, text in before.items() if RELEVANT[names].search(text)}
+    others = _namesakes(relevant)
     with progress_bar(len(relevant), "porting") as advance:
         after = {}
-        for file, text in ported(relevant, names, only_imports=only_imports):
+        for file, text in ported(relevant, names, only_imports=only_imports, namesakes=others):
             after[file] = text
             advance(1)
     changed = {file: text for file, text in after.items() if text != before[file]}
@@ -78,7 +81,7 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
         for file, text in changed.items():
             _show_diff(file, folder, before[file].decode(errors="replace"), text.decode(errors="replace"))
     for file, text in after.items():
-        for line, what in _left(text, names, only_imports):
+        for line, what in _left(file, text, names, only_imports, others):
             name = file.relative_to(folder).as_posix()
             typer.secho(printable(f"{name}:{line}: {what}"), fg="yellow")
     _conclude(len(changed) - len(failed), len(before), write, names)
@@ -88,12 +91,22 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
     return 1 if failed else 0
 
 
-def _left(text: bytes, django: DjangoNames, only_imports: bool) -> Iterator[tuple[int, str]]:
+def _namesakes(files: Mapping[Path, bytes]) -> Mapping[str, Namesake]:
+    named = {file: text for file, text in files.items() if any(name in text for name in SHARED)}
+    return namesakes({file: references_of(text) for file, text in named.items()})
+
+
+def _left(
+    file: Path, text: bytes, django: DjangoNames, only_imports: bool, others: Mapping[str, Namesake]
+) -> Iterator[tuple[int, str]]:
     """Yield what the user has to decide in a file that was ported, with the line."""
     from compat.cli.porting.rewrite import new_home, root_of
 
-    found = references_of(text)
+    yield from ((one.line, one.why) for one in others.values() if one.file == file)
+    found = without(references_of(text), others)
     for one in found.imports:
+        if root_of(one.module) in others:
+            continue
         if not one.level and (why := without_home(one)):
             yield one.line, f"{one.spelled} is left: {why}"
         elif one.name is None and new_home(one.module, None, django):
@@ -171,13 +184,20 @@ def _need_libcst() -> None:
 
 
 def ported(
-    files: Mapping[Path, bytes], django: DjangoNames, *, only_imports: bool = False
+    files: Mapping[Path, bytes],
+    django: DjangoNames,
+    *,
+    only_imports: bool = False,
+    namesakes: Container[str] = (),
 ) -> Iterator[tuple[Path, bytes]]:
-    """Yield each file and its new content; a file that cannot be parsed keeps its content."""
+    """Yield each file and its new content; a file that cannot be parsed keeps its content.
+
+    ``namesakes``: packages that stay, because the project uses another library of that name.
+    """
     settings = None if only_imports else _settings(files)
     for file, before in files.items():
         try:
-            yield file, _rewritten(file, before, django, settings)
+            yield file, _rewritten(file, before, django, settings, namesakes)
         except (_CannotParse, RecursionError) as error:
             why = error if isinstance(error, _CannotParse) else "its code is nested too deeply"
             _left_out(file, f"it cannot be read: {why}")
@@ -188,7 +208,9 @@ class _CannotParse(Exception):
     """A file cannot be parsed; the message is that of the parser."""
 
 
-def _rewritten(file: Path, before: bytes, django: DjangoNames, settings: Settings | None) -> bytes:
+def _rewritten(
+    file: Path, before: bytes, django: DjangoNames, settings: Settings | None, namesakes: Container[str]
+) -> bytes:
     from compat.cli.porting.idioms import Routes, with_new_strings
     from compat.cli.porting.rewrite import Imports
 
@@ -198,10 +220,10 @@ def _rewritten(file: Path, before: bytes, django: DjangoNames, settings: Setting
         if APPS_SETTING in before:
             module = module.visit(settings.of(file))  # the first, because it knows the nodes of this tree
         if IN_STRINGS.search(before):
-            module = with_new_strings(module)
+            module = with_new_strings(module, namesakes)
         if ROUTES in before:
             module = module.visit(Routes())
-    module = module.visit(Imports(django))
+    module = module.visit(Imports(django, namesakes))
     return module.bytes
 
 

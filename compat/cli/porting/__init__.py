@@ -12,6 +12,7 @@ report       formats the findings as text, JSON or annotations for GitHub
 rewrite      rewrites the imports of a file (LibCST)
 apps         rewrites the apps in the settings of a project (LibCST)
 lists        takes elements out of lists, and keeps the comments (LibCST)
+namesakes    finds projects that use another library of the same name
 hooks        finds methods of consumers that are of the wrong kind
 idioms       rewrites the strings and routes of a file (LibCST)
 repository   checks that the work tree of git is clean

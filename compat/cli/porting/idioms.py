@@ -8,13 +8,14 @@ app = FastAPI(); app.add_websocket_route(…)      app.router.add_websocket_rout
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider
 
 from compat.cli.porting.judge import new_text
+from compat.cli.porting.namesakes import without
 from compat.cli.porting.references import references_of
 from compat.cli.porting.rewrite import dotted, text_of, with_text
 
@@ -48,11 +49,11 @@ class Strings(cst.CSTTransformer):
         return with_text(updated_node, new) if new else updated_node
 
 
-def with_new_strings(module: cst.Module) -> cst.Module:
+def with_new_strings(module: cst.Module, namesakes: Container[str] = ()) -> cst.Module:
     """Return the module with new names in the strings that are dotted paths: BACKEND, patches, imports by
-    name.
+    name. Those of ``namesakes`` stay.
     """
-    found = references_of(module.bytes).texts
+    found = without(references_of(module.bytes), namesakes).texts
     new = {(one.line, one.column, one.value): new for one in found if one.is_path and (new := new_text(one))}
     lines = LINE_END.split(module.code)
     return MetadataWrapper(module).visit(Strings(new, lines)) if new else module

@@ -24,6 +24,7 @@ from compat.cli.porting.judge import (
     library_of,
     without_home,
 )
+from compat.cli.porting.namesakes import namesakes, without
 from compat.cli.porting.places import COMPARED
 from compat.cli.porting.records import Import, References, Text, When
 from compat.cli.porting.references import references
@@ -158,7 +159,8 @@ class _Project:
     ) -> None:
         self._modules = modules
         self._names = names
-        self._read = read
+        self._namesakes = namesakes(read)
+        self._read = {path: without(one, self._namesakes) for path, one in read.items()}
         self._django = django
         self._is_ported = is_ported(read.values())
         self._roots = {name.partition(".")[0] for name in modules}
@@ -195,6 +197,9 @@ class _Project:
             yield line, Verdict(Kind.broken, f"cannot be read as Python: {why}", breaks=True)
         if found.unread:
             yield 1, Verdict(Kind.unknown, f"not read: {found.unread}")
+        for one in self._namesakes.values():
+            if one.file == path:
+                yield one.line, Verdict(Kind.warned, one.why)
         self._package_edges(path)
         judged: dict[str, Kind] = {}
         yield from self._of_imports(path, judged)
@@ -249,18 +254,19 @@ class _Project:
         targets = self._targets(module, one.name)
         self._edges[path] += [_Edge(one.line, target, breaks) for target in targets if target != path]
         verdict: Verdict | None = None
+        root = module.partition(".")[0]
         if module in self._packages:
             pass
-        elif one.level or module.partition(".")[0] in self._roots:
+        elif root in self._namesakes:
+            verdict = judge_foreign(module, self._django)
+        elif one.level or root in self._roots:
             what = "." * one.level + one.module if one.level else module
             verdict = Verdict(
                 Kind.unknown, f"{what} does not exist, so its import was not tried", breaks=True
             )
         else:
             verdict = judge(module, one.name, self._django)
-            why = (
-                without_home(one) if self._is_ported and not is_installed(module.partition(".")[0]) else None
-            )
+            why = without_home(one) if self._is_ported and not is_installed(root) else None
             if why and verdict is not None and verdict.kind is Kind.runs:
                 verdict = Verdict(Kind.gone, f"{one.spelled}, which port left: {why}", breaks=True)
             if verdict is None and library_of(module) is None:

@@ -7,7 +7,7 @@ Names without an equivalent stay; ``check`` reports them.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import libcst as cst
 
@@ -112,10 +112,14 @@ class _Names(cst.CSTVisitor):
 
 
 class Imports(cst.CSTTransformer):
-    """Rewrites import statements, and uses of dotted names after ``import a.b``."""
+    """Rewrites import statements, and uses of dotted names after ``import a.b``.
 
-    def __init__(self, django: DjangoNames) -> None:
+    ``namesakes``: packages that stay, because the project uses another library of that name.
+    """
+
+    def __init__(self, django: DjangoNames, namesakes: Container[str] = ()) -> None:
         self._django = django
+        self._namesakes = namesakes
         self._plain: set[str] = set()
         self._roots: set[str] = set()
         """The first names of ``_plain`` whose uses are rewritten."""
@@ -125,7 +129,7 @@ class Imports(cst.CSTTransformer):
     def visit_Module(self, node: cst.Module) -> None:
         found = _Names()
         node.visit(found)
-        self._plain = {path for path in found.imported if new_home(path, None, self._django)}
+        self._plain = {path for path in found.imported if self._new_home(path, None)}
         self._roots = {root_of(path) for path in self._plain}
         for root in sorted(self._roots):
             uses = {path: self._use(path) for path in found.dotted if root_of(path) == root}
@@ -144,8 +148,11 @@ class Imports(cst.CSTTransformer):
             self._plain -= homes.keys()
         self._roots.discard(root)
 
+    def _new_home(self, module: str, name: str | None) -> Name | None:
+        return None if root_of(module) in self._namesakes else new_home(module, name, self._django)
+
     def _home(self, module: str) -> str:
-        target = new_home(module, None, self._django)
+        target = self._new_home(module, None)
         return target.module if target else ""
 
     # import a.b
@@ -201,11 +208,11 @@ class Imports(cst.CSTTransformer):
     def _member(self, module: str, name: str) -> str | None:
         full = f"{module}.{name}"
         if full in self._plain:
-            target = new_home(full, None, self._django)
+            target = self._new_home(full, None)
             return target.module if target else None
         if library_of(module) == "django" and not served().has(module, name):
             return f"{DJANGO}{full.removeprefix('django')}" if module in self._plain else None
-        target = new_home(module, name, self._django)
+        target = self._new_home(module, name)
         return f"{target.module}.{target.name}" if target else None
 
     # from a.b import c
@@ -259,12 +266,12 @@ class Imports(cst.CSTTransformer):
         if module is None or node.relative or library_of(module) is None:
             return None
         if isinstance(node.names, cst.ImportStar):
-            target = new_home(module, None, self._django)
+            target = self._new_home(module, None)
             return {target.module: ()} if target else None
         groups: dict[str, list[cst.ImportAlias]] = defaultdict(list)
         for alias in node.names:
             name = dotted(alias.name) or ""
-            target = new_home(module, name, self._django)
+            target = self._new_home(module, name)
             if target is None:
                 groups[module].append(alias)
             else:

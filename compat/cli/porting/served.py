@@ -12,12 +12,13 @@ import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import compat
 from compat.exceptions import CompatError
 
-__all__ = ["Served", "exists_here", "served"]
+__all__ = ["Served", "exists_here", "is_public", "served"]
 
 
 class Served(NamedTuple):
@@ -85,4 +86,21 @@ def exists_here(module: str, name: str | None = None) -> bool:
         return True
     if name is None or name == "*" or hasattr(found, name):
         return True
-    return importlib.util.find_spec(f"{module}.{name}") is not None if hasattr(found, "__path__") else False
+    return _is_submodule(found, name)
+
+
+@cache
+def is_public(module: str, name: str) -> bool:
+    """Return True if ``name`` is in the ``__all__`` of our module, or a module below it; also for a module
+    that cannot be imported without an extra.
+    """
+    try:
+        found = importlib.import_module(module)
+    except ImportError:
+        return True
+    return name in found.__all__ or _is_submodule(found, name)
+
+
+def _is_submodule(package: ModuleType, name: str) -> bool:
+    where = f"{package.__name__}.{name}"
+    return importlib.util.find_spec(where) is not None if hasattr(package, "__path__") else False

@@ -22,6 +22,7 @@ from compat.cli.moves import (
     moved_module,
     moved_name,
 )
+from compat.cli.porting.paths import moved, resolve
 from compat.cli.porting.served import served
 from tests.support.paths import REPO
 
@@ -102,6 +103,74 @@ SEEDS = {
     "chanx.asyncapi": ("AsyncAPIConfig",),
     "chanx.channels.websocket": ("AsyncJsonWebsocketConsumer",),
     "chanx.messages.topic": ("SubscribeMessage", "UnsubscribeMessage"),
+    "fastapi_channels": (
+        "BaseConsumer",
+        "BaseError",
+        "Connection",
+        "ConnectionManager",
+        "ConnectionRegistry",
+        "WSConfig",
+        "get_manager",
+    ),
+    "fastapi_channels.backends": ("BaseBackend", "MemoryBackend", "RedisBackend"),
+    "fastapi_channels.backends.base": ("BaseBackend",),
+    "fastapi_channels.backends.memory": ("MemoryBackend",),
+    "fastapi_channels.backends.redis": ("RedisBackend",),
+    "fastapi_channels.config": ("WSConfig",),
+    "fastapi_channels.connections": ("Connection", "ConnectionManager", "ConnectionRegistry"),
+    "fastapi_channels.connections.heartbeat": ("HeartbeatMonitor",),
+    "fastapi_channels.connections.manager": ("ConnectionManager",),
+    "fastapi_channels.connections.registry": ("ConnectionRegistry",),
+    "fastapi_channels.connections.state": ("Connection",),
+    "fastapi_channels.consumer": ("BaseConsumer",),
+    "fastapi_channels.consumer.base": ("BaseConsumer",),
+    "fastapi_channels.exceptions": (
+        "AuthenticationError",
+        "AuthorizationError",
+        "BackendError",
+        "BaseError",
+        "ConnectionError",
+        "ErrorCategory",
+        "ErrorContext",
+        "ErrorResponse",
+        "ErrorSeverity",
+        "MessageError",
+        "RateLimitError",
+        "SystemError",
+        "TimeoutError",
+        "ValidationError",
+        "create_error_context",
+    ),
+    "fastapi_channels.middleware": (
+        "LoggingMiddleware",
+        "Middleware",
+        "RateLimitMiddleware",
+        "ValidationMiddleware",
+    ),
+    "fastapi_channels.middleware.base": ("Middleware",),
+    "fastapi_channels.middleware.logging": ("LoggingMiddleware",),
+    "fastapi_channels.middleware.rate_limit": ("RateLimitMiddleware",),
+    "fastapi_channels.middleware.validation": ("ValidationMiddleware",),
+    "fastapi_channels.serializers": (
+        "BaseSerializer",
+        "JSONSerializer",
+        "ORJSONSerializer",
+        "PickleSerializer",
+    ),
+    "fastapi_channels.serializers.base": ("BaseSerializer",),
+    "fastapi_channels.serializers.json_serializer": ("JSONSerializer",),
+    "fastapi_channels.serializers.orjson_serializer": ("ORJSONSerializer",),
+    "fastapi_channels.serializers.pickle_serializer": ("PickleSerializer",),
+    "fastapi_channels.typed": ("ConnectionState", "Message", "MessagePriority"),
+    "fastapi_channels.utils": (
+        "BatchProcessor",
+        "batch_items",
+        "process_in_batches",
+        "run_with_concurrency_limit",
+        "with_retry",
+    ),
+    "fastapi_channels.utils.batching": ("BatchProcessor", "batch_items"),
+    "fastapi_channels.utils.retry": ("with_retry",),
 }
 """What people import from each module, as the libraries' documentation has it."""
 
@@ -203,6 +272,18 @@ def test_rules_of_packages() -> None:
 )
 def test_what_is_gone_says_what_to_do(module: str, name: str) -> None:
     assert moved_name(module, name) is None and gone(module, name)
+
+
+def test_only_public_names_are_taken_for_those_of_a_library_with_a_namesake() -> None:
+    """Our module may import a thing of that name from elsewhere: Starlette has a WebSocketException too."""
+    for module in (one for one in SEEDS if one.startswith("fastapi_channels")):
+        for name in SEEDS[module]:
+            assert resolve(module, name) == moved_name(module, name), (module, name)
+    ours = importlib.import_module("compat.manager.exceptions")
+    assert hasattr(ours, "WebSocketException") and resolve("fastapi_channels.exceptions", "time") is None
+    assert resolve("fastapi_channels.exceptions", "WebSocketException") is None
+    assert not moved("fastapi_channels.exceptions.WebSocketException.__init__").path
+    assert moved("fastapi_channels.ConnectionManager.broadcast").path
 
 
 def test_what_is_gone_is_nowhere_else_in_the_table() -> None:
