@@ -41,9 +41,9 @@ class Blocking(Sending, Lookups):
         if not future.cancelled() and (error := future.exception()) is not None:
             self.statistics.report_failed("submit()", error)
 
-    def send_personal_sync(self, connection: Connection | str, message: Sendable) -> bool:
+    def send_personal_sync(self, connection_id: Connection | str, message: Sendable) -> bool:
         """Call ``send_personal``, and block."""
-        return self._wait(lambda: self.send_personal(connection, message), "send_personal")
+        return self._wait(lambda: self.send_personal(connection_id, message), "send_personal")
 
     send_sync = send_personal_sync
 
@@ -70,17 +70,17 @@ class Blocking(Sending, Lookups):
         """Call ``broadcast``, and block."""
         self._wait(lambda: self.broadcast(message), "broadcast")
 
-    def join_group_sync(self, connection: Connection | str, group: str) -> None:
+    def join_group_sync(self, connection_id: Connection | str, group: str) -> None:
         """Call ``join_group``, and block."""
-        self._wait(lambda: self.join_group(connection, group), "join_group")
+        self._wait(lambda: self.join_group(connection_id, group), "join_group")
 
-    def leave_group_sync(self, connection: Connection | str, group: str) -> None:
+    def leave_group_sync(self, connection_id: Connection | str, group: str) -> None:
         """Call ``leave_group``, and block."""
-        self._wait(lambda: self.leave_group(connection, group), "leave_group")
+        self._wait(lambda: self.leave_group(connection_id, group), "leave_group")
 
-    def disconnect_sync(self, connection: Connection | str, code: int = 1000) -> None:
+    def disconnect_sync(self, connection_id: Connection | str, code: int = 1000) -> None:
         """Call ``disconnect``, and block."""
-        self._wait(lambda: self.disconnect(connection, code), "disconnect")
+        self._wait(lambda: self.disconnect(connection_id, code), "disconnect")
 
     def get_user_connections_sync(self, user_id: str) -> list[Connection]:
         """Call ``get_user_connections``, and block."""
@@ -108,11 +108,11 @@ class Blocking(Sending, Lookups):
 
     # Implemented by ``ConnectionManager``
 
-    async def join_group(self, connection: Connection | str, group: str) -> None:
+    async def join_group(self, connection_id: Connection | str, group: str) -> None:
         raise NotImplementedError
 
-    async def leave_group(self, connection: Connection | str, group: str) -> None:
+    async def leave_group(self, connection_id: Connection | str, group: str) -> None:
         raise NotImplementedError
 
-    async def disconnect(self, connection: Connection | str, code: int = 1000) -> None:
+    async def disconnect(self, connection_id: Connection | str, code: int = 1000) -> None:
         raise NotImplementedError

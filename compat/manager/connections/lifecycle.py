@@ -201,16 +201,16 @@ class Lifecycle(Membership):
 
     # The end
 
-    async def disconnect(self, connection: Connection | str, code: int = 1000) -> None:
+    async def disconnect(self, connection_id: Connection | str, code: int = 1000) -> None:
         """End a connection: it leaves its groups and the registry, and its client is closed with ``code``.
 
         Waiting frames are sent first. It may be called more than once, and for a connection on another
         server; nothing happens for an unknown connection, or for one whose id is another's by now.
         """
-        here = self.local(connection)
-        ending = self._ending_of(connection if here is None else here)
+        here = self.local(connection_id)
+        ending = self._ending_of(connection_id if here is None else here)
         if ending is None and here is None:
-            record = await self.record_of(connection)
+            record = await self.record_of(connection_id)
             if record is not None and record.server != self.backend.server:
                 await self.ask(record, "disconnect", code)
             return

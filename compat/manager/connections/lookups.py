@@ -30,12 +30,12 @@ class Lookups(ManagerParts):
     accepts them. Names of users and groups with more than 120 characters are returned shortened.
     """
 
-    async def get_connection(self, connection: Connection | str) -> Connection | None:
+    async def get_connection(self, connection_id: Connection | str) -> Connection | None:
         """Return a connection on any server, or None if there is none with this id."""
-        here = self.local(connection)
+        here = self.local(connection_id)
         if here is not None:
             return here
-        record = await self.backend.registry_find(id_of(connection))
+        record = await self.backend.registry_find(id_of(connection_id))
         return None if record is None else connection_of(record)
 
     async def get_user_connections(self, user_id: str) -> list[Connection]:
@@ -81,12 +81,12 @@ class Lookups(ManagerParts):
         """
         return await self.backend.history(group, count, since)
 
-    async def get_connection_groups(self, connection: Connection | str) -> set[str]:
+    async def get_connection_groups(self, connection_id: Connection | str) -> set[str]:
         """Return the groups that a connection is in."""
-        here = self.local(connection)
+        here = self.local(connection_id)
         if here is not None:
             return set(here.groups)
-        return await self.backend.registry_get_connection_groups(id_of(connection))
+        return await self.backend.registry_get_connection_groups(id_of(connection_id))
 
     async def count_connections(self) -> int:
         """Return how many connections there are."""

@@ -144,6 +144,26 @@ class ConnectionManager(Lifecycle, Blocking):
         """This server's name: ``SERVER_INSTANCE_ID``, or a random one."""
         return self.backend.server_id if self._backend is not None else self.config.SERVER_INSTANCE_ID
 
+    @property
+    def max_connections_per_client(self) -> int:
+        """``config.MAX_CONNECTIONS_PER_CLIENT``, by its name in fastapi-channels, as are the next three."""
+        return self.config.MAX_CONNECTIONS_PER_CLIENT
+
+    @property
+    def heartbeat_interval(self) -> int | float:
+        """``config.WS_HEARTBEAT_INTERVAL``."""
+        return self.config.WS_HEARTBEAT_INTERVAL
+
+    @property
+    def enable_heartbeat(self) -> bool:
+        """``config.WS_ENABLE_HEARTBEAT``."""
+        return self.config.WS_ENABLE_HEARTBEAT
+
+    @property
+    def log_stats(self) -> bool:
+        """``config.LOG_STATS``."""
+        return self.config.LOG_STATS
+
     def _new_switchboard(self, loop: asyncio.AbstractEventLoop) -> Switchboard:
         return Switchboard(loop, self.backend, self.serializer, self.statistics, self._obey)
 

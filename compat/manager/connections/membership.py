@@ -18,16 +18,16 @@ __all__ = ["Membership"]
 class Membership(Sending):
     """The methods of a manager for the groups of a connection."""
 
-    async def join_group(self, connection: Connection | str, group: str) -> None:
+    async def join_group(self, connection_id: Connection | str, group: str) -> None:
         """Add a connection to a group; it gets the messages that are sent to the group from now on.
 
         Raises SystemError if there are MAX_TOTAL_GROUPS already, ConnectionError for an unknown connection.
         """
-        await self._in_group(connection, group, "join")
+        await self._in_group(connection_id, group, "join")
 
-    async def leave_group(self, connection: Connection | str, group: str) -> None:
+    async def leave_group(self, connection_id: Connection | str, group: str) -> None:
         """Remove a connection from a group; do nothing if it is not a member."""
-        await self._in_group(connection, group, "leave")
+        await self._in_group(connection_id, group, "leave")
 
     async def _in_group(self, connection: Connection | str, group: str, what: str) -> None:
         require_group(group)

@@ -31,29 +31,31 @@ Sendable = dict[str, Any] | Message
 class Sending(ManagerParts):
     """The methods of a manager that send. Messages are dicts or ``Message``, and reach clients as JSON.
 
+    ``connection_id`` is a ``Connection`` or its ``channel_name``, here and in the other methods of a manager.
+
     None of these methods waits for a slow client. They raise BackendError if the layer or the registry cannot
     be reached, TypeError for a message without a form in JSON, ValidationError for one with reserved names.
     """
 
-    async def send_personal(self, connection: Connection | str, message: Sendable) -> bool:
+    async def send_personal(self, connection_id: Connection | str, message: Sendable) -> bool:
         """Send to one connection on any server; return False if there is no such connection.
 
         True means that the message is in the connection's outbox or, for another server, in the layer.
         """
         content = self._content(message)
         self.statistics.count_call()
-        here = self.local(connection)
+        here = self.local(connection_id)
         if here is not None:
             return await self._push(here, frame_of(content, self.serializer))
-        record = await self.record_of(connection)
+        record = await self.record_of(connection_id)
         if record is None:
             return False
         await self.backend.publish(record.address, content)
         return True
 
-    async def send(self, connection: Connection | str, message: Sendable) -> bool:
+    async def send(self, connection_id: Connection | str, message: Sendable) -> bool:
         """Call ``send_personal``; a shorter name."""
-        return await self.send_personal(connection, message)
+        return await self.send_personal(connection_id, message)
 
     async def send_group(self, group: str, message: Sendable) -> None:
         """Send to every member of ``group``: connections of managers, and consumers that have joined it."""

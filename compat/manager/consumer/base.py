@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import abc
 import functools
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from compat.engine.refusal import shown
 from compat.manager.answers import log_if_serious
 from compat.manager.connections.manager import ConnectionManager
 from compat.manager.connections.outbox import Outbox
@@ -22,11 +23,14 @@ from compat.manager.typed import ConnectionState, Message, MessagePriority
 
 __all__ = ["BaseConsumer"]
 
+log = logging.getLogger("compat.manager")
+
 PONG = "pong"
 
 
-class BaseConsumer(abc.ABC):
-    """Base of an application's consumers; a subclass has ``connect``, ``receive`` and ``on_disconnect``.
+class BaseConsumer:
+    """Base of an application's consumers; a subclass has those of ``connect``, ``receive`` and
+    ``on_disconnect`` that it needs.
 
     ``manager``: the manager of the connection; by default ``get_manager()``. ``middleware_stack``: the
     middleware that messages pass before ``receive``. An endpoint makes a consumer for each connection, awaits
@@ -58,13 +62,13 @@ class BaseConsumer(abc.ABC):
 
     # Hooks
 
-    @abc.abstractmethod
     async def connect(self) -> None:
         """Called when the connection has been accepted."""
+        return
 
-    @abc.abstractmethod
     async def receive(self, message: Message) -> None:
-        """Called with each message of the client that has passed the middleware."""
+        """Called with each message of the client that has passed the middleware; by default it is ignored."""
+        log.debug("%s has no receive(): ignored a message %s", type(self).__name__, shown(message.type))
 
     async def on_disconnect(self, code: int) -> None:
         """Called when the connection ends, with its close code; it is still in its groups then.

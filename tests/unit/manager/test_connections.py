@@ -36,6 +36,37 @@ async def test_connect_accepts_and_returns_a_connection(manager: ConnectionManag
     assert connection.idle_time >= 0 and connection.connection_duration >= 0
 
 
+@pytest.mark.parametrize("by_id", [True, False], ids=["id", "connection"])
+async def test_a_connection_is_passed_by_its_name_too(
+    connect: Connect, manager: ConnectionManager, by_id: bool
+) -> None:
+    """connection_id=…, as in fastapi-channels, with an id or a Connection."""
+    connection, peer = await connect("alice")
+    one: Any = connection.channel_name if by_id else connection
+    await manager.join_group(connection_id=one, group="room")
+    assert await manager.get_connection_groups(connection_id=one) == {"room"}
+    assert await manager.send_personal(connection_id=one, message={"n": 1})
+    assert await manager.send(connection_id=one, message={"n": 2})
+    await manager.leave_group(connection_id=one, group="room")
+    assert await manager.get_connection(connection_id=one) is connection and not connection.groups
+    await asyncio.to_thread(manager.join_group_sync, connection_id=one, group="room")
+    await asyncio.to_thread(manager.leave_group_sync, connection_id=one, group="room")
+    assert await asyncio.to_thread(manager.send_personal_sync, connection_id=one, message={"n": 3})
+    assert await peer.hear_all(3) == [{"n": 1}, {"n": 2}, {"n": 3}]
+    await manager.disconnect(connection_id=one, code=4000)
+    await asyncio.to_thread(manager.disconnect_sync, connection_id=one)
+    assert peer.closed_with == 4000
+
+
+def test_a_manager_has_its_settings_by_their_names_in_fastapi_channels(make_manager: MakeManager) -> None:
+    manager = make_manager(MAX_CONNECTIONS_PER_CLIENT=3, WS_HEARTBEAT_INTERVAL=7, LOG_STATS=True)
+    assert manager.max_connections_per_client == 3 and manager.heartbeat_interval == 7
+    assert manager.log_stats is True and manager.enable_heartbeat is True
+    assert make_manager(WS_ENABLE_HEARTBEAT=False).enable_heartbeat is False
+    with pytest.raises(AttributeError):
+        manager.log_stats = False  # type: ignore[misc]
+
+
 async def test_an_anonymous_connection(connect: Connect, manager: ConnectionManager) -> None:
     connection, _ = await connect()
     assert connection.channel_name.startswith("ws.") and connection.user_id == ""

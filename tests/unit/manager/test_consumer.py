@@ -38,7 +38,7 @@ class Consumer(BaseConsumer):
         self.codes: list[int] = []
 
     async def connect(self) -> None:
-        await super().connect()  # type: ignore[safe-super]
+        await super().connect()
         await self.join_group("room")
 
     async def receive(self, message: Message) -> None:
@@ -75,10 +75,24 @@ def test_names_are_where_they_are_looked_for() -> None:
     assert SameConnection is Connection and SameConsumer is BaseConsumer
 
 
-async def test_it_is_abstract(connect: Connect, manager: ConnectionManager) -> None:
-    connection, _ = await connect()
-    with pytest.raises(TypeError, match="abstract"):
-        BaseConsumer(connection, manager)  # type: ignore[abstract]
+async def test_a_consumer_has_the_hooks_that_it_needs(
+    connect: Connect, manager: ConnectionManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As in fastapi-channels, whose base class is not abstract: one that only sends has only connect()."""
+
+    class Ticker(BaseConsumer):
+        async def connect(self) -> None:
+            await self.send_json({"tick": 1})
+
+    connection, peer = await connect()
+    ticker = Ticker(connection, manager)
+    await ticker.connect()
+    with caplog.at_level(logging.DEBUG, "compat.manager"):
+        await ticker.handle_message(json_str='{"type": "note\\n"}')
+    assert "Ticker has no receive(): ignored a message 'note\\n'" in caplog.messages
+    await ticker.disconnect(4000)
+    assert await peer.hear_json() == {"tick": 1} and peer.closed_with == 4000
+    await BaseConsumer((await connect())[0], manager).connect()
 
 
 async def test_the_manager_is_the_one_that_there_is(connect: Connect, manager: ConnectionManager) -> None:
