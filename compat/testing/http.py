@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypedDict
+from typing import Any, TypedDict, overload
 from urllib.parse import unquote, urlparse
 
 from compat.testing.application import ApplicationCommunicator
@@ -21,13 +21,50 @@ class HttpResponse(TypedDict):
 
 
 class HttpCommunicator(ApplicationCommunicator):
-    """Sends one request to ``application``.
+    """Sends one request to ``application``: ``HttpCommunicator(application, "GET", "/page")``.
+
+    The method may also follow the path, by name: ``HttpCommunicator(application, "/page", method="POST")``;
+    without one it is GET. A method has no slash, so the two forms cannot be confused.
 
     ``path`` may have a query string and percent escapes; ``headers`` are pairs of bytes. For a body in parts,
     or a response that streams, use ``send_input`` and ``receive_output``.
     """
 
+    @overload
     def __init__(
+        self,
+        application: ASGIApp,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: Iterable[tuple[bytes, bytes]] | None = None,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        application: ASGIApp,
+        path: str,
+        *,
+        method: str = "GET",
+        body: bytes = b"",
+        headers: Iterable[tuple[bytes, bytes]] | None = None,
+    ) -> None: ...
+
+    def __init__(self, application: ASGIApp, *request: Any, **named: Any) -> None:
+        first = request[0] if request else None
+        if isinstance(first, str) and first.startswith("/"):
+            if len(request) > 1 or "path" in named:
+                raise TypeError(
+                    f"HttpCommunicator(application, {', '.join(map(repr, request))}): only the path may come "
+                    "before method=, body= and headers=; or put the method before the path"
+                )
+            request, named = (), {"path": first, **named}
+        if not request:
+            named = {"method": "GET", **named}
+        self._prepare(application, *request, **named)
+
+    def _prepare(
         self,
         application: ASGIApp,
         method: str,

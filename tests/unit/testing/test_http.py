@@ -44,6 +44,39 @@ async def test_the_request_arrives_and_the_response_comes_back() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("made", "method", "body"),
+    [
+        (lambda: HttpCommunicator(report, "/page", method="post", body=b"x"), "POST", "x"),
+        (lambda: HttpCommunicator(report, "/page"), "GET", ""),
+        (lambda: HttpCommunicator(report, path="/page", body=b"x"), "GET", "x"),
+        (lambda: HttpCommunicator(report, "PUT", path="/page"), "PUT", ""),
+        (lambda: HttpCommunicator(report, method="PUT", path="/page"), "PUT", ""),
+        (lambda: HttpCommunicator(application=report, method="PUT", path="/page"), "PUT", ""),
+        (lambda: HttpCommunicator(report, "PUT", "/page", b"x", [(b"a", b"b")]), "PUT", "x"),
+    ],
+)
+async def test_the_method_is_before_the_path_or_has_its_name(made: Any, method: str, body: str) -> None:
+    """Channels has it before the path; fast-channels has the path alone, and names the method."""
+    told = json.loads((await made().get_response())["body"])
+    assert (told["method"], told["path"], told["body"]) == (method, "/page", body)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named", "why"),
+    [
+        (["/page", "POST"], {}, r"'/page', 'POST'\): only the path may come before method="),
+        (["/page"], {"path": "/page"}, "only the path may come before method="),
+        (["GET"], {}, "argument: 'path'"),
+        ([], {}, "argument: 'path'"),
+        (["GET", "/"], {"bodies": b""}, "unexpected keyword argument 'bodies'"),
+    ],
+)
+def test_a_call_in_neither_form(arguments: list[str], named: dict[str, Any], why: str) -> None:
+    with pytest.raises(TypeError, match=why):
+        HttpCommunicator(report, *arguments, **named)
+
+
 async def test_a_request_that_is_sent_by_hand_in_parts() -> None:
     async def joining(scope: Scope, receive: Receive, send: Send) -> None:
         first, second = await receive(), await receive()
