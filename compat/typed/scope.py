@@ -32,10 +32,12 @@ def path_param(scope: Mapping[str, Any], name: str, default: Any = _REQUIRED) ->
 
 
 def query_params(scope: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return the query string as a dict of names to lists of values."""
-    return parse_qs(bytes(scope.get("query_string", b"")).decode("latin-1"), keep_blank_values=True)
+    """Return the query string as a dict of names to lists of values; a name without a value is left out."""
+    raw = scope.get("query_string") or b""
+    return parse_qs(raw if isinstance(raw, str) else bytes(raw).decode(errors="replace"))
 
 
 def scope_user(scope: Mapping[str, Any]) -> Any | None:
-    """Return the user that a middleware has put into the scope, or None."""
-    return scope.get("user")
+    """Return the user that a middleware has put into the scope; None without one, or if it is anonymous."""
+    user = scope.get("user")
+    return None if getattr(user, "is_authenticated", True) is False else user

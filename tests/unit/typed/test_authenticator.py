@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from compat.auth.users import AnonymousUser
 from compat.layers import InMemoryChannelLayer
 from compat.typed import BaseAuthenticator, Credential, UserAuthenticator, config
 from compat.typed.scope import path_param, path_params, query_params, scope_user
@@ -109,8 +110,21 @@ def test_what_a_scope_says() -> None:
     assert path_param(scope, "room") == "a" and path_param(scope, "other", None) is None
     with pytest.raises(KeyError, match="has no parameter 'other'; it has: 'room'"):
         path_param(scope, "other")
-    assert query_params(scope) == {"a": ["1", "2"], "b": [""]}
-    assert scope_user(scope) is None
+    assert query_params(scope) == {"a": ["1", "2"]}
+    assert query_params({"query_string": "name=J%C3%BCrgen"}) == {"name": ["Jürgen"]}
+    assert query_params({"query_string": b"name=J\xc3\xbcrgen&bad=\xff"}) == {
+        "name": ["Jürgen"],
+        "bad": ["\N{REPLACEMENT CHARACTER}"],
+    }
+    assert query_params({}) == {}
+
+
+def test_an_anonymous_user_is_nobody() -> None:
+    assert scope_user({}) is None
+    assert scope_user({"user": None}) is None
+    assert scope_user({"user": AnonymousUser()}) is None
+    for somebody in (user(is_authenticated=True), "ada"):
+        assert scope_user({"user": somebody}) is somebody
 
 
 @pytest.mark.parametrize(
