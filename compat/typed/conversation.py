@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, cast
 
 from pydantic import ValidationError
 
 from compat.engine.socket import is_disconnect
 from compat.exceptions import AcceptConnection, DenyConnection, RequestAborted, StopConsumer
+from compat.typed.attributes import ClassName, IncomingAdapter, OutgoingAdapter
 from compat.typed.camel import to_snake
 from compat.typed.config import config
 from compat.typed.envelope import stamp
@@ -27,7 +28,7 @@ from compat.typed.messages import (
     EventCompleteMessage,
     GroupCompleteMessage,
 )
-from compat.typed.unions import Adapter, union_of
+from compat.typed.unions import Adapter, tags_of
 from compat.typed.wire import Wire, error_payload, not_json, text_of, unhandled
 
 if TYPE_CHECKING:
@@ -45,44 +46,10 @@ log = logging.getLogger("compat.typed")
 
 COMPLETE_ACTIONS = frozenset(("complete", "event_complete", "group_complete"))
 BUILT_IN = (CompleteMessage, GroupCompleteMessage, EventCompleteMessage, ErrorMessage)
+PASSED_BY = ("receive_event", "handle_result", "send_message")
+"""Methods that an event to be passed on does not reach if its text is sent as it is."""
 CONTROL = (StopConsumer, AcceptConnection, DenyConnection, RequestAborted)
 """Exceptions with which a handler controls its connection; they are not failures."""
-
-
-class _Name:
-    """``cls.name``: the name of the class without "Consumer"; ``cls.snake_name``: in lower case."""
-
-    def __init__(self, form: Callable[[str], str] = str) -> None:
-        self._form = form
-
-    def __get__(self, instance: object, owner: type) -> str:
-        return self._form(owner.__name__.removesuffix("Consumer"))
-
-
-class _IncomingAdapter:
-    """``cls.incoming_message_adapter`` and ``cls.incoming_event_adapter``; None without handlers."""
-
-    def __init__(self, handlers: str) -> None:
-        self._handlers = handlers
-
-    def __get__(self, instance: object, owner: type[Conversation[Any]]) -> Adapter | None:
-        handlers: Handlers = getattr(owner, self._handlers)
-        return handlers.adapter
-
-
-class _OutgoingAdapter:
-    """``cls.outgoing_message_adapter``: the validator of messages that the class may send, made at first
-    use.
-    """
-
-    def __get__(self, instance: object, owner: type[Conversation[Any]]) -> Adapter:
-        adapter = owner.__dict__.get("_compat_outgoing")
-        if adapter is None:
-            adapter = owner._compat_outgoing = union_of(
-                (*owner.sent_messages(), *BUILT_IN), owner.discriminator_field
-            )
-            assert adapter is not None
-        return adapter
 
 
 class Conversation(Generic[ReceiveEvent]):
@@ -109,25 +76,28 @@ class Conversation(Generic[ReceiveEvent]):
     """Messages that the class sends besides the answers of handlers, for the documentation."""
     passthrough_method_prefix: ClassVar[str] = "handle_passthrough_"
     """The prefix of a method for each of ``passthrough_events``, which returns the event; the rest is the
-    class of the event in lower case. To do more with an event, write an ``@event_handler``."""
+    class of the event in lower case. A method of that name in the class is called in its place."""
 
-    name: str = cast(Any, _Name())
+    name: str = cast(Any, ClassName())
     """The name of the class without "Consumer"."""
-    snake_name: str = cast(Any, _Name(to_snake))
+    snake_name: str = cast(Any, ClassName(to_snake))
     """``name`` in lower case with underscores."""
 
     _compat_messages: ClassVar[Handlers]
     _compat_events: ClassVar[Handlers]
+    _compat_passing: ClassVar[Mapping[type[BaseMessage], str]] = {}
+    """The class's own methods for events to be passed on."""
+    _compat_unopened: ClassVar[frozenset[str]] = frozenset()
+    """The tags of events whose text may be sent as it is."""
     _compat_emits: ClassVar[tuple[type[BaseMessage], ...]] = ()
-    _compat_outgoing: ClassVar[Adapter | None] = None
     _compat_sends_plainly: bool = True
     """False if a subclass overrides a method that receives the sent JSON objects."""
 
-    incoming_message_adapter: ClassVar[Adapter | None] = cast(Any, _IncomingAdapter("_compat_messages"))
+    incoming_message_adapter: ClassVar[Adapter | None] = cast(Any, IncomingAdapter("_compat_messages"))
     """The validator of messages from clients; None without handlers."""
-    incoming_event_adapter: ClassVar[Adapter | None] = cast(Any, _IncomingAdapter("_compat_events"))
+    incoming_event_adapter: ClassVar[Adapter | None] = cast(Any, IncomingAdapter("_compat_events"))
     """The validator of events; None without handlers."""
-    outgoing_message_adapter: ClassVar[Adapter] = _OutgoingAdapter()  # type: ignore[assignment]
+    outgoing_message_adapter: ClassVar[Adapter] = cast(Any, OutgoingAdapter(BUILT_IN))
     _compat_wire: Wire
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -136,11 +106,22 @@ class Conversation(Generic[ReceiveEvent]):
         cls._compat_emits = merged_messages(cls, "emits")
         cls._compat_messages = Handlers(cls, "message", cls.discriminator_field)
         cls._compat_events = Handlers(cls, "event", cls.discriminator_field, passed_on)
-        cls._compat_outgoing = None
-        for model in cls._compat_events.passed_on:
-            method = cls.passthrough_method_prefix + to_snake(model.__name__)
+        passing = {
+            model: cls.passthrough_method_prefix + to_snake(model.__name__)
+            for model in cls._compat_events.passed_on
+        }
+        for method in passing.values():
             if not hasattr(cls, method):
                 setattr(cls, method, _pass_on)
+        own = {model: method for model, method in passing.items() if getattr(cls, method) is not _pass_on}
+        plain = all(getattr(cls, method) is getattr(Conversation, method) for method in PASSED_BY)
+        cls._compat_passing = own
+        cls._compat_unopened = frozenset(
+            tag
+            for model in passing
+            if plain and model not in own
+            for tag in tags_of(model, cls.discriminator_field)
+        )
         if cls.should_camelize is not Conversation.should_camelize:
             raise TypeError(
                 f"{cls.__module__}.{cls.__qualname__} overrides should_camelize, which has no effect: a "
@@ -230,7 +211,7 @@ class Conversation(Generic[ReceiveEvent]):
 
     async def receive_event(self, event: BaseMessage) -> None:
         """Pass a valid event to its handler, and send the result to the client."""
-        name = self._compat_events.methods.get(type(event))
+        name = self._compat_events.methods.get(type(event)) or self._compat_passing.get(type(event))
         try:
             result = event if name is None else await getattr(self, name)(event)
             if result is not None:
@@ -246,7 +227,7 @@ class Conversation(Generic[ReceiveEvent]):
 
     async def _compat_handle_event(self, action: str, text: str) -> None:
         """Handle an event from the layer, which is JSON text."""
-        if self._compat_sends_as_is() and action in self._compat_events.passed_on_tags:
+        if action in self._compat_unopened and self._compat_sends_as_is():
             await self._compat_send_text(text, action)
             return
         adapter = self._compat_events.adapter
@@ -305,7 +286,7 @@ class Conversation(Generic[ReceiveEvent]):
 
     def _compat_sends_as_is(self) -> bool:
         """Return True if JSON text from another process can be sent to this client unchanged."""
-        return self._compat_sends_plainly and not self.camelize
+        return self._compat_sends_plainly and not self.camelize and not self.send_completion
 
     async def _compat_send_text(self, text: str, action: str) -> None:
         raise NotImplementedError

@@ -51,9 +51,6 @@ class Handlers:
         )
         self.models = (*self.methods, *self.passed_on)
         self.tags = tuple(tag for model in self.models for tag in tags_of(model, discriminator))
-        self.passed_on_tags = frozenset(
-            tag for model in self.passed_on for tag in tags_of(model, discriminator)
-        )
         if all(model.__pydantic_complete__ for model in self.models):
             _ = self.adapter  # incomplete models are left for the first message
 

@@ -13,6 +13,7 @@ from compat.exceptions import ChannelFull, InvalidChannelLayerError
 from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
 from compat.typed import (
     AsyncJsonWebsocketConsumer,
+    BaseMessage,
     PingMessage,
     PongMessage,
     event_handler,
@@ -188,6 +189,71 @@ async def test_events_are_passed_on_in_the_consumers_own_form(layer: InMemoryCha
     client = await talk(Camel)
     await Camel.broadcast_event(Said(payload=Line(text="x", room_name="y")))
     assert await client.hear() == {"action": "said", "payload": {"text": "x", "roomName": "y"}}
+    await client.leave()
+
+
+class ReceivingEvents(Passing):
+    groups = ["receiving"]
+
+    async def receive_event(self, event: BaseMessage) -> None:
+        if event.payload != "secret":
+            await super().receive_event(event)
+
+
+class HandlingResults(Passing):
+    groups = ["results"]
+
+    async def handle_result(self, result: BaseMessage) -> None:
+        if result.payload != "secret":
+            await super().handle_result(result)
+
+
+class SendingMessages(Passing):
+    groups = ["sending"]
+
+    async def send_message(self, message: BaseMessage, *, validate: bool = False) -> None:
+        if message.payload != "secret":
+            await super().send_message(message, validate=validate)
+
+
+class PassingItself(Passing):
+    groups = ["itself"]
+
+    async def handle_passthrough_alert(self, event: Alert) -> Alert | None:
+        return None if event.payload == "secret" else event
+
+
+class Filter:
+    async def receive_event(self, event: BaseMessage) -> None:
+        if event.payload != "secret":
+            await super().receive_event(event)  # type: ignore[misc]
+
+
+class Mixed(Filter, Passing):
+    groups = ["mixed"]
+
+
+@pytest.mark.parametrize(
+    "consumer", [ReceivingEvents, HandlingResults, SendingMessages, PassingItself, Mixed]
+)
+async def test_events_that_are_passed_on_reach_what_a_class_overrides(
+    layer: InMemoryChannelLayer, consumer: Any
+) -> None:
+    client = await talk(type("Sub", (consumer,), {"groups": ["sub"]}))
+    await Passing.broadcast_event(Alert(payload="secret"), "sub")
+    await Passing.broadcast_event(Alert(payload="open"), "sub")
+    assert await client.hear() == {"action": "alert", "payload": "open"}
+    await client.leave()
+
+
+async def test_events_that_are_passed_on_are_completed(layer: InMemoryChannelLayer) -> None:
+    class Complete(Passing):
+        groups = ["complete"]
+        send_completion = True
+
+    client = await talk(Complete)
+    await Complete.broadcast_event(Alert(payload="x"))
+    assert [(await client.hear())["action"] for _ in range(2)] == ["alert", "event_complete"]
     await client.leave()
 
 
