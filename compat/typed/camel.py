@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, RootModel
 
-__all__ = ["reader", "to_camel", "to_snake", "wire_names", "written"]
+__all__ = ["reader", "to_camel", "to_snake", "translator", "wire_names", "written"]
 
 Translate = Callable[[Any], Any]
 
@@ -52,10 +52,23 @@ def wire_names(model: type[BaseModel]) -> dict[str, str]:
 
 def reader(annotation: Any) -> Translate:
     """Return a function that gives parsed JSON for ``annotation`` its Python names; it accepts both forms."""
-    return _reader(annotation, {}) or (lambda value: value)
+    return _reader(annotation, _Known()) or (lambda value: value)
 
 
-def _reader(annotation: Any, known: dict[Any, Any]) -> Translate | None:
+def translator(models: Iterable[type[BaseModel]], *, to_wire: bool) -> Translate:
+    """Return a function that gives parsed JSON for one of ``models`` the names of the wire, or Python's."""
+    return _Models.of(tuple(models), _Known(to_wire))
+
+
+class _Known(dict[Any, Any]):
+    """What has been made for a model, and whether it makes the names of the wire."""
+
+    def __init__(self, to_wire: bool = False) -> None:
+        super().__init__()
+        self.to_wire = to_wire
+
+
+def _reader(annotation: Any, known: _Known) -> Translate | None:
     """Return the function, or None if ``annotation`` contains no name to translate."""
     annotation = getattr(annotation, "__value__", annotation)  # type X = ...
     origin = get_origin(annotation)
@@ -76,7 +89,7 @@ def _reader(annotation: Any, known: dict[Any, Any]) -> Translate | None:
     return None
 
 
-def _either(options: tuple[Any, ...], known: dict[Any, Any], *, items: bool = False) -> Translate | None:
+def _either(options: tuple[Any, ...], known: _Known, *, items: bool = False) -> Translate | None:
     """Return a function for a union: it renames JSON objects as any of the models, and lists as any other
     option.
     """
@@ -124,7 +137,7 @@ class _Root:
         self.translate: Translate | None = None
 
     @classmethod
-    def of(cls, model: type[RootModel[Any]], known: dict[Any, Any]) -> _Root:
+    def of(cls, model: type[RootModel[Any]], known: _Known) -> _Root:
         """Return the instance for ``model``; it is cached, so that a model may refer to itself."""
         if model in known:
             found: _Root = known[model]
@@ -146,18 +159,25 @@ class _Models:
         self.fields: dict[str, Translate] = {}
 
     @classmethod
-    def of(cls, models: tuple[type[BaseModel], ...], known: dict[Any, Any]) -> _Models:
+    def of(cls, models: tuple[type[BaseModel], ...], known: _Known) -> _Models:
         """Return the instance for ``models``; it is cached, so that a model may refer to itself."""
         if models in known:
             found: _Models = known[models]
             return found
         made = known[models] = cls(models)
         for model in models:
-            made.names.update({camel: name for name, camel in wire_names(model).items()})
+            camels = wire_names(model)
+            made.names.update(camels if known.to_wire else {camel: name for name, camel in camels.items()})
             for name, field in model.model_fields.items():
                 inner = _reader(field.annotation, known)
                 if inner is not None:
-                    made.fields[name] = inner
+                    aliases = (field.alias, field.validation_alias, field.serialization_alias)
+                    keys = (camels.get(name, name) if known.to_wire else name, *aliases)
+                    made.fields.update({key: inner for key in keys if isinstance(key, str)})
+            for name, computed in model.model_computed_fields.items():
+                inner = _reader(computed.return_type, known)
+                if inner is not None:
+                    made.fields[computed.alias or (camels.get(name, name) if known.to_wire else name)] = inner
         return made
 
     def __call__(self, value: Any) -> Any:

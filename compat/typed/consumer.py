@@ -7,7 +7,7 @@ messages and events are handled in order, one at a time.
 from __future__ import annotations
 
 import re
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Generic
 
@@ -22,16 +22,15 @@ from compat.generic import websocket
 from compat.generic.messages import own_groups
 from compat.layers import get_channel_layer
 from compat.typed.authenticator import BaseAuthenticator
+from compat.typed.broadcasts import GroupMember
 from compat.typed.conversation import ReceiveEvent
 from compat.typed.decorators import ChannelInfo
 from compat.typed.envelope import ENVELOPE_FIELDS, Envelope, current_ref, strip_envelope
-from compat.typed.events import FRAME, EventTarget, GroupMessageEvent, groups_of, intercepted, publish
+from compat.typed.events import SENDER, EventTarget, groups_of
 from compat.typed.handlers import listed
 from compat.typed.hosting import TopicHost
-from compat.typed.messages import BaseMessage, GroupCompleteMessage
 from compat.typed.topics import Topic
-from compat.typed.wire import not_json, text_of
-from compat.types import Message
+from compat.typed.wire import not_json
 
 __all__ = ["AsyncJsonWebsocketConsumer"]
 
@@ -46,6 +45,7 @@ SEEING_INPUT = ("receive_json", "decode_json", "handle_json")
 
 class AsyncJsonWebsocketConsumer(
     EventTarget[ReceiveEvent],
+    GroupMember[ReceiveEvent],
     TopicHost,
     websocket.AsyncJsonWebsocketConsumer,
     Generic[ReceiveEvent],
@@ -69,10 +69,6 @@ class AsyncJsonWebsocketConsumer(
     """Frames are validated as text; False if a subclass or a topic needs JSON values."""
     _compat_envelope: ClassVar[frozenset[str]] = ENVELOPE_FIELDS
     """The members of an envelope that no message of the class has itself."""
-    _compat_silent_groups: frozenset[str] = frozenset()
-    """Groups that ``broadcast_message()`` leaves out by default: the user's (``user_groups``)."""
-    _compat_relays: bool = False
-    """A broadcast is sent to the client without further steps."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         require_list(cls, "groups", vars(cls).get("groups"), "names")
@@ -142,6 +138,7 @@ class AsyncJsonWebsocketConsumer(
         for group in tuple(self.groups):
             await groups_of(self).group_add(group, self.channel_name)
         await self.post_authentication()
+        self._compat_own_form = SENDER[bool(self.camelize)]
         self._compat_relays = self._compat_sends_plainly and not (
             self.log_websocket_message or self.send_message_immediately or self.send_completion
         )
@@ -242,81 +239,21 @@ class AsyncJsonWebsocketConsumer(
     # To the client
 
     async def send_json(self, content: Any, close: bool | int = False) -> None:
-        """Send JSON values unchanged."""
+        """Send JSON values.
+
+        Of an object whose ``action`` is that of a message class, the names of fields are translated
+        (``camelize``). During the handling of a message with a ``ref``, the ref is added to an object.
+        """
+        if self.camelize:
+            content = self._compat_forms_of(content).on_wire(content)
+        envelope = self._compat_stamp()
+        if envelope is not None and isinstance(content, dict):
+            content = {**content, **envelope}
         await websocket.AsyncJsonWebsocketConsumer.send_json(self, content, close)
 
     async def _compat_send_text(self, text: str, action: str) -> None:
         await self.send(text_data=text)
         await self._compat_sent(action)
-
-    # To groups
-
-    async def broadcast_message(
-        self,
-        message: BaseMessage | Mapping[str, Any],
-        groups: Sequence[str] | None = None,
-        *,
-        exclude_current: bool = False,
-    ) -> None:
-        """Send ``message`` to the clients in ``groups`` (default: the groups of this connection).
-
-        The message is encoded once, and each member sends the same text. With ``exclude_current`` this client
-        does not receive it.
-        """
-        if groups is None:
-            to = [group for group in self.groups if group not in self._compat_silent_groups]
-        else:
-            to = [groups] if isinstance(groups, str) else list(groups)
-        if intercepted(type(self), "broadcast", message, tuple(to), groups is None):
-            return
-        text = (
-            type(self).wire().encode(message) if isinstance(message, BaseMessage) else text_of(dict(message))
-        )
-        frame: dict[str, Any] = {"type": FRAME, "text": text}
-        await publish(groups_of(self), to, frame, self.channel_name if exclude_current else None)
-
-    def _compat_relay(self, message: Message) -> Coroutine[Any, Any, None]:
-        """Send a broadcast, which is encoded, to the client.
-
-        This is called once for each member of a group, so it returns the coroutine of another method if
-        possible.
-        """
-        if self._compat_relays and "exclude" not in message:
-            sending: Coroutine[Any, Any, None] = self.base_send(message)
-            return sending
-        return self._compat_relay_with_care(message)
-
-    websocket_send: Any = _compat_relay
-
-    async def _compat_relay_with_care(self, message: Message) -> None:
-        if "exclude" in message:
-            if message["exclude"] == self.channel_name:
-                return
-            message = {"type": FRAME, "text": message["text"]}
-        if self._compat_sends_plainly:
-            await self.base_send(message)
-            if self.log_websocket_message or self.send_message_immediately:
-                await self._compat_sent(self._compat_action_in(message["text"]))
-            if self.send_completion:
-                await self.send_message(GroupCompleteMessage())
-        else:
-            content = from_json(message["text"])
-            await self.handle_group_message(
-                {"message": content, "exclude_current": False, "from_channel": self.channel_name}
-            )
-
-    async def handle_group_message(self, event: GroupMessageEvent) -> None:
-        """Handle a broadcast as JSON values; called for broadcasts from Chanx, or if a subclass overrides
-        it.
-        """
-        if event.get("exclude_current") and event.get("from_channel") == self.channel_name:
-            return
-        await self.send_json(event.get("message"))
-        if self.send_completion:
-            await self.send_message(GroupCompleteMessage())
-
-    def _compat_action_in(self, text: str) -> str:
-        return str(from_json(text).get(self.discriminator_field))
 
     def _compat_described(self) -> str:
         return named(self, getattr(self, "channel_name", ""))

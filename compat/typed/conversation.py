@@ -20,6 +20,7 @@ from compat.typed.attributes import ClassName, IncomingAdapter, OutgoingAdapter
 from compat.typed.camel import to_snake
 from compat.typed.config import config
 from compat.typed.envelope import stamp
+from compat.typed.forms import Forms
 from compat.typed.handlers import Handlers, merged_messages
 from compat.typed.messages import (
     BaseMessage,
@@ -90,6 +91,7 @@ class Conversation(Generic[ReceiveEvent]):
     _compat_unopened: ClassVar[frozenset[str]] = frozenset()
     """The tags of events whose text may be sent as it is."""
     _compat_emits: ClassVar[tuple[type[BaseMessage], ...]] = ()
+    _compat_forms: ClassVar[Forms]
     _compat_sends_plainly: bool = True
     """False if a subclass overrides a method that receives the sent JSON objects."""
 
@@ -122,6 +124,8 @@ class Conversation(Generic[ReceiveEvent]):
             if plain and model not in own
             for tag in tags_of(model, cls.discriminator_field)
         )
+        taken = (*cls._compat_messages.models, *cls._compat_events.models)
+        cls._compat_forms = Forms((*cls.sent_messages(), *taken), cls.discriminator_field)
         if cls.should_camelize is not Conversation.should_camelize:
             raise TypeError(
                 f"{cls.__module__}.{cls.__qualname__} overrides should_camelize, which has no effect: a "
@@ -266,15 +270,15 @@ class Conversation(Generic[ReceiveEvent]):
         if validate:
             plain = Wire(False, self.discriminator_field).dump(message)
             type(self).outgoing_message_adapter.validate_python(plain)
-        stamp = self._compat_stamp()
         if self._compat_sends_plainly:
-            await self._compat_send_text(self._compat_wire.encode(message, stamp), message.action)
+            text = self._compat_wire.encode(message, self._compat_stamp())
+            await self._compat_send_text(text, message.action)
         else:
-            await self.send_json(self._compat_wire.dump(message) | (stamp or {}))
+            await self.send_json(self._compat_wire._replace(camelize=False).dump(message))
             await self._compat_sent(message.action)
 
     async def send_json(self, content: Any, close: bool | int = False) -> None:
-        """Send JSON values unchanged."""
+        """Send JSON values."""
         raise NotImplementedError("send_json() belongs to a consumer or a topic")
 
     def _compat_described(self) -> str:

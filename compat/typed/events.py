@@ -28,11 +28,14 @@ from compat.typed.wire import text_of
 __all__ = [
     "EVENT",
     "FRAME",
+    "LEFT_OUT",
+    "SENDER",
     "TOPIC_EVENT",
     "EventPayload",
     "EventTarget",
     "GroupMessageEvent",
     "Published",
+    "broadcast",
     "groups_of",
     "intercepted",
     "layer_under",
@@ -44,6 +47,10 @@ log = logging.getLogger("compat.typed")
 
 FRAME = "websocket.send"
 """The type of a broadcast on the layer: an ASGI message that each member sends to its client."""
+SENDER = {False: "from_channel", True: "camel_from_channel"}
+"""The key of a broadcast's sender, by the form of its text (``camelize``), so that one look tells both."""
+LEFT_OUT = " left out"
+"""What follows the sender's channel, which has no space, if the broadcast leaves the sender out."""
 EVENT = "typed.event"
 """The type of an event on the layer: {"type", "action", "text"}; the text is the event as JSON."""
 TOPIC_EVENT = "topic.event"
@@ -135,6 +142,16 @@ async def publish(
         message = {**message, "exclude": exclude}
     for group in groups:
         await layer.group_send(group, message, **options)
+
+
+async def broadcast(
+    layer: Any, groups: Collection[str], text: str, camelize: bool, sender: str, exclude: bool
+) -> None:
+    """Send the JSON ``text`` of a message to the clients in ``groups``, and with ``exclude`` not to the
+    sender's.
+    """
+    frame = {"type": FRAME, "text": text, SENDER[camelize]: f"{sender}{LEFT_OUT}" if exclude else sender}
+    await publish(layer, groups, frame, sender if exclude else None)
 
 
 def _content(message: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from compat.exceptions import ImproperlyConfigured
 from compat.typed.conversation import CONTROL
 from compat.typed.envelope import current_ref, stamp
 from compat.typed.events import groups_of
+from compat.typed.forms import Forms
 from compat.typed.messages import BaseMessage, ErrorMessage, SubscribedMessage, UnsubscribedMessage
 from compat.typed.topics import Topic, TopicErrorReason
 from compat.typed.wire import Wire, text_of
@@ -50,6 +51,8 @@ class TopicHost:
     if TYPE_CHECKING:
         url_params: Any
         discriminator_field: ClassVar[str]
+        camelize: bool | None
+        _compat_forms: ClassVar[Forms]
 
         def _compat_is_open(self) -> bool: ...
 
@@ -68,7 +71,11 @@ class TopicHost:
             await subscription._take_event({"action": action, "text": text_of(data), "seq": event.get("seq")})
 
     async def send_topic_json(self, topic: str, content: Mapping[str, Any]) -> None:
-        """Send JSON values for a topic."""
+        """Send JSON values for a topic, in the form of this client."""
+        if self.camelize:
+            content = (
+                self.subscriptions.get(topic) or self._compat_topic_class(topic) or self
+            )._compat_forms.on_wire(content)
         text = text_of({**content, **(stamp(topic) or {})})
         await self.send(text_data=text)  # type: ignore[attr-defined]  # a host is a consumer
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import abc
 import enum
 from typing import Any, Literal, get_args, get_origin
+from weakref import WeakSet
 
 from pydantic import BaseModel, ConfigDict
 
@@ -31,9 +32,16 @@ __all__ = [
     "UnsubscribeMessage",
     "UnsubscribedMessage",
     "literal_values",
+    "messages_of",
 ]
 
 ACTION = "action"
+_by_action: dict[str, WeakSet[type[BaseMessage]]] = {}
+
+
+def messages_of(action: str) -> frozenset[type[BaseMessage]]:
+    """Return the message classes of this process that have ``action``."""
+    return frozenset(_by_action.get(action, ()))
 
 
 def literal_values(model: type[BaseModel], field: str) -> tuple[str, ...]:
@@ -62,7 +70,10 @@ class BaseMessage(BaseModel, abc.ABC):
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
-        if abc.ABC in cls.__bases__ or literal_values(cls, ACTION):
+        actions = literal_values(cls, ACTION)
+        for action in actions:
+            _by_action.setdefault(action, WeakSet()).add(cls)
+        if abc.ABC in cls.__bases__ or actions:
             return
         found = cls.model_fields[ACTION].annotation
         example = cls.__name__.removesuffix("Message").lower()

@@ -28,7 +28,7 @@ from compat.layers import DEFAULT_CHANNEL_LAYER
 from compat.names import group_name
 from compat.typed.conversation import Conversation, ReceiveEvent
 from compat.typed.envelope import current_seq, stamp
-from compat.typed.events import FRAME, TOPIC_EVENT, intercepted, layer_under, publish
+from compat.typed.events import TOPIC_EVENT, broadcast, intercepted, layer_under, publish
 from compat.typed.messages import BaseMessage
 from compat.typed.wire import Wire
 
@@ -151,9 +151,9 @@ class Topic(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
     async def broadcast_message(self, message: BaseMessage, *, exclude_current: bool = False) -> None:
         """Send ``message``, encoded once, to all clients that have subscribed to this topic."""
         stamped = self._compat_wire.encode(message, {"version": 1, "topic": self.topic})
-        frame: dict[str, Any] = {"type": FRAME, "text": stamped}
-        exclude = self.channel_name if exclude_current else None
-        await publish(self.channel_layer, [self.group_name(self.topic)], frame, exclude)
+        to = [self.group_name(self.topic)]
+        camelize = self._compat_wire.camelize
+        await broadcast(self.channel_layer, to, stamped, camelize, self.channel_name, exclude_current)
 
     async def send_json(self, content: Any, close: bool | int = False) -> None:
         """Send JSON values for this topic."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field, RootModel
+from pydantic import BaseModel, Field, RootModel, computed_field
 
 from compat.typed import BaseMessage
-from compat.typed.camel import reader, to_camel, written
+from compat.typed.camel import reader, to_camel, translator, written
 
 
 class Deep(BaseModel):
@@ -117,3 +117,37 @@ def test_inside_a_root_model(payload: Any) -> None:
     message = Stock.model_validate(reader(Stock)({"action": "stock", "payload": payload}))
     assert "user_name" in repr(message)
     assert written(message, message.model_dump(mode="json"))["payload"] == payload
+
+
+class Aliased(BaseModel):
+    other_tree: Tree = Field(alias="other-tree")
+    a_deep: Deep = Field(serialization_alias="out")
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def same_deep(self) -> Deep:
+        return self.a_deep
+
+
+class Named(BaseMessage):
+    action: Literal["named"] = "named"
+    payload: Aliased | None
+
+
+def test_both_ways_without_an_instance() -> None:
+    payload = {"other-tree": {"own_name": "x"}, "a_deep": {"first_name": "Ada"}}
+    for message in (
+        Message.model_validate(reader(Message)(WIRE)),
+        Named.model_validate({"payload": payload}),
+    ):
+        plain = message.model_dump(mode="json", by_alias=True)
+        wire = written(message, plain)
+        assert wire != plain
+        assert translator([type(message)], to_wire=True)(plain) == wire
+        assert translator([type(message)], to_wire=False)(wire) == plain
+
+
+def test_a_model_under_an_alias_is_read() -> None:
+    wire = {"payload": {"other-tree": {"ownName": "x"}, "aDeep": {"firstName": "Ada"}}}
+    payload = Named.model_validate(reader(Named)(wire)).payload
+    assert payload is not None and (payload.other_tree.own_name, payload.a_deep.first_name) == ("x", "Ada")
