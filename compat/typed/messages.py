@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import abc
 import enum
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, ClassVar, Literal, get_args, get_origin
 from weakref import WeakSet
 
 from pydantic import BaseModel, ConfigDict
@@ -67,9 +67,17 @@ class BaseMessage(BaseModel, abc.ABC):
     action: Any
     payload: Any
 
+    _compat_dumps_itself: ClassVar[bool] = False
+    """The class overrides ``model_dump()``, which decides what others see of its messages."""
+    _compat_writes_itself: ClassVar[bool] = False
+    """It overrides ``model_dump_json()`` alone."""
+
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
+        cls._compat_dumps_itself = cls.model_dump is not BaseModel.model_dump
+        writes = cls.model_dump_json is not BaseModel.model_dump_json
+        cls._compat_writes_itself = writes and not cls._compat_dumps_itself
         actions = literal_values(cls, ACTION)
         for action in actions:
             _by_action.setdefault(action, WeakSet()).add(cls)

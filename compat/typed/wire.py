@@ -28,7 +28,11 @@ class Wire(NamedTuple):
 
     def dump(self, message: BaseMessage) -> dict[str, Any]:
         """Return ``message`` as the JSON object of the wire."""
-        dumped: dict[str, Any] = message.model_dump(mode="json", by_alias=True)
+        dumped: dict[str, Any] = (
+            from_json(message.model_dump_json(by_alias=True))
+            if message._compat_writes_itself
+            else message.model_dump(mode="json", by_alias=True)
+        )
         if self.camelize:
             dumped = written(message, dumped)
         if tag_field(type(message), self.discriminator) != self.discriminator and ACTION in dumped:
@@ -37,7 +41,8 @@ class Wire(NamedTuple):
 
     def encode(self, message: BaseMessage, stamp: Mapping[str, Any] | None = None) -> str:
         """Return ``message`` as JSON text, with the fields of the envelope at its end."""
-        if stamp is None and not self.camelize and self.discriminator == ACTION:
+        plain = stamp is None and not self.camelize and self.discriminator == ACTION
+        if plain and not message._compat_dumps_itself:
             return message.model_dump_json(by_alias=True)
         return text_of({**self.dump(message), **(stamp or {})})
 

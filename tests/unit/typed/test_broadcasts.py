@@ -99,6 +99,46 @@ class CamelMarking(Marking):
     camelize = True
 
 
+class Dumping(BaseMessage):
+    action: Literal["dumping"] = "dumping"
+    payload: str = "x"
+    hidden_field: str = "of the server"
+
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        return {k: v for k, v in super().model_dump(**options).items() if k != "hidden_field"}
+
+
+class Writing(BaseMessage):
+    action: Literal["writing"] = "writing"
+    payload: str = "x"
+    hidden_field: str = "of the server"
+
+    def model_dump_json(self, **options: Any) -> str:
+        return super().model_dump_json(exclude={"hidden_field"}, **options)
+
+
+class Both(Dumping):
+    action: Literal["both"] = "both"  # type: ignore[assignment]
+
+    def model_dump_json(self, **options: Any) -> str:
+        raise NotImplementedError("model_dump() is for both")
+
+
+class Showing(V1):
+    """Sends a message in every way."""
+
+    groups = ["showing"]
+    passthrough_events = [Dumping, Writing, Both]
+    shown: Any
+
+    @ws_handler
+    async def a_dict(self, message: Dict) -> BaseMessage:  # type: ignore[override]
+        await self.send_message(self.shown())
+        await self.broadcast_message(self.shown())
+        await type(self).broadcast_event(self.shown())
+        return self.shown()
+
+
 async def talk(consumer: Any, *more: Any) -> list[Talk]:
     clients = []
     for one in (consumer, *more):
@@ -234,3 +274,16 @@ async def test_from_a_process_that_runs_chanx(layer: InMemoryChannelLayer) -> No
     assert (await clients[2].hear())["payload"] == {**CAMEL, "bodyText": "x!"}
     assert Marking.seen.pop()["from_channel"] == "other"
     await leave(clients)
+
+
+@pytest.mark.parametrize("shown", [Dumping, Writing, Both])
+@pytest.mark.parametrize("camelize", [False, True])
+@pytest.mark.parametrize("envelope", [{}, {"ref": "7"}])
+async def test_a_message_decides_what_is_sent_of_it(
+    layer: InMemoryChannelLayer, shown: type[BaseMessage], camelize: bool, envelope: dict[str, Any]
+) -> None:
+    (client,) = await talk(type("Shown", (Showing,), {"shown": shown, "camelize": camelize}))
+    await client.say({"action": "a_dict", **envelope})
+    for _ in range(4):
+        assert (await client.hear()).keys() - {"version", "ref"} == {"action", "payload"}
+    await leave([client])
