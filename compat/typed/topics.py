@@ -19,7 +19,7 @@ import hashlib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic
@@ -148,8 +148,20 @@ class Topic(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
             message["seq"] = seq
         await publish(layer_under(cls, cls.channel_layer_alias), [cls.group_name(topic)], message)
 
-    async def broadcast_message(self, message: BaseMessage, *, exclude_current: bool = False) -> None:
-        """Send ``message``, encoded once, to all clients that have subscribed to this topic."""
+    async def broadcast_message(
+        self,
+        message: BaseMessage,
+        groups: Sequence[str] | None = None,
+        *,
+        exclude_current: bool = False,
+    ) -> None:
+        """Send ``message``, encoded once, to all clients that have subscribed to this topic.
+
+        With ``groups`` it goes to the clients in these, without the topic, as from the consumer.
+        """
+        if groups is not None:
+            await self.consumer.broadcast_message(message, groups, exclude_current=exclude_current)
+            return
         stamped = self._compat_wire.encode(message, {"version": 1, "topic": self.topic})
         to = [self.group_name(self.topic)]
         camelize = self._compat_wire.camelize
@@ -160,6 +172,32 @@ class Topic(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
         await self.consumer.send_topic_json(self.topic, content)
         if close:
             await self.consumer.close(close)
+
+    # By the consumer of the connection
+
+    @property
+    def url_params(self) -> Mapping[str, Any]:
+        """The arguments from the path of the connection."""
+        return self.consumer.url_params
+
+    async def join_group(self, group: str, last: int | None = None) -> None:
+        """Have the consumer join ``group``, until it leaves it or its connection ends."""
+        await self.consumer.join_group(group, last)
+
+    async def leave_group(self, group: str) -> None:
+        """Have the consumer leave ``group``."""
+        await self.consumer.leave_group(group)
+
+    async def broadcast_event(self, event: BaseMessage, groups: Collection[str] | str | None = None) -> None:
+        """Send ``event`` to the consumers in ``groups`` (default: those of this one's class).
+
+        To send to subscribers of a topic, call ``broadcast()``.
+        """
+        await self.consumer.broadcast_event(event, groups)
+
+    async def send_event(self, event: BaseMessage, channel_name: str) -> None:
+        """Send ``event`` to the consumer with this ``channel_name``; raises ChannelFull at capacity."""
+        await self.consumer.send_event(event, channel_name)
 
     @classmethod
     def as_consumer(cls) -> type[AsyncJsonWebsocketConsumer[Any]]:

@@ -136,7 +136,8 @@ class Showing(V1):
         await self.send_message(self.shown())
         await self.broadcast_message(self.shown())
         await type(self).broadcast_event(self.shown())
-        return self.shown()
+        answer: BaseMessage = self.shown()
+        return answer
 
 
 async def talk(consumer: Any, *more: Any) -> list[Talk]:

@@ -213,6 +213,70 @@ async def test_a_broadcast_goes_to_the_topics_own_group(layer: InMemoryChannelLa
     await two.leave()
 
 
+class ActingTopic(Topic):
+    """Acts by its consumer."""
+
+    pattern = "acting"
+
+    @ws_handler
+    async def say(self, message: Say) -> None:
+        said = Said(payload=message.payload)
+        if message.payload.text == "join":
+            await self.join_group("hall")
+        elif message.payload.text == "leave":
+            await self.leave_group("hall")
+        elif message.payload.text == "others":
+            await self.broadcast_message(said, ["hall"], exclude_current=True)
+        else:
+            await self.broadcast_message(said, groups="hall")
+
+    @ws_handler
+    async def note(self, message: Note) -> Note:
+        if message.payload == "everybody":
+            await self.broadcast_event(Alert(payload="to all"))
+            await self.broadcast_event(Alert(payload="to the hall"), "hall")
+            await self.send_event(Alert(payload="to one"), self.channel_name)
+        return Note(payload=dict(self.url_params))
+
+
+class Acting(Console):
+    topics = [ActingTopic]
+    groups = ["acting"]
+
+    @event_handler
+    async def alert(self, event: Alert) -> Note:
+        return Note(payload=event.payload)
+
+
+async def test_a_topic_acts_by_its_consumer(layer: InMemoryChannelLayer) -> None:
+    def say(text: str) -> Any:
+        return {"topic": "acting", "action": "say", "payload": {"text": text}}
+
+    clients = [Talk(Acting.as_asgi()), Talk(Acting.as_asgi())]
+    one, two = clients
+    for client in clients:
+        client.scope["url_route"] = {"args": (), "kwargs": {"room": "lobby"}}
+        await client.open()
+        await subscribed(client, "acting")
+        await client.say(say("join"))
+        await client.hears_nothing()
+    await one.say(say("hello"))
+    hello = {"action": "said", "payload": {"text": "hello", "room_name": None}}
+    assert await one.hear() == await two.hear() == hello
+    await one.say(say("others"))
+    assert (await two.hear())["payload"]["text"] == "others"
+    await two.say(say("leave"))
+    await two.hears_nothing()
+
+    answer = await one.ask({"topic": "acting", "action": "note", "payload": "everybody"})
+    assert answer == on("acting", "note", {"room": "lobby"})
+    assert [(await one.hear())["payload"] for _ in range(3)] == ["to all", "to the hall", "to one"]
+    assert (await two.hear())["payload"] == "to all"
+    for client in clients:
+        await client.hears_nothing()
+        await client.leave()
+
+
 async def test_a_broadcast_of_the_consumer_reaches_no_topic(layer: InMemoryChannelLayer) -> None:
     class Lobby(Console):
         groups = ["lobby"]
