@@ -60,7 +60,7 @@ class GroupMember(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
             to = [group for group in self.groups if group not in self._compat_silent_groups]
         else:
             to = [groups] if isinstance(groups, str) else list(groups)
-        if intercepted(type(self), "broadcast", message, tuple(to), groups is None):
+        if intercepted(type(self), "broadcast", message, tuple(to), groups):
             return
         wire = type(self).wire()
         if isinstance(message, BaseMessage):

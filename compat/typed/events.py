@@ -81,8 +81,8 @@ class Published(NamedTuple):
     message: BaseMessage | Mapping[str, Any]
     to: tuple[str, ...]
     """The groups, the channel of ``send_event``, or the topic."""
-    default: bool
-    """The caller has named no groups."""
+    named: Collection[str] | str | None
+    """What the caller has named as groups, the channel or the topic; None if nothing."""
     seq: int | None = None
 
 
@@ -209,7 +209,7 @@ class EventTarget(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
                 )
         else:
             to = [groups] if isinstance(groups, str) else list(groups)
-        if not intercepted(cls, "event", event, tuple(to), groups is None):
+        if not intercepted(cls, "event", event, tuple(to), groups):
             await publish(layer_under(cls, cls.channel_layer_alias), to, _event(cls, event))
 
     @classmethod
@@ -222,7 +222,7 @@ class EventTarget(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
     @classmethod
     async def send_event(cls, event: ReceiveEvent, channel_name: str) -> None:
         """Send ``event`` to the consumer with this ``channel_name``; raises ChannelFull at capacity."""
-        if not intercepted(cls, "event", event, (channel_name,), False):
+        if not intercepted(cls, "event", event, (channel_name,), (channel_name,)):
             await layer_under(cls, cls.channel_layer_alias).send(channel_name, _event(cls, event))
 
     @classmethod

@@ -218,10 +218,10 @@ class DjangoWebsocketCommunicator(WebsocketCommunicator):
 
 @dataclass
 class CapturedBroadcastEvent:
-    """An event that was broadcast; ``groups`` is None if the caller named none."""
+    """An event that was broadcast; ``groups`` is what the caller has passed, None if nothing."""
 
     event: BaseMessage
-    groups: Collection[str] | None
+    groups: Collection[str] | str | None
 
 
 @dataclass
@@ -245,8 +245,7 @@ def capture_broadcast_events(
     def watch(published: Published) -> bool:
         ours = published.kind == "event" and issubclass(published.target, consumer)
         if ours and isinstance(published.message, BaseMessage):
-            groups = None if published.default else published.to
-            captured.append(CapturedBroadcastEvent(published.message, groups))
+            captured.append(CapturedBroadcastEvent(published.message, published.named))
         return ours and suppress
 
     with watching(watch):

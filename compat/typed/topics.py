@@ -140,7 +140,7 @@ class Topic(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
             raise ValueError(
                 f"{topic!r} is not a topic of {cls.__qualname__}, whose pattern is {cls.pattern!r}"
             )
-        if intercepted(cls, "topic", event, (topic,), False, seq):
+        if intercepted(cls, "topic", event, (topic,), (topic,), seq):
             return
         text = cls.wire()._replace(camelize=False).encode(event)
         message: dict[str, Any] = {"type": TOPIC_EVENT, "topic": topic, "action": event.action, "text": text}

@@ -138,10 +138,12 @@ async def test_events_are_captured_and_not_sent(layer: InMemoryChannelLayer) -> 
             await Room.broadcast_event(Alert(payload="1"))
             await Room.broadcast_event(Alert(payload="2"), ["a", "b"])
             await Complete.broadcast_event(Alert(payload="3"))  # a subclass
+            await Room.broadcast_event(Alert(payload="4"), groups="a")
         assert captured == [
             CapturedBroadcastEvent(Alert(payload="1"), None),
-            CapturedBroadcastEvent(Alert(payload="2"), ("a", "b")),
+            CapturedBroadcastEvent(Alert(payload="2"), ["a", "b"]),
             CapturedBroadcastEvent(Alert(payload="3"), None),
+            CapturedBroadcastEvent(Alert(payload="4"), "a"),
         ]
         await Room.broadcast_event(Alert(payload="4"))
         assert await client.receive_message(Said) == Said(payload=Line(text="4"))
