@@ -58,7 +58,7 @@ TOPIC_EVENT = "topic.event"
 ENCODED = (FRAME, EVENT, TOPIC_EVENT)
 
 
-class GroupMessageEvent(TypedDict, total=False):
+class GroupMessageEvent(TypedDict):
     """The argument of ``handle_group_message()``: a broadcast as JSON values."""
 
     message: dict[str, Any]
