@@ -17,6 +17,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import uvicorn
+from asgiref.compatibility import guarantee_single_callable
+
+from django_shim.below import Below
 
 from .endpoints import listen
 
@@ -58,8 +61,7 @@ class Server:
         self.listening_addresses: list[Any] = []
         self.abort_start = False
         config = uvicorn.Config(
-            application,
-            root_path=root_path,
+            Below(guarantee_single_callable(application), root_path),  # type: ignore[no-untyped-call]
             # Daphne sends no lifespan events, so applications written for it may not support them.
             lifespan="off",
             access_log=action_logger is not None,

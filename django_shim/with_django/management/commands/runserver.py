@@ -20,6 +20,7 @@ from compat.cli.runserver import CannotServe, serve
 from compat.cli.supervised import SupervisedServer
 from compat.exceptions import CompatError
 from compat.routing import get_default_application
+from django_shim.below import Below
 
 __all__ = ["Command", "get_default_application"]
 
@@ -140,7 +141,7 @@ class Command(DjangoCommand):
         """
         application = load_application(application_name(settings.ASGI_APPLICATION))
         if settings.FORCE_SCRIPT_NAME:
-            application = _Below(application, settings.FORCE_SCRIPT_NAME)
+            application = Below(application, settings.FORCE_SCRIPT_NAME)
         # The options exist only where the app is installed.
         if options.get("use_static_handler") and (settings.DEBUG or options.get("insecure_serving")):
             from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
@@ -155,16 +156,3 @@ def _forget_bytecode(file_path: Any, **_kwargs: Any) -> None:
 
     if str(file_path).endswith(".py"):
         forget_bytecode(str(file_path))
-
-
-class _Below:
-    """Adds ``root_path`` to the scopes of an application: uvicorn's option would also extend the path."""
-
-    def __init__(self, application: Any, root_path: str) -> None:
-        self.application = application
-        self.root_path = root_path
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
-        if scope["type"] != "lifespan":
-            scope = {**scope, "root_path": self.root_path}
-        return await self.application(scope, receive, send)
