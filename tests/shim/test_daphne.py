@@ -16,7 +16,8 @@ SITE = """
 import json
 
 async def application(scope, receive, send):
-    seen = json.dumps([scope["path"], scope["root_path"]])
+    names = [name.decode() for name, value in scope["headers"]]
+    seen = json.dumps([scope["path"], scope["root_path"], "daphne-root-path" in names])
     if scope["type"] == "http":
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": seen.encode()})
@@ -46,5 +47,7 @@ def seen(server: Server, path: str, **headers: str) -> list[Any]:
 
 def test_the_root_path_is_told_and_the_path_is_as_it_was_sent(bare: Environment, tmp_path: Path) -> None:
     with daphne(bare, tmp_path, "--root-path", "/chat") as server:
-        assert seen(server, "/chat/ws/") == ["/chat/ws/", "/chat"]
-        assert seen(server, "/ws/") == ["/ws/", "/chat"]
+        assert seen(server, "/chat/ws/") == ["/chat/ws/", "/chat", False]
+        assert seen(server, "/ws/") == ["/ws/", "/chat", False]
+        proxied = {"Daphne-Root-Path": "/caf%C3%A9"}
+        assert seen(server, "/caf%C3%A9/ws/", **proxied) == ["/café/ws/", "/café", False]
