@@ -46,10 +46,9 @@ class ASGIRequest(HttpRequest):
         super().__init__()
         self.scope = scope
         self.script_name = get_script_prefix(scope).rstrip("/")
-        path = scope["path"]
+        self.path = path = scope["path"]
         below = path.removeprefix(self.script_name) if f"{path}/".startswith(f"{self.script_name}/") else path
         self.path_info = below if below.startswith("/") else f"/{below}"
-        self.path = f"{self.script_name}{self.path_info}"
         self.method = scope["method"].upper()
         self.META = _meta(scope, self)
         self._stream = body_file

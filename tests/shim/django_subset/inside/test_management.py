@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command, get_commands, load_command_class
 from django.core.management.base import BaseCommand
+from django.core.management.commands import runserver
 from django.test import override_settings
+
+from compat.testing import ApplicationCommunicator
 
 PACKAGE = "tests.shim.django_subset.inside"
 
@@ -151,3 +155,18 @@ def test_bases_for_commands() -> None:
             return options["name"]
 
     assert call_command(Required(stdout=io.StringIO()), name="x") == "x"
+
+
+async def shown(scope: Any, receive: Any, send: Any) -> None:
+    """An ASGI_APPLICATION."""
+    await send({"type": "scope", "path": scope["path"], "root_path": scope["root_path"]})
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+async def test_runserver_tells_the_application_of_force_script_name(kind: str) -> None:
+    for script_name, root_path in ((None, "of the server"), ("/below", "/below")):
+        with override_settings(FORCE_SCRIPT_NAME=script_name):
+            application = runserver.load(f"{__name__}:shown")
+        scope = {"type": kind, "path": "/below/a/", "root_path": "of the server", "headers": []}
+        seen = await ApplicationCommunicator(application, scope).receive_output()
+        assert (seen["path"], seen["root_path"]) == ("/below/a/", root_path)

@@ -9,6 +9,7 @@ from typing import Any
 from compat.cli.application import load_application
 from compat.cli.runserver import serve
 from compat.exceptions import CompatError
+from django_shim.below import Below
 from django_shim.mounting import PAGES_ONLY
 
 from .... import setup
@@ -73,9 +74,9 @@ def _address(given: str, ipv6: bool) -> tuple[str, int]:
 
 
 def load(name: str) -> Any:
-    """Return the application "module:name", with Django set up first."""
+    """Return the application "module:name", with Django set up first, below FORCE_SCRIPT_NAME."""
     setup()
-    return load_application(name)
+    return _below(load_application(name))
 
 
 def load_pages(name: str) -> Any:
@@ -83,4 +84,9 @@ def load_pages(name: str) -> Any:
     from compat.routing import ProtocolTypeRouter
     from django_shim.mounting import no_websockets
 
-    return ProtocolTypeRouter({"http": load(name)(), "websocket": no_websockets})
+    setup()
+    return _below(ProtocolTypeRouter({"http": load_application(name)(), "websocket": no_websockets}))
+
+
+def _below(application: Any) -> Any:
+    return Below(application, settings.FORCE_SCRIPT_NAME) if settings.FORCE_SCRIPT_NAME else application
