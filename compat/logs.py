@@ -30,6 +30,9 @@ SERVERS = ("uvicorn", "uvicorn.access", "uvicorn.error", "gunicorn.access", "gun
 STANDARD = frozenset((*vars(logging.makeLogRecord({})), "message", "asctime", "color_message", FIELD))
 """The attributes that every record has, and uvicorn's."""
 
+WITNESSES = ("compat.logs", "channels_compat")
+"""Loggers that nobody uses, one inside of ours and one outside: who disables both disables all loggers."""
+
 _current: ContextVar[tuple[Any, str] | None] = ContextVar("compat_connection", default=None)
 _followed = False
 
@@ -83,12 +86,15 @@ class JSONFormatter(logging.Formatter):
         global _followed
         super().__init__(*args, **kwargs)
         _followed = True
+        for name in WITNESSES:
+            logging.getLogger(name)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line; what has no form in JSON becomes its ``repr()``.
 
         An ``extra`` does not replace the first four fields, nor ``exception`` and ``stack`` where they are.
         """
+        _enable_again()
         own: dict[str, Any] = {
             "time": _utc(record.created),
             "level": record.levelname,
@@ -126,8 +132,23 @@ def use_json() -> None:
 
 
 def _as_set() -> None:
+    _enable_again()
     if settings.get(SETTING):
         use_json()
+
+
+def _enable_again() -> None:
+    """Enable our loggers if a configuration that names the formatter has disabled all that there are.
+
+    Without ``disable_existing_loggers``, it disables those that it does not name: ours, which exist because
+    it has imported the formatter, and whose records it was made for. Who disables some of them is obeyed.
+    """
+    loggers = logging.root.manager.loggerDict
+    if all(getattr(loggers.get(name), "disabled", False) for name in WITNESSES):
+        for name, logger in list(loggers.items()):
+            ours = name in WITNESSES or f"{name}.".startswith("compat.")
+            if ours and isinstance(logger, logging.Logger):
+                logger.disabled = False
 
 
 def _utc(seconds: float) -> str:

@@ -265,3 +265,42 @@ asyncio.run(main())
         ("compat.layers", "one"),
         ("uvicorn", "two"),
     ]
+
+
+CONFIGURED = """
+import asyncio, logging, logging.config
+logging.config.dictConfig({
+    "version": 1,
+    "formatters": {"json": {"()": "compat.logs.JSONFormatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "loggers": {"compat.limits": {"level": "ERROR"}},
+})
+from compat.fastapi import open_layers
+from compat.settings import configure
+configure(CHANNEL_LAYERS={})
+def tell(name):
+    logging.getLogger(name).warning("heard")
+async def main():
+    async with open_layers():
+        tell("compat.layers")
+"""
+
+
+@pytest.mark.parametrize(
+    ("then", "heard"),
+    [
+        ("asyncio.run(main())", ["compat.layers"]),
+        ("tell('app'); tell('compat.consumer')", ["app", "compat.consumer"]),
+        ("tell('app'); tell('compat.limits')", ["app"]),
+        ("tell('app'); logging.getLogger('compat.layers').disabled = True; asyncio.run(main())", ["app"]),
+    ],
+    ids=["from the start", "or the first record on", "not below a level", "nor if disabled by name"],
+)
+def test_a_configuration_that_names_the_formatter_disables_none_of_our_loggers(
+    then: str, heard: list[str], bare: Environment
+) -> None:
+    """Was: it disables all loggers that exist, which ours do as soon as the formatter is imported."""
+    done = bare.run("python", "-c", f"{CONFIGURED}\n{then}", cwd=REPO)
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["logger"] for line in done.stderr.splitlines()] == heard
