@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.shim.running import write
+import pytest
+
+from tests.shim.running import SHIMMED, write
 from tests.support.clients import Client, get
 from tests.support.environments import Environment
+from tests.support.processes import UNCOVERED
 from tests.support.servers import Server, served
 
 SITE = """
@@ -51,3 +55,38 @@ def test_the_root_path_is_told_and_the_path_is_as_it_was_sent(bare: Environment,
         assert seen(server, "/ws/") == ["/ws/", "/chat", False]
         proxied = {"Daphne-Root-Path": "/caf%C3%A9"}
         assert seen(server, "/caf%C3%A9/ws/", **proxied) == ["/café/ws/", "/café", False]
+
+
+SERVER = """
+import signal, sys
+from daphne.server import Server
+from pages import application
+
+if "own" in sys.argv:
+    signal.signal(signal.SIGINT, lambda number, frame: print("own handler", flush=True))
+Server(application, ["tcp:interface=127.0.0.1:port=" + sys.argv[1]]).run()
+print("behind run()", flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "numbers"),
+    [([], [signal.SIGINT]), ([], [signal.SIGTERM]), (["own"], [signal.SIGINT, signal.SIGTERM])],
+    ids=["Ctrl-C", "SIGTERM", "Ctrl-C with a handler of the project's"],
+)
+def test_run_returns_after_a_signal(
+    options: list[str], numbers: list[signal.Signals], bare: Environment, tmp_path: Path
+) -> None:
+    """Was: the signal was raised again, so that run() never returned."""
+    write(tmp_path, pages=SITE, server=SERVER)
+    command = [bare.python, "server.py", "{port}", *options]
+    with served(command, cwd=tmp_path, log=tmp_path / "log", env={**SHIMMED, **UNCOVERED}) as server:
+        with Client(server, "/") as client:
+            client.receive()
+            for number in numbers:
+                assert "behind run()" not in server.log()
+                server.process.send_signal(number)
+                if options and number is signal.SIGINT:
+                    server.process.wait_log("own handler")
+            assert server.process.wait() == 0
+        assert "behind run()" in server.log() and "Traceback" not in server.log()

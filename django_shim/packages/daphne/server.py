@@ -12,7 +12,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -81,7 +83,10 @@ class Server:
         self._server = _Uvicorn(config, signal_handlers, ready_callable)
 
     def run(self) -> None:
-        """Listen and serve; return after ``stop()`` or Ctrl-C."""
+        """Listen and serve; return after ``stop()``, Ctrl-C or SIGTERM.
+
+        A handler for Ctrl-C that is not Python's own stays in place, as with Daphne.
+        """
         sockets = [listen(endpoint) for endpoint in self.endpoints]
         self.listening_addresses = [sock.getsockname() for sock in sockets]
         self._server.run(sockets=sockets)
@@ -97,6 +102,11 @@ class _Uvicorn(uvicorn.Server):
         self._signals = signals
         self._ready = ready
 
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        # Asked here, because asyncio puts a handler of its own in place of Python's.
+        self._of_interrupt = signal.getsignal(signal.SIGINT)
+        super().run(sockets)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self._ready is not None:
@@ -104,8 +114,16 @@ class _Uvicorn(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        if self._signals:
-            with super().capture_signals():
-                yield
-        else:
+        if not self._signals:
             yield
+            return
+        with super().capture_signals():
+            kept = self._of_interrupt
+            if kept is not None and kept is not signal.default_int_handler and _in_main_thread():
+                signal.signal(signal.SIGINT, kept)
+            yield
+            self._captured_signals.clear()  # which it would raise once more, so that run() does not return
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
