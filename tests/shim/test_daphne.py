@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from tests.support.clients import Client, get
 from tests.support.environments import Environment
 from tests.support.processes import UNCOVERED
 from tests.support.servers import Server, served
+from tests.support.waiting import until
 
 SITE = """
 import json
@@ -57,13 +59,31 @@ def test_the_root_path_is_told_and_the_path_is_as_it_was_sent(bare: Environment,
         assert seen(server, "/caf%C3%A9/ws/", **proxied) == ["/café/ws/", "/café", False]
 
 
+def test_the_access_log_is_a_file_that_is_added_to(bare: Environment, tmp_path: Path) -> None:
+    log = tmp_path / "accesses"
+    log.write_text("of yesterday\n", encoding="utf-8")
+    with daphne(bare, tmp_path, "-v", "0", "--access-log", "accesses") as server:
+        seen(server, "/caf%C3%A9/?a=b")
+        until(lambda: log.read_text(encoding="utf-8").count("\n") == 3, "two lines more")
+        shown = re.sub(r":\d+ - ", ":port - ", log.read_text(encoding="utf-8"))
+        assert shown.splitlines() == [
+            "of yesterday",
+            'INFO:     127.0.0.1:port - "GET /caf%C3%A9/?a=b HTTP/1.1" 200 OK',
+            'INFO:     127.0.0.1:port - "WebSocket /caf%C3%A9/?a=b" [accepted]',
+        ]
+        assert "GET" not in server.log()
+
+
 SERVER = """
 import signal, sys
 from daphne.server import Server
 from pages import application
 
-if "own" in sys.argv:
-    signal.signal(signal.SIGINT, lambda number, frame: print("own handler", flush=True))
+def own(number, frame):
+    print("own handler", flush=True)
+
+# A shell may have ignored it for what it runs in the background.
+signal.signal(signal.SIGINT, own if "own" in sys.argv else signal.default_int_handler)
 Server(application, ["tcp:interface=127.0.0.1:port=" + sys.argv[1]]).run()
 print("behind run()", flush=True)
 """

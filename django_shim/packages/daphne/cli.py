@@ -59,6 +59,8 @@ class CommandLineInterface:
             application_close_timeout=options.application_close_timeout,
             server_name=options.server_name,
         )
+        if options.access_log and options.access_log != "-":  # "-": where uvicorn writes them anyway
+            _write_accesses(options.access_log)
         self.server.run()
         if self.server.abort_start:
             sys.exit(1)
@@ -73,6 +75,25 @@ def _proxy_header(options: argparse.Namespace, what: str, default: str) -> str |
         argument = argparse.Action([f"--proxy-headers-{what}"], f"proxy_headers_{what}")
         raise argparse.ArgumentError(argument, "--proxy-headers has to be passed for this parameter.")
     return None
+
+
+def _write_accesses(path: str) -> None:
+    """Append uvicorn's lines about requests and websockets to a file; the server has set its logging up."""
+    from uvicorn.config import LOGGING_CONFIG
+    from uvicorn.logging import AccessFormatter, DefaultFormatter
+
+    forms = LOGGING_CONFIG["formatters"]
+    requests = logging.FileHandler(path, encoding="utf-8")
+    requests.setFormatter(AccessFormatter(forms["access"]["fmt"], use_colors=False))
+    log = logging.getLogger("uvicorn.access")
+    for handler in list(log.handlers):
+        log.removeHandler(handler)
+    log.addHandler(requests)
+    # Its lines about websockets are among those for the standard error, where they stay too.
+    sockets = logging.StreamHandler(requests.stream)
+    sockets.setFormatter(DefaultFormatter(forms["default"]["fmt"], use_colors=False))
+    sockets.addFilter(lambda record: '"WebSocket ' in str(record.msg))
+    logging.getLogger("uvicorn.error").addHandler(sockets)
 
 
 def _endpoints(options: argparse.Namespace) -> list[str]:
@@ -107,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--fd", dest="file_descriptor", type=int, help="listen on an open socket, such as one from systemd")
     add("-e", "--endpoint", dest="socket_strings", action="append", default=[], help="tcp:…, unix:… or fd:…")
     add("-v", "--verbosity", type=int, default=1, help="0 to 3")
-    add("--access-log", help="log every request")
+    add("--access-log", help="file for a line about each request; - for the standard output")
     add("--root-path", default="", help="root_path of every scope")
     add("--proxy-headers", action="store_true", help="take the client's address from X-Forwarded-For")
     add("--ping-interval", type=int, default=20, help="seconds between pings to websocket clients")
