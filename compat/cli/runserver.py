@@ -11,6 +11,7 @@ import copy
 import errno
 import os
 import socket
+import sys
 from functools import partial
 from typing import Any
 
@@ -48,8 +49,11 @@ def serve(
 
     Prints the layers that it replaced, the URL, the application and all layers. Raises CannotServe if the
     port is in use or several workers would use a layer in memory, ImproperlyConfigured if no application is
-    named, and ImportError if uvicorn is not installed.
+    named, and ImportError if uvicorn is not installed. In a server process that is being started, returns
+    at once: it imports the script that called this, which may have no ``if __name__ == "__main__"``.
     """
+    if _is_imported_anew():
+        return
     require_uvicorn()
     import uvicorn
 
@@ -84,6 +88,12 @@ def serve(
         reloading.run(uvicorn.Config(FACTORY, reload=True, **options))
     else:
         uvicorn.run(FACTORY, workers=workers, **options)
+
+
+def _is_imported_anew() -> bool:
+    """Return True while multiprocessing, in a new process, runs the main script of the process before it."""
+    imported = sys.modules.get("__mp_main__")  # it becomes __main__ when it has been run
+    return imported is not None and imported is not sys.modules["__main__"]
 
 
 def require_uvicorn() -> None:

@@ -142,6 +142,14 @@ def test_runserver_reloads_when_a_file_changes(project: Path) -> None:
         until(lambda: shows(server, "page 2"), "the changed page is served", deadline_s=30)
 
 
+def test_runserver_works_with_a_manage_py_without_a_guard(bare: Environment, project: Path) -> None:
+    """Was: the server process, which runs manage.py once more, also ran the command. Django's starts anew."""
+    write(project, manage=MANAGE.replace('if __name__ == "__main__":\n    ', ""))
+    with runserver(bare, project) as server:
+        assert_serves(server)
+    assert "Traceback" not in server.log() and server.log().count("Serving ") == 1
+
+
 def test_faults_tests_runserver_reloads_a_file_of_the_same_size_and_second(project: Path) -> None:
     with runserver(environment("django"), project, bytecode=True) as server:
         assert_serves(server)
