@@ -29,8 +29,8 @@ const OTHERS = ["user", "refused"];
 const COMES_BACK_AFTER = [1001, 1005, 1006, 1012, 1013];
 const GONE = 4410;
 const BYE = `${MARK}{"type":"bye"}`;
-/** The code and reason of a link that another one has replaced, perhaps one that was given up before. */
-const REPLACED = [4409, "replaced"];
+/** With the reason "replaced": of a link that another one has replaced, perhaps one that was given up before. */
+const REPLACED = 4409;
 const LOST = { code: 1006 };
 
 const QUEUE = 1024 * 1024;
@@ -47,20 +47,24 @@ const WAY_MS = 600000;
 const TICKET_MS = 24 * 3600000;
 const BODY = 64 * 1024;
 const BUSY_MS = 1000;
-/** By the status of a post that would be refused again: the code of the close. */
-const FINAL = new Map([[400, 1007], [413, 1009]]);
+/**
+ * By the status of a post that would be refused again: the code of the close.
+ *
+ * @type {any}
+ */
+const FINAL = { 400: 1007, 413: 1009 };
 const JITTER_MS = 300;
-const LEFT_MS = 1000;
 const LONGEST_MS = 30000;
 
 const TYPES = ["open", "message", "close", "error", "offline", "resumed", "unsure"];
 
 /**
- * What the next socket of the URL takes over from one with `only` that has stayed closed.
+ * The sockets of the page, and those that have ended and that neither a new one of their URL has followed nor the
+ * page has closed: their `url`; `until`, if one has ended; `left`, what the next one takes over.
  *
  * @type {Set<any>}
  */
-const heritages = new Set();
+const places = new Set();
 
 /** By host: whether requests were needed there, "stream" or "poll", and until when that is remembered. */
 const ways = new Map();
@@ -197,8 +201,8 @@ class RequestLink {
     /** @type {any} */
     const { fetch } = this._env;
     // A redirect could take the ticket to another origin.
-    const how = { method: "POST", credentials: "include", cache: "no-store", redirect: "error", headers };
-    return fetch(this._url, { ...how, ...init });
+    const how = { method: "POST", credentials: "include", cache: "no-store", redirect: "error" };
+    return fetch(this._url, { headers, ...how, ...init });
   }
 
   /** @param {string | number} count */
@@ -211,7 +215,7 @@ class RequestLink {
     try {
       const response = await this._request(this._transport, offered, { signal: this._abort.signal });
       const reader = response.ok && response.body.pipeThrough(new TextDecoderStream()).getReader();
-      for (let rest = "", part = reader && (await reader.read()); part && !part.done; part = await reader.read()) {
+      for (let rest = "", part; reader && !(part = await reader.read()).done; ) {
         // An event is a line, and one that is empty.
         const lines = part.value.split("\n");
         lines[0] = rest + lines[0];
@@ -260,7 +264,7 @@ class RequestLink {
 
   /** @param {string} text in base64 */
   _binary(text) {
-    const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+    const bytes = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
     return this.binaryType === "blob" ? new Blob([bytes]) : bytes.buffer;
   }
 
@@ -278,7 +282,8 @@ class RequestLink {
       for (const data of this._out) {
         size += sizeOf(data);
         if (frames.length && (size > BODY || frames.length >= ACK_FRAMES)) break;
-        frames.push(typeof data === "string" ? wellFormed(data) : [await base64(data)]);
+        // Half a surrogate pair is replaced, as by a WebSocket.
+        frames.push(typeof data === "string" ? data.replace(/\p{Cs}/gu, "\ufffd") : [await base64(data)]);
         if (!isControl(data)) numbered += 1;
       }
       const body = JSON.stringify(frames);
@@ -291,7 +296,7 @@ class RequestLink {
         this._out.splice(0, frames.length);
         this._number += numbered;
       } else {
-        return this._end({ code: FINAL.get(status) || 1006 });
+        return this._end({ code: FINAL[status] || 1006 });
       }
     }
     this._posting = false;
@@ -407,16 +412,17 @@ export class Socket extends EventTarget {
     this._newBytes = 0;
     /** @type {Map<string, Presence>} */
     this._people = new Map();
-    /** @type {any} What it leaves itself. */
-    this._heritage = null;
-    for (const one of [...heritages].reverse()) {
-      const good = this._env.now() < one._lostAt + TICKET_MS;
-      if (good && one.url !== href) continue;
-      heritages.delete(one);
-      if (!good) continue;
-      Object.assign(this, one);
+    for (const one of places) {
+      const old = one.until <= this._lostAt;
+      if (!old && (one.url !== href || !one.until)) continue;
+      places.delete(one);
+      if (old) continue;
+      Object.assign(this, one.left);
       break;
     }
+    /** @type {any} */
+    this._place = { url: href };
+    places.add(this._place);
 
     /** @param {any} event */
     this._wake = (event) => this._onWake(event);
@@ -436,8 +442,8 @@ export class Socket extends EventTarget {
     if (this._link) this._link.binaryType = type;
   }
 
-  get bufferedAmount() { return this._queued + (this._link ? this._link.bufferedAmount : 0); }
-  get extensions() { return this._link ? this._link.extensions : ""; }
+  get bufferedAmount() { return this._queued + (this._link?.bufferedAmount || 0); }
+  get extensions() { return this._link?.extensions || ""; }
 
   /**
    * Sends a frame, or keeps it until the connection is back.
@@ -447,13 +453,13 @@ export class Socket extends EventTarget {
    * @param {Data} data
    */
   send(data) {
-    if (this.readyState === 0) throw new DOMException("The socket is not open yet.", "InvalidStateError");
+    if (this.readyState === 0) throw new DOMException("The socket is not open.", "InvalidStateError");
     if (this.readyState !== 1) return;
     const frame = kept(data);
     if (!this._up) {
       const size = sizeOf(frame);
       if (this._queued + size > QUEUE) {
-        throw new DOMException("The connection is away, and 1 MiB waits for it.", "QuotaExceededError");
+        throw new DOMException("More than 1 MiB would wait.", "QuotaExceededError");
       }
       this._queued += size;
     }
@@ -494,8 +500,8 @@ export class Socket extends EventTarget {
     if (new TextEncoder().encode(reason).length > 123) {
       throw new DOMException("The reason has more than 123 bytes.", "SyntaxError");
     }
-    // The page does not want it any more; or a library tidies up before it makes the next socket.
-    if (this._ended) this._timer("left", LEFT_MS, () => heritages.delete(this._heritage));
+    // What the page does not want any more is not for its next socket, which may be for something else.
+    if (places.delete(this._place)) this._tellUnsure(this._place.left?._frames);
     if (this._closing || this._ended) return;
     this._closing = true;
     this.readyState = 2;
@@ -506,7 +512,7 @@ export class Socket extends EventTarget {
     }
     if (this._mode === "resume") {
       // A websocket's close brings the code.
-      this._control({ type: "bye", code: this._link instanceof RequestLink ? code : undefined });
+      this._control({ type: "bye", code: this._way === "socket" ? undefined : code });
     }
     this._link.close(code, reason);
   }
@@ -736,7 +742,7 @@ export class Socket extends EventTarget {
     this._link = null;
     this._up = false;
     if (this._closing) return this._end(end);
-    if (this._mode !== "plain" && end.code === REPLACED[0] && end.reason === REPLACED[1]) end = LOST;
+    if (this._mode !== "plain" && end.code === REPLACED && end.reason === "replaced") end = LOST;
     // A server may greet its clients, and let them go at once; the first time is free.
     const quick = this._heard && now - this._linkedAt < STEADY_MS;
     const worked = (this._heard && !(quick && this._quick)) || now - this._heardAt > SILENCE_MS;
@@ -779,21 +785,22 @@ export class Socket extends EventTarget {
     this._ended = true;
     this.readyState = 3;
     this._listen("removeEventListener");
-    const leaves = this._only && this._ticket && COMES_BACK_AFTER.includes(code);
+    const place = this._place;
+    // Of several sockets nobody could tell which one the next one follows.
+    const alone = [...places].every((one) => one === place || one.url !== place.url);
+    const leaves = alone && this._only && this._ticket && COMES_BACK_AFTER.includes(code);
     const unsure = this._frames.splice(0, leaves && !this._own.length ? this._ever : Infinity);
-    let heritage = null;
-    if (!this._closing) {
-      if (leaves) {
-        const { url, _ticket, _received, _park, _lostAt, _frames, _due } = this;
-        const _base = this._base + unsure.length;
-        heritages.add((heritage = { url, _ticket, _received, _park, _lostAt, _frames, _due, _base }));
-      }
-      this._tellUnsure(unsure);
+    place.until = this._lostAt + TICKET_MS;
+    if (leaves) {
+      const { _ticket, _received, _park, _lostAt, _frames, _due } = this;
+      place.left = { _ticket, _received, _park, _lostAt, _frames, _due, _base: this._base + unsure.length };
     }
+    // Handlers of these events call `close()` by habit.
+    this._place = null;
+    if (!this._closing) this._tellUnsure(unsure);
     if (code === 1006 && !this._opened) this.dispatchEvent(new Event("error"));
     this.dispatchEvent(new CloseEvent("close", { code, reason, wasClean }));
-    // Handlers of these events call `close()` by habit.
-    this._heritage = heritage;
+    this._place = place;
   }
 
   // Frames
@@ -861,7 +868,7 @@ export class Socket extends EventTarget {
       return;
     }
     if (type === "pageshow" && !persisted) return;
-    if (type === "visibilitychange" && this._env.document.visibilityState === "hidden") return;
+    if (type === "visibilitychange" && this._env.document.hidden) return;
     if (this._timers.retry) {
       this._clear("retry");
       this._connect();
@@ -917,9 +924,9 @@ export class Socket extends EventTarget {
     if (!this._closing) this.dispatchEvent(new CustomEvent("resumed", { detail: { recovered, why } }));
   }
 
-  /** @param {Data[]} frames */
+  /** @param {Data[]} [frames] */
   _tellUnsure(frames) {
-    if (frames.length) this.dispatchEvent(new CustomEvent("unsure", { detail: { frames } }));
+    if (frames?.length) this.dispatchEvent(new CustomEvent("unsure", { detail: { frames } }));
   }
 }
 
@@ -1002,11 +1009,6 @@ function sizeOf(data) {
  */
 function isControl(data) {
   return typeof data === "string" && data[0] === MARK && data[1] !== MARK;
-}
-
-/** @param {string} text */
-function wellFormed(text) {
-  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(new TextEncoder().encode(text));
 }
 
 /** @param {any} data */

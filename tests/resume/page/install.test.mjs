@@ -115,10 +115,7 @@ for (const closed of [false, true]) {
     const { world, page } = paged({ install: "" });
     const socket = new page.WebSocket("/ws/");
     endOf(world, socket);
-    if (closed) {
-      socket.close();
-      world.clock.wait(1);
-    }
+    if (closed) socket.close();
     world.takeWire();
     new page.WebSocket("/ws/");
     const offered = ["channels.resume.v1", ...(closed ? [] : ["channels.ticket.T1.0"])];

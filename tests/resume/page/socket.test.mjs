@@ -988,22 +988,22 @@ for (const chosen of ["", "json"]) {
   });
 }
 
-test("only: a library that closes its dead socket before it makes the next one loses nothing", () => {
+test("only: what an ended socket has left is handed back when the page closes it", () => {
   const world = new World();
   const url = "wss://example.com/ws/heritage-closed/";
   const socket = opened(world, { only: true, url });
   world.end();
-  socket.send("kept");
+  socket.send("for this room");
   world.clock.wait(0.3);
   world.accept();
-  world.serve("a");
-  assert.equal(socket.readyState, 3);
+  world.end(4410);
+  world.takeEvents();
   socket.close();
-  made(world, { only: true, url });
-  world.accept();
+  socket.close();
+  assert.deepEqual(world.takeEvents(), [{ event: "unsure", frames: ["for this room"] }]);
   world.takeWire();
-  world.hello({ recovered: "groups", why: "gone" });
-  assert.deepEqual(world.takeWire().pop(), { client: "kept" });
+  made(world, { only: true, url });
+  assert.deepEqual(world.takeWire(), [{ link: ["channels.resume.v1"] }]);
 });
 
 test("a page that loads while its server restarts has a socket that comes back", () => {
@@ -1060,42 +1060,61 @@ for (const code of [1001, 1005, 1012, 1013]) {
   });
 }
 
-test("only: each of several sockets of a URL leaves what it has, for a day", async () => {
-  const url = "wss://example.com/ws/heritage-5/";
-  const worlds = [new World(), new World(), new World()];
-  const left = worlds.map((world, number) => {
-    const socket = opened(world, { only: true, url });
-    world.end();
-    socket.send(`of ${number}`);
-    return socket;
-  });
-  for (const world of worlds) {
-    world.clock.wait(0.3);
-    world.accept();
-    world.end(4410);
-  }
-  left[1].close();
-  worlds[1].clock.wait(1);
-  const got = [];
-  const later = new World();
-  for (let round = 0; round < 2; round += 1) {
-    made(later, { only: true, url });
-    later.accept();
-    later.hello({ recovered: "", why: "gone" });
-    got.push(later.takeWire().pop().client);
-    later.end(1000);
-  }
-  assert.deepEqual(got, ["of 2", "of 0"]);
-  const world = new World();
-  opened(world, { only: true, url });
+/** The connection of a socket that has sent nothing is gone, and a frame waits. */
+function gone(world, socket, frame) {
   world.end();
+  socket.send(frame);
   world.clock.wait(0.3);
   world.accept();
+  world.takeEvents();
   world.end(4410);
-  world.clock.wait(86400);
-  world.takeWire();
-  made(world, { only: true, url });
-  assert.deepEqual(world.takeWire(), [{ link: ["channels.resume.v1"] }]);
+  assert.equal(socket.readyState, 3);
+}
+
+test("only: of several sockets of a URL none leaves anything, in whatever order they end and follow", () => {
+  const url = "wss://example.com/ws/heritage-5/";
+  const worlds = [new World(), new World()];
+  const sockets = worlds.map((world) => opened(world, { only: true, url }));
+  for (const round of [0, 1]) {
+    for (const [number, world] of worlds.entries()) {
+      gone(world, sockets[number], `of ${number}`);
+      const handed = { event: "unsure", frames: [`of ${number}`] };
+      assert.deepEqual(world.takeEvents(), [handed, { event: "close", code: 1006 }], `round ${round}`);
+    }
+    for (const number of [1, 0]) {
+      sockets[number] = made(worlds[number], { only: true, url });
+      assert.equal(worlds[number].link.offered.length, 1);
+      worlds[number].accept();
+      worlds[number].hello();
+    }
+  }
+  // One that the page closes is not one of several any more.
+  sockets[0].close();
+  gone(worlds[1], sockets[1], "kept");
+  assert.deepEqual(kinds(worlds[1].takeEvents()), ["close"]);
+  made(worlds[1], { only: true, url });
+  assert.equal(worlds[1].link.offered.length, 2);
+});
+
+test("only: one that ended with its last code was one of several, too", () => {
+  const url = "wss://example.com/ws/heritage-7/";
+  const [world, other] = [new World(), new World()];
+  opened(world, { only: true, url });
+  const socket = opened(other, { only: true, url });
+  world.end(1011);
+  gone(other, socket, "of the other");
+  assert.deepEqual(kinds(other.takeEvents()), ["unsure", "close"]);
+});
+
+test("only: what is left is left for a day", () => {
+  for (const [seconds, offered] of [[86399, 2], [86401, 1]]) {
+    const world = new World();
+    const url = `wss://example.com/ws/heritage-for/${seconds}/`;
+    gone(world, opened(world, { only: true, url }), "kept");
+    world.clock.wait(seconds - 0.3);
+    made(world, { only: true, url });
+    assert.equal(world.link.offered.length, offered);
+  }
 });
 
 test("only: a socket that the page has closed leaves nothing", () => {

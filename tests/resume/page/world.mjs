@@ -58,7 +58,7 @@ export class World {
     this.window = new EventTarget();
     this.window.location = { host: "example.com" };
     this.document = new EventTarget();
-    this.document.visibilityState = "visible";
+    this.document.hidden = false;
     this.document.baseURI = "https://example.com/room/";
     this.wire = [];
     this.events = [];
@@ -163,7 +163,7 @@ export class World {
   }
 
   show(state) {
-    this.document.visibilityState = state;
+    this.document.hidden = state === "hidden";
     this.document.dispatchEvent(new Event("visibilitychange"));
   }
 }
