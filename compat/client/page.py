@@ -12,6 +12,7 @@ import base64
 import gzip
 import hashlib
 import re
+import string
 from collections.abc import Iterable, Mapping
 from importlib.resources import files as _resources
 from typing import NamedTuple
@@ -35,12 +36,20 @@ class _File(NamedTuple):
 
 
 def bare(script: str) -> str:
-    """Return a script without indentation, and without comments that are alone on their lines.
+    """Return a script without indentation, without comments that are alone on their lines, with short private names.
 
-    Those begin with two stars, or with ``//``.
+    Those comments begin with two stars, or with ``//``. Names that begin with an underscore become ``$a``, ``$b``, …: no
+    class of a page that extends one of the script's has a member of such a name by accident.
     """
     script = re.sub(r"^ */\*\*(?:(?!\*/).)*\*/ *\n", "", script, flags=re.MULTILINE | re.DOTALL)
-    return re.sub(r"^ *(?://.*\n)?", "", script, flags=re.MULTILINE)
+    script = re.sub(r"^ *(?://.*\n)?", "", script, flags=re.MULTILINE)
+    names: dict[str, str] = {}
+    return re.sub(r"\b_[a-z]\w*", lambda found: names.setdefault(found[0], _short(len(names))), script)
+
+
+def _short(number: int) -> str:
+    letters = string.ascii_letters
+    return f"${'_' * (number // len(letters))}{letters[number % len(letters)]}"
 
 
 def classic(module: str) -> str:

@@ -44,6 +44,13 @@ def test_documentation_is_taken_out_and_code_is_not() -> None:
     )
 
 
+def test_private_names_are_short_and_each_has_its_own() -> None:
+    script = "this._begin(this._at, snake_case);\nconst { _at, other } = this;\none._begin();\n"
+    assert bare(script) == "this.$a(this.$b, snake_case);\nconst { $b, other } = this;\none.$a();\n"
+    names = bare(" ".join(f"_a{number}" for number in range(120))).split()
+    assert len(set(names)) == 120 and names[51:53] == ["$Z", "$_a"]
+
+
 def test_four_names_two_files() -> None:
     assert sorted(NAMES) == sorted(["socket.js", "socket.mjs", hashed("socket.js"), hashed("socket.mjs")])
     for name in ("socket.js", "socket.mjs"):
