@@ -12,6 +12,7 @@
  *   fetch: typeof fetch | null,
  *   setTimeout: (call: () => void, milliseconds: number) => any,
  *   clearTimeout: (timer: any) => void,
+ *   task: (call: (value?: any) => void) => void,
  *   now: () => number,
  *   random: () => number,
  *   window: any,
@@ -82,6 +83,15 @@ const page = {
   fetch: globalThis.fetch && ((url, init) => fetch(url, init)),
   setTimeout: (call, milliseconds) => setTimeout(call, milliseconds),
   clearTimeout: (timer) => clearTimeout(timer),
+  // Timers are put off in hidden pages.
+  task: (call) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      call();
+    };
+    port2.postMessage(0);
+  },
   now: () => Date.now(),
   random: () => Math.random(),
   window: globalThis,
@@ -220,7 +230,12 @@ class RequestLink {
         const lines = part.value.split("\n");
         lines[0] = rest + lines[0];
         rest = lines.pop();
-        for (const line of lines) if (line && !this._ended) this._take(JSON.parse(line.slice("data: ".length)));
+        for (const line of lines) {
+          if (!line || this._ended) continue;
+          this._take(JSON.parse(line.slice("data: ".length)));
+          // As those of a WebSocket, so that code that awaits one event hears the next.
+          await new Promise(this._env.task);
+        }
       }
     } catch {}
     if (this._again) {
@@ -366,6 +381,8 @@ export class Socket extends EventTarget {
     this._up = false;
     // The link has brought a ticket.
     this._offered = false;
+    /** @type {(() => void)[] | null} What is done in the next tasks, one after the other; the link's events wait. */
+    this._waiting = null;
     // The server has yet to say what was recovered.
     this._due = false;
     // The link has brought a frame.
@@ -541,9 +558,14 @@ export class Socket extends EventTarget {
     this._heard = false;
     this._heardAt = this._linkedAt = now();
     link.binaryType = this._binaryType;
-    link.onopen = this._onOpen.bind(this);
-    link.onmessage = this._onMessage.bind(this);
-    link.onclose = this._onClose.bind(this);
+    /** @type {(call: (event: any) => void) => (event: any) => void} */
+    const hear = (call) => (event) => {
+      const go = () => call.call(this, event);
+      this._waiting?.push(go) ?? go();
+    };
+    link.onopen = hear(this._onOpen);
+    link.onmessage = hear(this._onMessage);
+    link.onclose = hear(this._onClose);
     this._limit(way === "stream" ? HELD_MS : HELLO_MS);
   }
 
@@ -582,6 +604,7 @@ export class Socket extends EventTarget {
       // It does resume.
       this._trial = [];
     } else if (!this._offered) {
+      if (this._anew(() => this._onOpen())) return;
       // The consumer's own subprotocol: perhaps a hello follows, perhaps the server waits for the page.
       this._begin(false);
       this._limit(HELLO_MS);
@@ -617,6 +640,10 @@ export class Socket extends EventTarget {
     if (this._mode === "") {
       if (control && control.type === "hello") return this._onHello(control);
       this._isPlain();
+      if (this._waiting) {
+        this._waiting.push(() => this._onMessage(event));
+        return;
+      }
     }
     if (this._mode === "plain") return this._deliver(event, data);
     if (control) return this._onControl(control);
@@ -632,6 +659,7 @@ export class Socket extends EventTarget {
   _onHello(hello) {
     const all = this._offered && hello.recovered === "all";
     this._mode = "resume";
+    if (!all && this._anew(() => this._onHello(hello))) return;
     this._trial = [];
     if (this._way === "socket") {
       ways.delete(this._host);
@@ -684,15 +712,39 @@ export class Socket extends EventTarget {
 
   /** The server does not resume. */
   _isPlain() {
-    this._clear("limit");
     // What the page wanted only is not there.
     if (this._only && this._opened && !this._up) return this._drop(GONE);
     this._mode = "plain";
+    if (this._anew(() => this._isPlain())) return;
     const lost = this._ticket !== "";
     this._ticket = "";
     this._trial = [];
     if (this._up) this._flush();
     else this._begin(false, lost);
+  }
+
+  /**
+   * Fires `close` where the page's code begins anew, and calls in a later task: that code may await both events.
+   *
+   * @param {() => void} call
+   * @returns {boolean} whether it does
+   */
+  _anew(call) {
+    if (!this._opened || this._up || this.readyState > 1) return false;
+    const waiting = (this._waiting = [() => this._closing || call()]);
+    const next = () => {
+      if (waiting !== this._waiting) return;
+      const go = waiting.shift();
+      if (!go) this._waiting = null;
+      else {
+        go();
+        this._env.task(next);
+      }
+    };
+    this.readyState = 3;
+    this.dispatchEvent(new CloseEvent("close", LOST));
+    this._env.task(next);
+    return true;
   }
 
   /**
@@ -703,6 +755,7 @@ export class Socket extends EventTarget {
    */
   _begin(all, lost = false) {
     const again = this._opened;
+    this._clear("limit");
     /** @type {Data[]} */
     let unsure = [];
     /** @type {Data[]} */
@@ -716,17 +769,12 @@ export class Socket extends EventTarget {
       this._base = this._ever = this._received = 0;
     }
     if (this._mode === "resume") this._ack();
-    if (again && !all) {
-      // The page's code begins anew: its frames come first.
-      this.readyState = 3;
-      this.dispatchEvent(new CloseEvent("close", LOST));
-      if (this._closing) return;
-    }
     const chosen = this._link?.protocol || "";
     this.protocol = chosen === RESUME ? "" : chosen;
     this._up = true;
     this._opened = true;
     this.readyState = 1;
+    // Frames of the page's code for it come first.
     if (!again || !all) this.dispatchEvent(new Event("open"));
     this._tellUnsure(unsure);
     this._frames = this._frames.concat(waiting);
@@ -739,7 +787,7 @@ export class Socket extends EventTarget {
     const up = this._up;
     const now = this._env.now();
     this._stop();
-    this._link = null;
+    this._link = this._waiting = null;
     this._up = false;
     if (this._closing) return this._end(end);
     if (this._mode !== "plain" && end.code === REPLACED && end.reason === "replaced") end = LOST;

@@ -433,6 +433,93 @@ test("a page that closes in that close is gone", () => {
   assert.equal(world.links.length, 2);
 });
 
+/** A new connection in place of the old one; what comes after its `close` waits for the next tasks. */
+function begunAnew(world) {
+  const socket = opened(world);
+  world.end();
+  world.clock.wait(0.3);
+  world.accept();
+  world.takeEvents();
+  world.tasks = [];
+  world.hello({ recovered: "", why: "gone" });
+  return socket;
+}
+
+/** What the page hears in each task, until there are no more. */
+function heard(world) {
+  const tasks = [world.takeEvents()];
+  while (world.tasks.length) {
+    world.tasks.shift()();
+    tasks.push(world.takeEvents());
+  }
+  return tasks.map((events) => events.map(({ event, data }) => data ?? event));
+}
+
+test("close and the open that follows are two tasks, for code that awaits them, and frames wait in order", () => {
+  const world = new World();
+  const socket = begunAnew(world);
+  assert.deepEqual([socket.readyState, socket.state], [3, "returning"]);
+  world.serve("one");
+  world.serve("two");
+  assert.deepEqual(heard(world), [["close"], ["open", "resumed"], ["one"], ["two"], []]);
+  world.serve("three");
+  assert.deepEqual(heard(world), [["three"]]);
+  assert.equal(socket.readyState, 1);
+});
+
+test("a link that is lost between close and open is lost after open", () => {
+  const world = new World();
+  const socket = begunAnew(world);
+  world.serve("one");
+  world.end();
+  assert.deepEqual(heard(world), [["close"], ["open", "resumed"], ["one"], ["offline"], []]);
+  world.clock.wait(0.3);
+  assert.deepEqual(world.link.offered[1], "channels.ticket.T2.1", "and the new ticket is known");
+  assert.equal(socket.state, "returning");
+});
+
+test("a page that closes between close and open hears no open", () => {
+  for (const ended of [false, true]) {
+    const world = new World();
+    const socket = begunAnew(world);
+    world.takeWire();
+    if (ended) world.end();
+    socket.close();
+    assert.deepEqual(world.takeWire(), ended ? [] : [{ client: { type: "bye" } }, { client_close: 1000 }]);
+    if (!ended) world.end(1000);
+    assert.deepEqual(heard(world).flat(), ["close", "close"]);
+    assert.equal(socket.readyState, 3);
+  }
+});
+
+/** Until an attempt that offers nothing may be accepted by a server that does not resume. */
+function findPlain(world) {
+  while (world.link.offered.length) {
+    world.end();
+    world.clock.wait(2);
+  }
+  world.accept("");
+  world.end();
+  world.clock.wait(0);
+}
+
+test("a plain connection, too, has close and open in two tasks", () => {
+  for (const [protocols, chosen] of [[["json"], "json"], [[], ""]]) {
+    const world = new World();
+    made(world, { protocols });
+    if (!chosen) findPlain(world);
+    world.accept(chosen);
+    world.serve("first");
+    world.end();
+    world.clock.wait(0.3);
+    world.takeEvents();
+    world.tasks = [];
+    world.accept(chosen);
+    world.serve("second");
+    assert.deepEqual(heard(world).flat(), ["close", "open", "resumed", "second"]);
+  }
+});
+
 test("a page that closes when it is told of the loss is gone", async () => {
   const world = new World();
   const socket = opened(world);
@@ -1312,6 +1399,25 @@ test("events come in parts of any size, and each part is looked at once", async 
   }
   assert.deepEqual(world.takeEvents(), [{ event: "message", data: long }]);
   assert.ok(looked < 2 * long.length, `${looked} characters`);
+});
+
+test("events that come in one part are heard one by one by code that awaits them", async () => {
+  const made = office();
+  const { asked, env, world, url } = made;
+  delete env.task; // the page's own
+  const socket = new Socket(url, [], { env });
+  const next = (type) => new Promise((resolve) => socket.addEventListener(type, resolve, { once: true }));
+  for (let attempt = 0; attempt < 2; attempt += 1) {
+    world.end();
+    world.clock.wait(2);
+  }
+  await asked[0].say({ open: "channels.resume.v1" });
+  const part = [hello(), "a", "b", "c"].map((event) => `data: ${JSON.stringify(event)}\n\n`).join("");
+  const got = [];
+  asked[0].part(part);
+  await next("open");
+  while (got.length < 3) got.push((await next("message")).data);
+  assert.deepEqual(got, ["a", "b", "c"]);
 });
 
 test("a post that fails is a link that is lost, and its frames are sent again", async () => {

@@ -63,6 +63,7 @@ export class World {
     this.wire = [];
     this.events = [];
     this.links = [];
+    this.tasks = null; // those that wait, if a test has given a list; otherwise each is done at once
     const world = this;
     this.WebSocket = class {
       constructor(url, offered) {
@@ -95,6 +96,7 @@ export class World {
       document,
       setTimeout: (call, milliseconds) => clock.setTimeout(call, milliseconds),
       clearTimeout: (number) => clock.clearTimeout(number),
+      task: (call) => this.tasks?.push(call) ?? call(),
       now: () => clock.time,
       random: () => this.random,
     };
