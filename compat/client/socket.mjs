@@ -67,7 +67,10 @@ const TYPES = ["open", "message", "close", "error", "offline", "resumed", "unsur
  */
 const places = new Set();
 
-/** By host: whether requests were needed there, "stream" or "poll", and until when that is remembered. */
+/**
+ * By host: whether requests were needed there, "stream" or "poll", and until when that is remembered. By URL: that its
+ * server is "plain".
+ */
 const ways = new Map();
 /** The hosts where a websocket has worked: an outage is likelier there than a network that blocks it. */
 const reached = new Set();
@@ -576,7 +579,7 @@ export class Socket extends EventTarget {
   _nextWay() {
     const { now } = this._env;
     const turn = this._failures % this._turns;
-    const known = ways.get(this._host);
+    const known = (!this._ticket && ways.get(this.url)) || ways.get(this._host);
     const needed = known && known.until > now() ? known.way : "";
     if (this._held) {
       this._held = false;
@@ -593,12 +596,18 @@ export class Socket extends EventTarget {
     return needed || (reached.has(this._host) && outages < OUTAGES) ? "socket" : "stream";
   }
 
+  /** @param {string} where that the way of this link is needed */
+  _remember(where) {
+    ways.set(where, { way: this._way, until: this._env.now() + WAY_MS });
+  }
+
   _onOpen() {
     if (this._way === "probe") {
       this._trial = ["socket", "plain"];
       this._abandon();
       this._connect();
     } else if (this._mode === "plain") {
+      this._remember(this.url);
       this._isPlain();
     } else if (this._link?.protocol === RESUME) {
       // It does resume.
@@ -664,7 +673,7 @@ export class Socket extends EventTarget {
     if (this._way === "socket") {
       ways.delete(this._host);
       reached.add(this._host);
-    } else ways.set(this._host, { way: this._way, until: this._env.now() + WAY_MS });
+    } else this._remember(this._host);
     this._ticket = hello.ticket;
     this._park = hello.park;
     this._watch();

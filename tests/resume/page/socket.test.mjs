@@ -595,6 +595,25 @@ test("a server that has not said hello after 10 s is plain, and what was sent to
   assert.ok(!kinds(world.takeEvents()).includes("unsure"));
 });
 
+test("a server that is known not to resume is asked once, not by each socket of the URL", () => {
+  const world = new World();
+  const url = "wss://example.com/ws/known/";
+  made(world, { url });
+  findPlain(world);
+  world.accept("");
+  const offered = (address, options) => {
+    world.link.readyState = 3;
+    made(world, { url: address, ...options });
+    return world.link.offered;
+  };
+  assert.deepEqual(offered(url), []);
+  assert.deepEqual(offered(url, { protocols: ["json"] }), ["json"]);
+  assert.deepEqual(offered(url, { ticket: "of-page" }), ["channels.resume.v1", "channels.ticket.of-page.0"]);
+  assert.deepEqual(offered("wss://example.com/ws/unknown/"), ["channels.resume.v1"]);
+  world.clock.wait(601);
+  assert.deepEqual(offered(url), ["channels.resume.v1"]);
+});
+
 test("frames that begin with U+0010 wait until the server is known", () => {
   const world = new World();
   const socket = made(world, { protocols: ["json"] });
