@@ -552,6 +552,7 @@ export class Socket extends EventTarget {
       const only = this._only && this._opened ? ".only" : "";
       offered.push(`channels.ticket.${this._ticket}.${this._received}${only}`);
     }
+    /** @type {any} */
     const link = requests
       ? new RequestLink(this.url, offered, way, this._received, this._env)
       : new WebSocket(this.url, offered);
@@ -919,9 +920,11 @@ export class Socket extends EventTarget {
   /** @param {any} event */
   _onWake({ type, persisted }) {
     if (this._closing) return;
-    if (type === "pagehide") {
-      // Browsers end a page's requests before they say that it is left.
-      if (!persisted && this._mode === "resume") this._last?.send(BYE);
+    if (type === "pagehide" || type === "freeze") {
+      if (this._mode !== "resume") return;
+      // Browsers end a page's requests before they say that it is left. One that is kept answers nobody.
+      if (type !== "freeze" && !persisted) this._last?.send(BYE);
+      else if (this._up) this._drop(1006);
       return;
     }
     if (type === "pageshow" && !persisted) return;
@@ -940,7 +943,7 @@ export class Socket extends EventTarget {
   _listen(method) {
     const { window, document } = this._env;
     for (const type of ["online", "pageshow", "pagehide"]) window?.[method]?.(type, this._wake);
-    document?.[method]?.("visibilitychange", this._wake);
+    for (const type of ["visibilitychange", "freeze"]) document?.[method]?.(type, this._wake);
   }
 
   /**

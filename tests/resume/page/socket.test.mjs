@@ -929,13 +929,42 @@ test("an attempt from before the sleep has 3 s left", () => {
   assert.equal(world.links.length, 3);
 });
 
-test("goodbye when the page is left, not when it is kept", () => {
+test("goodbye when the page is left", () => {
   const world = new World();
   opened(world);
-  world.fire("pagehide", { persisted: true });
-  assert.deepEqual(world.takeWire(), []);
   world.fire("pagehide", { persisted: false });
   assert.deepEqual(world.takeWire(), [{ client: { type: "bye" } }]);
+});
+
+for (const [what, keep, back] of [
+  ["keeps for the back button", (world) => world.fire("pagehide", { persisted: true }),
+    (world) => world.fire("pageshow", { persisted: true })],
+  ["freezes", (world) => world.document.dispatchEvent(new Event("freeze")), (world) => world.show("visible")],
+]) {
+  test(`a page that its browser ${what} gives its link up without a goodbye, and comes back`, () => {
+    const world = new World();
+    const socket = opened(world);
+    keep(world);
+    world.document.dispatchEvent(new Event("freeze"));
+    assert.deepEqual(world.takeWire(), [{ client_close: null }]);
+    assert.deepEqual(world.takeEvents(), [{ event: "offline", code: 1006 }]);
+    socket.send("meanwhile");
+    back(world);
+    assert.deepEqual(world.takeWire(), [{ link: ["channels.resume.v1", "channels.ticket.T1.0"] }]);
+    world.accept();
+    world.hello({ recovered: "all" });
+    assert.deepEqual(world.takeWire().pop(), { client: "meanwhile" });
+    assert.deepEqual(kinds(world.takeEvents()), ["resumed"]);
+  });
+}
+
+test("a page that is kept keeps the link to a server that does not resume", () => {
+  const world = new World();
+  made(world, { protocols: ["json"] });
+  world.accept("json");
+  world.serve("first");
+  world.fire("pagehide", { persisted: true });
+  assert.equal(world.link.readyState, 1);
 });
 
 test("a page that is left after its own close() says nothing more", () => {
