@@ -570,6 +570,8 @@ export class Socket extends EventTarget {
     link.onopen = hear(this._onOpen);
     link.onmessage = hear(this._onMessage);
     link.onclose = hear(this._onClose);
+    // Where a policy blocks it, no `close` follows.
+    link.onerror = () => this._env.task(() => link === this._link && this._drop(1006));
     this._limit(way === "stream" ? HELD_MS : HELLO_MS);
   }
 

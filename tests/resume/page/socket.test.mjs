@@ -141,6 +141,32 @@ test("a server that is silent is no plain one for who has a ticket", () => {
   assert.ok(world.links.length > 2 && world.link.offered.includes("channels.resume.v1"));
 });
 
+test("a link that a policy of the page blocks, with an error and no close, is lost at once", () => {
+  const world = new World();
+  const socket = made(world, { only: true });
+  world.tasks = [];
+  for (let attempt = 0; attempt < 3; attempt += 1) {
+    world.link.onerror(new Event("error"));
+    for (const task of world.tasks.splice(0)) task();
+    world.clock.wait(1);
+  }
+  assert.deepEqual(world.takeEvents(), [{ event: "close", code: 1006 }]);
+  assert.equal(socket.readyState, 3);
+});
+
+test("an error that a close follows, as of other links, is one loss", () => {
+  const world = new World();
+  opened(world);
+  world.tasks = [];
+  world.link.onerror(new Event("error"));
+  world.end();
+  world.clock.wait(0.3);
+  for (const task of world.tasks.splice(0)) task();
+  assert.deepEqual(kinds(world.takeEvents()), ["offline"]);
+  assert.equal(world.links.length, 2);
+  assert.equal(world.link.readyState, 0);
+});
+
 test("an attempt that nothing answers is dropped after 10 s", () => {
   const world = new World();
   made(world);
