@@ -81,15 +81,28 @@ LISTENERS = "".join(
 )
 
 
+HANDLERS = "".join(
+    f"    on{kind}: ((event: SocketEvents[{json.dumps(kind)}]) => any) | null;\n"
+    for kind in re.findall(r"^    (\w+):", HEARD, flags=re.MULTILINE)
+)
+CONSTANTS = "".join(
+    f"    {static}readonly {name}: {value};\n"
+    for static in ("static ", "")
+    for value, name in enumerate(("CONNECTING", "OPEN", "CLOSING", "CLOSED"))
+)
+
+
 def with_events(declarations: str) -> str:
-    """Return declarations in which the listeners of a socket know their events, as those of a WebSocket do.
+    """Return declarations with what the module defines in loops: handlers and constants of a socket.
+
+    Its listeners know their events, as those of a WebSocket do.
 
     Raises ValueError if there is no such class.
     """
     begin = "export class Socket extends EventTarget {\n"
     if begin not in declarations:
         raise ValueError(f"the declarations have no {begin.strip()!r}")
-    return declarations.replace(begin, HEARD + begin + LISTENERS)
+    return declarations.replace(begin, HEARD + begin + CONSTANTS + HANDLERS + LISTENERS)
 
 
 def public(declarations: str) -> str:

@@ -10,7 +10,7 @@
  * @typedef {{
  *   WebSocket: typeof WebSocket,
  *   fetch: typeof fetch | null,
- *   setTimeout: (call: () => void, milliseconds: number) => any,
+ *   setTimeout: (call: (value?: any) => void, milliseconds: number) => any,
  *   clearTimeout: (timer: any) => void,
  *   task: (call: (value?: any) => void) => void,
  *   now: () => number,
@@ -29,7 +29,6 @@ const MARK = "\u0010";
 const OTHERS = ["user", "refused"];
 const COMES_BACK_AFTER = [1001, 1005, 1006, 1012, 1013];
 const GONE = 4410;
-const BYE = `${MARK}{"type":"bye"}`;
 /** With the reason "replaced": of a link that another one has replaced, perhaps one that was given up before. */
 const REPLACED = 4409;
 const LOST = { code: 1006 };
@@ -57,8 +56,6 @@ const FINAL = { 400: 1007, 413: 1009 };
 const JITTER_MS = 300;
 const LONGEST_MS = 30000;
 
-const TYPES = ["open", "message", "close", "error", "offline", "resumed", "unsure"];
-
 /**
  * The sockets of the page, and those that have ended and that neither a new one of their URL has followed nor the
  * page has closed: their `url`; `until`, if one has ended; `left`, what the next one takes over.
@@ -68,12 +65,10 @@ const TYPES = ["open", "message", "close", "error", "offline", "resumed", "unsur
 const places = new Set();
 
 /**
- * By host: whether requests were needed there, "stream" or "poll", and until when that is remembered. By URL: that its
- * server is "plain".
+ * By host: whether requests were needed there, "stream" or "poll", and until when that is remembered; until 0 where a
+ * websocket has worked: an outage is likelier there than a network that blocks it. By URL: that its server is "plain".
  */
 const ways = new Map();
-/** The hosts where a websocket has worked: an outage is likelier there than a network that blocks it. */
-const reached = new Set();
 const OUTAGES = 6;
 
 /** @type {any} */
@@ -83,7 +78,7 @@ const { WebSocket: found } = globalThis;
 const page = {
   // One that is installed has the browser's own.
   WebSocket: found?.native || found,
-  fetch: globalThis.fetch && ((url, init) => fetch(url, init)),
+  fetch: (url, init) => fetch(url, init),
   setTimeout: (call, milliseconds) => setTimeout(call, milliseconds),
   clearTimeout: (timer) => clearTimeout(timer),
   // Timers are put off in hidden pages.
@@ -214,7 +209,7 @@ class RequestLink {
     /** @type {any} */
     const { fetch } = this._env;
     // A redirect could take the ticket to another origin.
-    const how = { method: "POST", credentials: "include", cache: "no-store", redirect: "error" };
+    const how = { method: "POST", credentials: "include", redirect: "error" };
     return fetch(this._url, { headers, ...how, ...init });
   }
 
@@ -235,7 +230,8 @@ class RequestLink {
         rest = lines.pop();
         for (const line of lines) {
           if (!line || this._ended) continue;
-          this._take(JSON.parse(line.slice("data: ".length)));
+          // It begins with "data: ".
+          this._take(JSON.parse(line.slice(6)));
           // As those of a WebSocket, so that code that awaits one event hears the next.
           await new Promise(this._env.task);
         }
@@ -263,7 +259,11 @@ class RequestLink {
       this.protocol = open;
       this.onopen?.();
     } else {
-      const data = typeof event === "string" ? event : this._binary(event[0]);
+      let data = event;
+      if (typeof event !== "string") {
+        const bytes = Uint8Array.from(atob(event[0]), (one) => one.charCodeAt(0));
+        data = this.binaryType === "blob" ? new Blob([bytes]) : bytes.buffer;
+      }
       if (isControl(data)) this._note(parsed(data));
       else this._received += 1;
       this.onmessage?.({ data, origin: new URL(this._url).origin });
@@ -278,12 +278,6 @@ class RequestLink {
       if (recovered !== "all") this._received = 0;
     }
     this._ticket = ticket || this._ticket;
-  }
-
-  /** @param {string} text in base64 */
-  _binary(text) {
-    const bytes = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
-    return this.binaryType === "blob" ? new Blob([bytes]) : bytes.buffer;
   }
 
   _begin() {
@@ -309,7 +303,7 @@ class RequestLink {
       const init = { body, keepalive: body.length < 1000 };
       const { status } = await this._request("send", this._offer(this._number), init);
       if (status === 503) {
-        await new Promise((done) => this._env.setTimeout(() => done(0), BUSY_MS));
+        await new Promise((done) => this._env.setTimeout(done, BUSY_MS));
       } else if (status === 204) {
         this._out.splice(0, frames.length);
         this._number += numbered;
@@ -332,44 +326,16 @@ export class Socket extends EventTarget {
     super();
     /** @type {Environment} */
     this._env = { ...page, ...options.env };
-    this._only = Boolean(options.only);
+    this._only = options.only;
     this._own = typeof protocols === "string" ? [protocols] : [...protocols];
     const { href, host } = resolve(url, this._env);
-    this.url = href;
+    this._url = href;
     this._host = host;
-    this.readyState = 0;
-    this.protocol = "";
-    /** @type {0} */
-    this.CONNECTING = 0;
-    /** @type {1} */
-    this.OPEN = 1;
-    /** @type {2} */
-    this.CLOSING = 2;
-    /** @type {3} */
-    this.CLOSED = 3;
-
-    /** @type {((event: Event) => any) | null} */
-    this.onopen = null;
-    /** @type {((event: MessageEvent) => any) | null} */
-    this.onmessage = null;
-    /** @type {((event: CloseEvent) => any) | null} */
-    this.onclose = null;
-    /** @type {((event: Event) => any) | null} */
-    this.onerror = null;
-    /** @type {((event: CustomEvent<{code: number}>) => any) | null} */
-    this.onoffline = null;
-    /** @type {((event: CustomEvent<{recovered: "all" | "groups" | "", why: string}>) => any) | null} */
-    this.onresumed = null;
-    /** @type {((event: CustomEvent<{frames: Data[]}>) => any) | null} */
-    this.onunsure = null;
-    for (const type of TYPES) {
-      this.addEventListener(type, (event) => {
-        /** @type {any} */
-        const { [`on${type}`]: handler } = this;
-        if (typeof handler === "function") handler.call(this, event);
-      });
-    }
-
+    this._ready = 0;
+    this._protocol = "";
+    // By type.
+    /** @type {any} */
+    this._handlers = {};
     /** @type {WebSocket | RequestLink | null} */
     this._link = null;
     // That, or the one before.
@@ -444,8 +410,7 @@ export class Socket extends EventTarget {
     this._place = { url: href };
     places.add(this._place);
 
-    /** @param {any} event */
-    this._wake = (event) => this._onWake(event);
+    this._wake = this._onWake.bind(this);
     this._connect();
     this._listen("addEventListener");
   }
@@ -456,6 +421,12 @@ export class Socket extends EventTarget {
     return !this._opened ? "connecting" : this._up ? "open" : "returning";
   }
 
+  // A page may have another use for the name.
+  set state(value) { Object.defineProperty(this, "state", { value, writable: true }); }
+
+  get url() { return this._url; }
+  get readyState() { return this._ready; }
+  get protocol() { return this._protocol; }
   get binaryType() { return this._binaryType; }
   set binaryType(type) {
     this._binaryType = type;
@@ -473,13 +444,13 @@ export class Socket extends EventTarget {
    * @param {Data} data
    */
   send(data) {
-    if (this.readyState === 0) throw new DOMException("The socket is not open.", "InvalidStateError");
-    if (this.readyState !== 1) return;
+    if (this._ready === 0) throw new DOMException("The socket is not open.", "InvalidStateError");
+    if (this._ready !== 1) return;
     const frame = kept(data);
     if (!this._up) {
       const size = sizeOf(frame);
       if (this._queued + size > QUEUE) {
-        throw new DOMException("More than 1 MiB would wait.", "QuotaExceededError");
+        throw new DOMException("The queue has more than 1 MiB.", "QuotaExceededError");
       }
       this._queued += size;
     }
@@ -524,7 +495,7 @@ export class Socket extends EventTarget {
     if (places.delete(this._place)) this._tellUnsure(this._place.left?._frames);
     if (this._closing || this._ended) return;
     this._closing = true;
-    this.readyState = 2;
+    this._ready = 2;
     this._stop();
     if (!this._link) {
       Promise.resolve().then(() => this._end(LOST));
@@ -538,6 +509,7 @@ export class Socket extends EventTarget {
   }
 
   toJSON() { return {}; }
+  get [Symbol.toStringTag]() { return "WebSocket"; }
 
   // Links
 
@@ -554,8 +526,8 @@ export class Socket extends EventTarget {
     }
     /** @type {any} */
     const link = requests
-      ? new RequestLink(this.url, offered, way, this._received, this._env)
-      : new WebSocket(this.url, offered);
+      ? new RequestLink(this._url, offered, way, this._received, this._env)
+      : new WebSocket(this._url, offered);
     this._link = this._last = link;
     this._way = way;
     this._mode = plain ? "plain" : "";
@@ -564,14 +536,14 @@ export class Socket extends EventTarget {
     link.binaryType = this._binaryType;
     /** @type {(call: (event: any) => void) => (event: any) => void} */
     const hear = (call) => (event) => {
-      const go = () => call.call(this, event);
+      const go = () => link === this._link && call.call(this, event);
       this._waiting?.push(go) ?? go();
     };
     link.onopen = hear(this._onOpen);
     link.onmessage = hear(this._onMessage);
     link.onclose = hear(this._onClose);
     // Where a policy blocks it, no `close` follows.
-    link.onerror = () => this._env.task(() => link === this._link && this._drop(1006));
+    link.onerror = () => this._env.task(hear(() => this._drop(1006)));
     this._limit(way === "stream" ? HELD_MS : HELLO_MS);
   }
 
@@ -582,8 +554,8 @@ export class Socket extends EventTarget {
   _nextWay() {
     const { now } = this._env;
     const turn = this._failures % this._turns;
-    const known = (!this._ticket && ways.get(this.url)) || ways.get(this._host);
-    const needed = known && known.until > now() ? known.way : "";
+    const { way, until } = (!this._ticket && ways.get(this._url)) || ways.get(this._host) || {};
+    const needed = until > now() ? way : "";
     if (this._held) {
       this._held = false;
       return "poll";
@@ -596,12 +568,12 @@ export class Socket extends EventTarget {
       return now() < this._lostAt + this._park * 1000 ? "socket" : "probe";
     }
     const outages = Math.max(this._failures, this._quick);
-    return needed || (reached.has(this._host) && outages < OUTAGES) ? "socket" : "stream";
+    return needed || (until === 0 && outages < OUTAGES) ? "socket" : "stream";
   }
 
   /** @param {string} where that the way of this link is needed */
   _remember(where) {
-    ways.set(where, { way: this._way, until: this._env.now() + WAY_MS });
+    ways.set(where, { way: this._way, until: this._way === "socket" ? 0 : this._env.now() + WAY_MS });
   }
 
   _onOpen() {
@@ -610,7 +582,7 @@ export class Socket extends EventTarget {
       this._abandon();
       this._connect();
     } else if (this._mode === "plain") {
-      this._remember(this.url);
+      this._remember(this._url);
       this._isPlain();
     } else if (this._link?.protocol === RESUME) {
       // It does resume.
@@ -650,7 +622,7 @@ export class Socket extends EventTarget {
     this._heardAt = now;
     this._clear("limit");
     if (this._mode === "") {
-      if (control && control.type === "hello") return this._onHello(control);
+      if (control?.type === "hello") return this._onHello(control);
       this._isPlain();
       if (this._waiting) {
         this._waiting.push(() => this._onMessage(event));
@@ -673,10 +645,7 @@ export class Socket extends EventTarget {
     this._mode = "resume";
     if (!all && this._anew(() => this._onHello(hello))) return;
     this._trial = [];
-    if (this._way === "socket") {
-      ways.delete(this._host);
-      reached.add(this._host);
-    } else this._remember(this._host);
+    this._remember(this._host);
     this._ticket = hello.ticket;
     this._park = hello.park;
     this._watch();
@@ -742,7 +711,7 @@ export class Socket extends EventTarget {
    * @returns {boolean} whether it does
    */
   _anew(call) {
-    if (!this._opened || this._up || this.readyState > 1) return false;
+    if (!this._opened || this._up || this._ready > 1) return false;
     const waiting = (this._waiting = [() => this._closing || call()]);
     const next = () => {
       if (waiting !== this._waiting) return;
@@ -753,7 +722,7 @@ export class Socket extends EventTarget {
         this._env.task(next);
       }
     };
-    this.readyState = 3;
+    this._ready = 3;
     this.dispatchEvent(new CloseEvent("close", LOST));
     this._env.task(next);
     return true;
@@ -782,10 +751,10 @@ export class Socket extends EventTarget {
     }
     if (this._mode === "resume") this._ack();
     const chosen = this._link?.protocol || "";
-    this.protocol = chosen === RESUME ? "" : chosen;
+    this._protocol = chosen === RESUME ? "" : chosen;
     this._up = true;
     this._opened = true;
-    this.readyState = 1;
+    this._ready = 1;
     // Frames of the page's code for it come first.
     if (!again || !all) this.dispatchEvent(new Event("open"));
     this._tellUnsure(unsure);
@@ -812,7 +781,7 @@ export class Socket extends EventTarget {
     if (this._only && end.code === GONE) return this._end(LOST);
     const over = this._only && (up ? this._mode !== "resume" : !this._opened && this._failures >= this._turns);
     if ((over && !this._trial.length) || !COMES_BACK_AFTER.includes(end.code)) return this._end(end);
-    if (up) this.dispatchEvent(new CustomEvent("offline", { detail: { code: end.code } }));
+    if (up) this._tell("offline", { code: end.code });
     if (!this._closing) this._retry();
   }
 
@@ -834,7 +803,8 @@ export class Socket extends EventTarget {
 
   _abandon() {
     const link = this._link;
-    if (link) link.onopen = link.onmessage = link.onclose = null;
+    // It is not heard any more.
+    this._link = null;
     // Without a code, which is no goodbye.
     link?.close();
   }
@@ -843,7 +813,7 @@ export class Socket extends EventTarget {
   _end({ code, reason, wasClean }) {
     this._stop();
     this._ended = true;
-    this.readyState = 3;
+    this._ready = 3;
     this._listen("removeEventListener");
     const place = this._place;
     // Of several sockets nobody could tell which one the next one follows.
@@ -852,8 +822,9 @@ export class Socket extends EventTarget {
     const unsure = this._frames.splice(0, leaves && !this._own.length ? this._ever : Infinity);
     place.until = this._lostAt + TICKET_MS;
     if (leaves) {
-      const { _ticket, _received, _park, _lostAt, _frames, _due } = this;
-      place.left = { _ticket, _received, _park, _lostAt, _frames, _due, _base: this._base + unsure.length };
+      this._base += unsure.length;
+      const { _ticket, _received, _park, _lostAt, _frames, _due, _base } = this;
+      place.left = { _ticket, _received, _park, _lostAt, _frames, _due, _base };
     }
     // Handlers of these events call `close()` by habit.
     this._place = null;
@@ -925,7 +896,7 @@ export class Socket extends EventTarget {
     if (type === "pagehide" || type === "freeze") {
       if (this._mode !== "resume") return;
       // Browsers end a page's requests before they say that it is left. One that is kept answers nobody.
-      if (type !== "freeze" && !persisted) this._last?.send(BYE);
+      if (type !== "freeze" && !persisted) this._last?.send(`${MARK}{"type":"bye"}`);
       else if (this._up) this._drop(1006);
       return;
     }
@@ -943,9 +914,10 @@ export class Socket extends EventTarget {
 
   /** @param {"addEventListener" | "removeEventListener"} method */
   _listen(method) {
-    const { window, document } = this._env;
-    for (const type of ["online", "pageshow", "pagehide"]) window?.[method]?.(type, this._wake);
-    for (const type of ["visibilitychange", "freeze"]) document?.[method]?.(type, this._wake);
+    const { window } = this._env;
+    const types = ["online", "pageshow", "pagehide", "visibilitychange", "freeze"];
+    // The last two are the document's.
+    for (const type of types) window?.[method]?.(type, this._wake, { capture: true });
   }
 
   /**
@@ -974,32 +946,57 @@ export class Socket extends EventTarget {
   // What the page is told
 
   /**
+   * @param {string} type
+   * @param {object} detail
+   */
+  _tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  /** @param {Event} event */
+  _handle(event) {
+    const handler = this._handlers[event.type];
+    if (handler) handler.call(this, event);
+  }
+
+  /**
    * @param {MessageEvent} event
    * @param {any} data
    */
   _deliver(event, data) {
-    if (this.readyState === 1) this.dispatchEvent(new MessageEvent("message", { data, origin: event.origin }));
+    if (this._ready === 1) this.dispatchEvent(new MessageEvent("message", { data, origin: event.origin }));
   }
 
   /** @param {{recovered?: string, why?: string}} outcome */
   _tellOutcome({ recovered = "", why = "" }) {
-    if (!this._closing) this.dispatchEvent(new CustomEvent("resumed", { detail: { recovered, why } }));
+    if (!this._closing) this._tell("resumed", { recovered, why });
   }
 
   /** @param {Data[]} [frames] */
   _tellUnsure(frames) {
-    if (frames?.length) this.dispatchEvent(new CustomEvent("unsure", { detail: { frames } }));
+    if (frames?.length) this._tell("unsure", { frames });
   }
 }
 
-/** @type {0} */
-Socket.CONNECTING = 0;
-/** @type {1} */
-Socket.OPEN = 1;
-/** @type {2} */
-Socket.CLOSING = 2;
-/** @type {3} */
-Socket.CLOSED = 3;
+// As with the browser's own: on the prototype, and in loops over it.
+const { prototype } = Socket;
+const shown = { enumerable: true, configurable: true };
+for (const name of ["url", "readyState", "protocol", "binaryType", "bufferedAmount", "extensions"]) {
+  Object.defineProperty(prototype, name, shown);
+}
+["CONNECTING", "OPEN", "CLOSING", "CLOSED"].forEach((name, value) => {
+  for (const one of [Socket, prototype]) Object.defineProperty(one, name, { ...shown, value });
+});
+for (const type of ["open", "message", "close", "error", "offline", "resumed", "unsure"]) {
+  Object.defineProperty(prototype, `on${type}`, {
+    ...shown,
+    get() { return this._handlers[type] || null; },
+    set(handler) {
+      this._handlers[type] = typeof handler === "function" && handler;
+      this.addEventListener(type, this._handle);
+    },
+  });
+}
 
 /**
  * Replaces `WebSocket` for what goes to the page's host, or to that of the script.
@@ -1095,9 +1092,4 @@ const script = page.document?.currentScript;
 if (script && "install" in script.dataset) {
   const { install: how, ticket } = script.dataset;
   install({ reconnect: how === "reconnect", host: new URL(script.src || page.document.baseURI).host, ticket });
-}
-
-// As those of the browser's own, which libraries copy by a loop.
-for (const name of ["binaryType", "bufferedAmount", "extensions"]) {
-  Object.defineProperty(Socket.prototype, name, { enumerable: true });
 }

@@ -179,10 +179,13 @@ test("what a dropped link says later is not heard", () => {
   const world = new World();
   opened(world);
   const [old] = world.links;
-  const { onmessage } = old;
   world.clock.wait(28.5);
   assert.equal(world.links.length, 2);
-  assert.ok(onmessage && !old.onmessage && !old.onclose);
+  world.takeEvents();
+  old.onmessage({ data: "late" });
+  old.onclose({ code: 4000 });
+  assert.deepEqual(world.takeEvents(), []);
+  assert.equal(world.link.readyState, 0);
 });
 
 // What is shown
@@ -217,6 +220,7 @@ test("it has the constants and the attributes of a WebSocket", () => {
   const world = new World();
   const socket = made(world, { url: "/ws/chat/", protocols: "json" });
   assert.deepEqual([Socket.CONNECTING, Socket.OPEN, Socket.CLOSING, Socket.CLOSED], [0, 1, 2, 3]);
+  assert.equal(Socket.prototype.OPEN, 1);
   assert.deepEqual([socket.CONNECTING, socket.OPEN, socket.CLOSING, socket.CLOSED], [0, 1, 2, 3]);
   assert.equal(socket.url, "wss://example.com/ws/chat/");
   assert.equal(socket.binaryType, "blob");
@@ -241,6 +245,45 @@ test("a page may log it", () => {
 test("our own subprotocol is hidden from the page", () => {
   const world = new World();
   assert.equal(opened(world).protocol, "");
+});
+
+test("handlers are what they are in the browser's own: on the prototype, in the order in which they were set", () => {
+  const world = new World();
+  const socket = made(world);
+  const calls = [];
+  const { get, set } = Object.getOwnPropertyDescriptor(Socket.prototype, "onmessage");
+  assert.equal(get.call(socket), null);
+  set.call(socket, () => calls.push("handler"));
+  socket.addEventListener("message", () => calls.push("listener"));
+  socket.onmessage = () => calls.push("another");
+  world.accept();
+  world.hello();
+  world.serve("x");
+  assert.deepEqual(calls, ["another", "listener"]);
+  for (const none of [null, undefined, "text", { handleEvent() {} }]) {
+    socket.onmessage = none;
+    assert.equal(socket.onmessage, null);
+  }
+  world.serve("y");
+  assert.deepEqual(calls.slice(2), ["listener"]);
+  assert.equal(Object.prototype.toString.call(socket), "[object WebSocket]");
+});
+
+test("a page's class has the names of attributes for itself, and a page the name state", () => {
+  class Chat extends Socket {
+    get url() { return `of a chat: ${super.url}`; }
+    get readyState() { return `is ${super.readyState}`; }
+  }
+  const world = new World();
+  const chat = new Chat("/ws/chat/", [], { env: world.env });
+  world.accept();
+  world.hello();
+  assert.deepEqual([chat.url, chat.readyState], ["of a chat: wss://example.com/ws/chat/", "is 1"]);
+  chat.send("x");
+  assert.deepEqual(world.takeWire().pop(), { client: "x" });
+  chat.state = "joined";
+  assert.equal(chat.state, "joined");
+  assert.throws(() => { chat.OPEN = 5; }, TypeError);
 });
 
 test("handlers and listeners are called with the socket", () => {
@@ -965,13 +1008,13 @@ test("goodbye when the page is left", () => {
 for (const [what, keep, back] of [
   ["keeps for the back button", (world) => world.fire("pagehide", { persisted: true }),
     (world) => world.fire("pageshow", { persisted: true })],
-  ["freezes", (world) => world.document.dispatchEvent(new Event("freeze")), (world) => world.show("visible")],
+  ["freezes", (world) => world.fire("freeze"), (world) => world.show("visible")],
 ]) {
   test(`a page that its browser ${what} gives its link up without a goodbye, and comes back`, () => {
     const world = new World();
     const socket = opened(world);
     keep(world);
-    world.document.dispatchEvent(new Event("freeze"));
+    world.fire("freeze");
     assert.deepEqual(world.takeWire(), [{ client_close: null }]);
     assert.deepEqual(world.takeEvents(), [{ event: "offline", code: 1006 }]);
     socket.send("meanwhile");
@@ -1039,8 +1082,8 @@ test("only: against a plain server it ends as a WebSocket does", () => {
   world.end(1012, "later");
   assert.deepEqual(world.takeEvents(), [
     { event: "open" },
-    [1012, "later", true],
     { event: "close", code: 1012 },
+    [1012, "later", true],
   ]);
   world.clock.wait(60);
   assert.equal(world.links.length, 1);

@@ -159,13 +159,13 @@ export class World {
     return this.events.splice(0);
   }
 
-  /** A window's event: online, pageshow, pagehide. */
+  /** A window's event: online, pageshow, pagehide; or one of its document, which the window has first. */
   fire(type, fields = {}) {
     this.window.dispatchEvent(Object.assign(new Event(type), fields));
   }
 
   show(state) {
     this.document.hidden = state === "hidden";
-    this.document.dispatchEvent(new Event("visibilitychange"));
+    this.fire("visibilitychange");
   }
 }
