@@ -561,6 +561,28 @@ test("a page that closes between close and open hears no open", () => {
   }
 });
 
+test("a page that wakes up between close and open is not cut off after it", () => {
+  const world = new World();
+  begunAnew(world);
+  world.fire("online");
+  heard(world);
+  world.clock.wait(4);
+  assert.equal(world.links.length, 2);
+});
+
+test("data in the place of a hello is heard after the open of the new connection", () => {
+  const world = new World();
+  opened(world);
+  world.end();
+  world.clock.wait(0.3);
+  world.accept();
+  world.takeEvents();
+  world.tasks = [];
+  world.serve("data");
+  world.serve("more");
+  assert.deepEqual(heard(world), [["close"], ["open", "resumed"], ["data"], ["more"], []]);
+});
+
 /** Until an attempt that offers nothing may be accepted by a server that does not resume. */
 function findPlain(world) {
   while (world.link.offered.length) {
