@@ -36,10 +36,11 @@ class _File(NamedTuple):
 
 
 def bare(script: str) -> str:
-    """Return a script without indentation, without comments that are alone on their lines, with short private names.
+    """Return a script without indentation and comments, with short private names.
 
-    Those comments begin with two stars, or with ``//``. Names that begin with an underscore become ``$a``, ``$b``, …: no
-    class of a page that extends one of the script's has a member of such a name by accident.
+    Comments are those that are alone on their lines, and begin with two stars or with ``//``.
+    Names that begin with an underscore become ``$a``, ``$b`` and so on, which no class of a page
+    that extends one of the script's has by accident.
     """
     script = re.sub(r"^ */\*\*(?:(?!\*/).)*\*/ *\n", "", script, flags=re.MULTILINE | re.DOTALL)
     script = re.sub(r"^ *(?://.*\n)?", "", script, flags=re.MULTILINE)
