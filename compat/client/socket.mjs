@@ -40,7 +40,6 @@ const ACK_MS = 15000;
 const SILENCE_MS = 25000;
 const STEADY_MS = 5000;
 const PING_MS = 3000;
-const LONGEST_PING_MS = 60000;
 const HELLO_MS = 10000;
 const HELD_MS = 3000;
 const WAY_MS = 600000;
@@ -78,7 +77,7 @@ const { WebSocket: found } = globalThis;
 const page = {
   // One that is installed has the browser's own.
   WebSocket: found?.native || found,
-  fetch: (url, init) => fetch(url, init),
+  fetch: globalThis.fetch,
   setTimeout: (call, milliseconds) => setTimeout(call, milliseconds),
   clearTimeout: (timer) => clearTimeout(timer),
   // Timers are put off in hidden pages.
@@ -327,7 +326,7 @@ export class Socket extends EventTarget {
     /** @type {Environment} */
     this._env = { ...page, ...options.env };
     this._only = options.only;
-    this._own = typeof protocols === "string" ? [protocols] : [...protocols];
+    this._own = [protocols].flat();
     const { href, host } = resolve(url, this._env);
     this._url = href;
     this._host = host;
@@ -509,7 +508,6 @@ export class Socket extends EventTarget {
   }
 
   toJSON() { return {}; }
-  get [Symbol.toStringTag]() { return "WebSocket"; }
 
   // Links
 
@@ -599,7 +597,7 @@ export class Socket extends EventTarget {
   _limit(milliseconds) {
     this._timer("limit", milliseconds, () => {
       if (this._up && this._mode === "") return this._isPlain();
-      if (this._mode === "resume") this._patience = Math.min(2 * this._patience, LONGEST_PING_MS);
+      if (this._mode === "resume") this._patience = 2 * Math.min(this._patience, LONGEST_MS);
       // A server may take the first subprotocol that is offered, and wait for the page.
       else if (this._way === "socket" && this._link?.protocol === RESUME && !this._ticket) this._trial = ["plain"];
       if (this._way !== "stream" || this._heard) return this._drop(1006);
@@ -678,7 +676,7 @@ export class Socket extends EventTarget {
       const count = Math.min((control.n ?? control.have) - this._base, this._sent);
       this._base += Math.max(0, count);
       this._forget(count);
-      if (control.ask === true) this._ack();
+      if (control.ask) this._ack();
       // The hello of a link's later response.
       if (type === "hello" && !again) this._watchPeople(this._people.keys());
     } else if (type === "verdict") {
@@ -1025,6 +1023,8 @@ export function install({ reconnect = false, host = "", ticket = "", env = {} } 
       return this === Installed ? is.call(Socket, one) || is.call(Native, one) : is.call(this, one);
     }
   }
+  // Where code looks for what it wraps.
+  Object.defineProperties(Installed.prototype, { ...Object.getOwnPropertyDescriptors(prototype), constructor: {} });
   window.WebSocket = Installed;
 }
 

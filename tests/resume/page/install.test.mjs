@@ -178,3 +178,24 @@ test("a class of the page's own can extend it", () => {
   chat.say("hi");
   assert.deepEqual(world.takeWire().pop(), { client: '{"text":"hi"}' });
 });
+
+test("what code wraps is on the prototype of the page's WebSocket", () => {
+  const { world, page } = paged({ install: "" });
+  const { prototype } = page.WebSocket;
+  const seen = [];
+  const { get, set, ...rest } = Object.getOwnPropertyDescriptor(prototype, "onmessage");
+  const wrapped = (handler) => (event) => {
+    seen.push(event.data);
+    handler(event);
+  };
+  const hook = { get, set(handler) { set.call(this, wrapped(handler)); }, ...rest };
+  Object.defineProperty(prototype, "onmessage", hook);
+  const socket = new page.WebSocket("/ws/");
+  socket.onmessage = ({ data }) => seen.push(`page: ${data}`);
+  world.accept();
+  world.hello();
+  world.serve("a");
+  assert.deepEqual(seen, ["a", "page: a"]);
+  for (const name of ["send", "close", "readyState", "OPEN"]) assert.ok(Object.hasOwn(prototype, name), name);
+  assert.equal(socket.constructor, page.WebSocket);
+});

@@ -266,7 +266,6 @@ test("handlers are what they are in the browser's own: on the prototype, in the 
   }
   world.serve("y");
   assert.deepEqual(calls.slice(2), ["listener"]);
-  assert.equal(Object.prototype.toString.call(socket), "[object WebSocket]");
 });
 
 test("a page's class has the names of attributes for itself, and a page the name state", () => {
