@@ -16,7 +16,7 @@ from starlette.requests import Request
 
 from compat.engine.refusal import shown
 from compat.security.bearer import secret_bytes
-from compat.security.dependencies import refuses_by_none
+from compat.security.dependencies import makes_one, refuses_by_none, require_called
 
 __all__ = ["Authenticate", "Guard", "basic", "staff"]
 
@@ -37,6 +37,7 @@ async def staff(request: Request) -> str | None:
     return str(getattr(user, "pk", user))
 
 
+@makes_one
 def basic(name: str, password: str) -> Authenticate:
     """Admit whoever sends this name and this password by HTTP Basic, which browsers ask for.
 
@@ -63,6 +64,7 @@ class Guard:
     """Decides about each request to the page."""
 
     def __init__(self, authenticate: Authenticate) -> None:
+        require_called(authenticate, "page()")
         if not callable(authenticate):
             raise TypeError(
                 f"page(authenticate={authenticate!r}): expected what decides who may look: staff, "

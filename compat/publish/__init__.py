@@ -44,7 +44,7 @@ from compat.publish.bodies import (
 from compat.publish.callers import UNAUTHORIZED, bearer, signed
 from compat.publish.reading import MAX_BODY, MAX_VALUES, TOO_LARGE, BoundedRoute
 from compat.publish.sending import json_answer, published, send_of
-from compat.security.dependencies import require_dependency
+from compat.security.dependencies import refuses_makers, require_dependency
 
 __all__ = ["MAX_BODY", "MAX_MESSAGES", "MAX_VALUES", "bearer", "router", "signed"]
 
@@ -84,7 +84,7 @@ def router(
     target: Any = with_events(consumers)
     require_dependency(authenticate, "router()")
     guard: Any = authenticate if hasattr(authenticate, "dependency") else Depends(_callable(authenticate))
-    made = APIRouter(route_class=BoundedRoute, dependencies=[guard])
+    made = APIRouter(route_class=BoundedRoute, dependencies=[refuses_makers(guard, Depends)])
 
     async def publish(request: Request) -> Response:
         layer = await channel_layer(alias)()

@@ -15,6 +15,7 @@ from starlette.requests import Request
 
 from compat.clock import wall
 from compat.security.bearer import bears, secret_bytes
+from compat.security.dependencies import makes_one
 
 __all__ = ["UNAUTHORIZED", "bearer", "signed"]
 
@@ -35,6 +36,7 @@ OLDEST_S = 300
 """How far the time of a signature may be from this machine's, in seconds."""
 
 
+@makes_one
 def bearer(token: str) -> Callable[[Request], Awaitable[None]]:
     """Return a dependency that asks for ``Authorization: Bearer`` and ``token``, and answers others with 401.
 
@@ -49,6 +51,7 @@ def bearer(token: str) -> Callable[[Request], Awaitable[None]]:
     return authenticate
 
 
+@makes_one
 def signed(secret: str) -> Callable[[Request], Awaitable[None]]:
     """Return a dependency that asks for a signature of the body, and answers others with 401.
 

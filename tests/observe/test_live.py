@@ -389,6 +389,8 @@ def test_a_page_for_everybody_cannot_be_made() -> None:
         compat.live.page(authenticate=None)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         compat.live.page()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"page\(\): basic makes .*; write basic\(name, password\)"):
+        compat.live.page(authenticate=compat.live.basic)  # type: ignore[arg-type]
     for name, password in (("", "x"), ("x", ""), ("x", "é")):
         with pytest.raises(ValueError, match="expected a secret"):
             compat.live.basic(name, password)

@@ -594,6 +594,28 @@ def test_it_is_never_open_by_default() -> None:
         router(authenticate=bearer("x"), typed={"*": str})
 
 
+async def test_what_makes_a_dependency_decides_nothing(layer: InMemoryChannelLayer) -> None:
+    """Was: FastAPI took ``token`` for a query parameter, and admitted whoever named one."""
+    for maker, written in ((bearer, r"bearer\(token\)"), (signed, r"signed\(secret\)")):
+        for given in (maker, Depends(maker)):
+            with pytest.raises(TypeError, match=rf"router\(\): {maker.__name__} makes .*; write {written}"):
+                router(authenticate=given)
+
+    def by_key(key: str) -> Any:
+        async def decide(request: Request) -> None:
+            raise HTTPException(403)
+
+        return decide
+
+    async with client_of(made(authenticate=by_key)) as client:
+        with pytest.raises(
+            TypeError, match=r"by_key decides .*decide, which nobody calls: write .*by_key\(…\)"
+        ):
+            await client.post("/publish?key=x", json={"group": "a", "message": HELLO})
+    async with client_of(made(authenticate=by_key("x"))) as client:
+        assert (await publish(client, {"group": "a", "message": HELLO})).status_code == 403
+
+
 class Away(InMemoryChannelLayer):
     """A layer that sends so many messages, and then raises an error."""
 

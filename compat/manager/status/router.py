@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from compat.manager.connections.manager import ConnectionManager
 from compat.manager.current import get_manager
 from compat.manager.status.prometheus import CONTENT_TYPE, prometheus_text
-from compat.security.dependencies import require_dependency
+from compat.security.dependencies import refuses_makers, require_dependency
 from compat.settings import settings
 
 __all__ = ["status_router"]
@@ -38,7 +38,7 @@ def status_router(
 
     require_dependency(dependency, "status_router()")
     guard = Depends(only_in_debug) if dependency is None else _depends(dependency, Depends)
-    guarded = APIRouter(prefix=prefix, dependencies=[guard], tags=["status"])
+    guarded = APIRouter(prefix=prefix, dependencies=[refuses_makers(guard, Depends)], tags=["status"])
     looked = page(authenticate=_name)
 
     def the_manager() -> ConnectionManager:

@@ -16,7 +16,7 @@ from compat.live import basic, staff
 from compat.manager import ConnectionManager, WSConfig, status_router
 from compat.manager.connections.upkeep import Upkeep
 from compat.manager.status.prometheus import prometheus_text
-from compat.publish import router
+from compat.publish import bearer, router
 from compat.settings import override
 from tests.support.clients import Client, get
 from tests.support.servers import LiveServer
@@ -166,3 +166,11 @@ def test_what_refuses_by_returning_none_is_no_dependency() -> None:
         with pytest.raises(TypeError, match=r"router\(\): staff .*raises an HTTPException"):
             router(authenticate=dependency)
     assert status_router(basic("ada", "a password")) is not None
+
+
+def test_what_makes_a_dependency_is_none() -> None:
+    """Was: FastAPI took its parameters from the query, and showed the pages to whoever named one."""
+    for maker, written in ((bearer, r"bearer\(token\)"), (basic, r"basic\(name, password\)")):
+        for given in (maker, Depends(maker)):
+            with pytest.raises(TypeError, match=rf"status_router\(\): .*; write {written}"):
+                status_router(given)
