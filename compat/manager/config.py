@@ -8,6 +8,8 @@ raises a ValidationError that names the variable.
 from __future__ import annotations
 
 import difflib
+import functools
+import logging
 import uuid
 from typing import Annotated, Any, Literal
 
@@ -24,6 +26,8 @@ except ImportError as error:  # pragma: no cover - the tests have it
 from compat.redis.hosts import decode_hosts, host_of
 
 __all__ = ["WSConfig", "new_instance_id"]
+
+log = logging.getLogger("compat.manager")
 
 
 def new_instance_id() -> str:
@@ -48,6 +52,16 @@ def _instance_id(value: Any) -> Any:
     return new_instance_id() if value is None or value == "" else value
 
 
+@functools.lru_cache(maxsize=16)  # once, however often the settings are read
+def _warn_of_late_pings(interval_s: float, timeout_s: float) -> None:
+    log.warning(
+        "WS_HEARTBEAT_INTERVAL (%g s) is not less than WS_HEARTBEAT_TIMEOUT (%g s): a client that sends "
+        "nothing but answers to pings is closed with 1011 before it is asked. Set the interval to half of "
+        "the timeout or less, or WS_ENABLE_HEARTBEAT=false.",
+        *(interval_s, timeout_s),
+    )
+
+
 Seconds = Annotated[int | float, Field(gt=0)]
 Expiry = Annotated[int | None, Field(gt=0), BeforeValidator(_none_from_text)]
 Limit = Annotated[int, Field(gt=0)]
@@ -56,7 +70,8 @@ Limit = Annotated[int, Field(gt=0)]
 class WSConfig(BaseSettings):
     """The manager's settings; times are in seconds, sizes in bytes.
 
-    Raises pydantic's ValidationError for a wrong value, and TypeError for an unknown setting.
+    Raises pydantic's ValidationError for a wrong value, and TypeError for an unknown setting. Warns of pings
+    that come later than the timeout.
     """
 
     BACKEND_TYPE: Literal["memory", "redis"] = "memory"
@@ -109,6 +124,9 @@ class WSConfig(BaseSettings):
                 hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
                 raise TypeError(f"WSConfig has no setting {name!r}; {hint}")
         super().__init__(**values)
+        # No error: clients that send by themselves are well, and the timeout is also the servers' lease.
+        if self.WS_ENABLE_HEARTBEAT and self.WS_HEARTBEAT_INTERVAL >= self.WS_HEARTBEAT_TIMEOUT:
+            _warn_of_late_pings(self.WS_HEARTBEAT_INTERVAL, self.WS_HEARTBEAT_TIMEOUT)
 
     def same_as(self, other: WSConfig) -> bool:
         """Return True if both settings mean the same manager: they are equal, except for random names."""

@@ -345,6 +345,18 @@ def test_a_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, name:
         WSConfig()
 
 
+def test_pings_later_than_the_timeout_are_warned_of_once() -> None:
+    """Was: every client that only answers pings was closed with 1011, and nothing said why."""
+    with recorded() as records:
+        for late in ({"WS_HEARTBEAT_TIMEOUT": 29}, {"WS_HEARTBEAT_INTERVAL": 61, "WS_HEARTBEAT_TIMEOUT": 61}):
+            WSConfig(**late, WS_ENABLE_HEARTBEAT=False)
+            assert WSConfig(**late) and WSConfig(**late)
+        assert WSConfig(WS_HEARTBEAT_TIMEOUT=31)
+    first, second = records.messages()
+    assert "WS_HEARTBEAT_INTERVAL (30 s) is not less than WS_HEARTBEAT_TIMEOUT (29 s)" in first
+    assert "(61 s)" in second and "WS_ENABLE_HEARTBEAT=false" in second
+
+
 def test_an_unknown_setting_names_the_nearest() -> None:
     with pytest.raises(TypeError, match="did you mean WS_HEARTBEAT_INTERVAL"):
         WSConfig(WS_HEARTBEAT_INTERVALL=3)
