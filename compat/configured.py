@@ -52,6 +52,9 @@ layers."""
 NEAR = 0.85
 """How similar two names are at least if one is taken for a slip of the pen."""
 
+OF_DJANGO = {"WSGI_APPLICATION"}
+"""Settings of Django that are nearly one of ours; no other one is."""
+
 
 def faults() -> Iterator[str]:
     """Yield what is wrong about the settings, a sentence for each."""
@@ -70,6 +73,7 @@ def require_right() -> None:
 
 def misspelt() -> Iterator[tuple[str, str]]:
     """Yield each configured name that nothing reads and that is nearly that of a setting, with the latter."""
-    ours = [name for name in DEFAULTS if name.startswith("CHANNEL_") or name == "ALLOWED_HOSTS"]
-    for name in sorted(settings.names() - set(DEFAULTS)):
-        yield from ((name, near) for near in difflib.get_close_matches(name, ours, n=1, cutoff=NEAR))
+    for name in sorted(settings.names() - set(DEFAULTS) - OF_DJANGO):
+        for near in difflib.get_close_matches(name, DEFAULTS, n=1, cutoff=NEAR):
+            if not set(near.split("_")) < set(name.split("_")):  # S3_SECRET_KEY is a name of its own
+                yield name, near

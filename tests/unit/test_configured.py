@@ -113,7 +113,14 @@ def test_a_slip_of_the_pen(name: str) -> None:
         assert list(misspelt()) == [(name, "CHANNEL_LAYERS")]
 
 
-@pytest.mark.parametrize("name", ["CHANX", "WSGI_APPLICATION", "CSRF_COOKIE_AGE", "CHAT_LAYOUT"])
+def test_a_slip_in_any_setting() -> None:
+    with override(DRAIN_SECOND=5, SECRETKEY="x", SESSION_COOKIE_SAME_SITE="Lax"):
+        assert [near for _, near in misspelt()] == ["DRAIN_SECONDS", "SECRET_KEY", "SESSION_COOKIE_SAMESITE"]
+
+
+@pytest.mark.parametrize(
+    "name", ["CHANX", "WSGI_APPLICATION", "CSRF_COOKIE_AGE", "CHAT_LAYOUT", "S3_SECRET_KEY"]
+)
 def test_other_names_are_somebody_elses(name: str) -> None:
     with override(**{name: {}}):
         assert list(misspelt()) == []
