@@ -33,6 +33,7 @@ from compat.layers import DEFAULT_CHANNEL_LAYER, BaseChannelLayer, channel_layer
 from compat.layers.history import History
 from compat.layers.presence import Presence
 from compat.metrics import starting
+from compat.routing.hidden import warn_of_hidden
 from compat.routing.matching import require_routed
 from compat.routing.starlette import PatternsRoute
 from compat.security.origin import warn_of_unchecked
@@ -218,11 +219,13 @@ async def _unavailable(connection: HTTPConnection, error: Exception) -> Any:
 async def lifespan(app: Any) -> AsyncIterator[None]:
     """Run ``open_layers()`` during the life of the application: ``FastAPI(lifespan=lifespan)``.
 
-    It also warns about consumers without an Origin check (``compat.security.origin``), and calls
-    ``add_exception_handlers``. Raises TypeError for a route with a consumer's class instead of ``as_asgi()``.
+    It also warns about consumers without an Origin check (``compat.security.origin``) and about routes that
+    never run, and calls ``add_exception_handlers``. Raises TypeError for a route with a consumer's class
+    instead of ``as_asgi()``.
     """
     for route in getattr(app, "routes", ()):
         require_routed(route)
+    warn_of_hidden(app)
     warn_of_unchecked(app)
     add_exception_handlers(app)
     async with open_layers():

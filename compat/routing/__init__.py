@@ -33,6 +33,7 @@ from compat.fallback import fallback_enabled, is_carrier, serve
 from compat.layers import channel_layers
 from compat.metrics import starting
 from compat.patterns import Resolver404, URLPattern
+from compat.routing.hidden import WHY_HIDDEN, hidden
 from compat.routing.matching import (
     Application,
     Found,
@@ -197,6 +198,8 @@ class URLRouter:
             prepare_route(route)
             if complaint := route_complaint(route):
                 logger.warning("URLRouter: route %r never matches: %s", route_text(route), complaint)
+        for text in hidden(routes):
+            logger.warning("URLRouter: route %r never runs: %s", text, WHY_HIDDEN)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         path = path_to_route(scope)

@@ -12,6 +12,7 @@ from compat.cli.doctor.subject import Subject
 from compat.configured import faults, misspelt
 from compat.consumer import AsyncConsumer, ConsumerApp
 from compat.engine.refusal import listed
+from compat.routing.hidden import hidden_inside
 from compat.security.origin import CURE, serves_sockets
 from compat.security.websocket import OriginValidator
 from compat.sessions import SessionMiddleware
@@ -79,6 +80,16 @@ def _routes(application: Any) -> list[Any]:
     return list(routes) if isinstance(routes, list | tuple) else []
 
 
+def route_hidden(subject: Subject) -> Iterator[Finding]:
+    """Report routes that never run, because one with the same path stands before them."""
+    for _, path in hidden_inside(subject.app) if subject.app is not None else ():
+        yield error(
+            f"two routes have the path {path!r}: the second never runs",
+            "Remove one of them, or give it another path.",
+            path,
+        )
+
+
 def origin_not_checked(subject: Subject) -> Iterator[Finding]:
     """Report websocket consumers that pages of any site can connect to."""
     if not settings.get("CHANNEL_ORIGIN_CHECK") or _checks_everything():
@@ -140,6 +151,7 @@ CHECKS = (
     settings_misspelt,
     no_consumers,
     consumer_without_as_asgi,
+    route_hidden,
     origin_not_checked,
     origin_check_admits_everybody,
     debug_is_on,

@@ -27,6 +27,7 @@ from compat.cli.doctor import (
 )
 from compat.cli.doctor.commands import parse
 from compat.cli.doctor.redis_checks import Answer
+from compat.fastapi import include_consumers
 from compat.layers import InMemoryChannelLayer
 from compat.layers.redis.core import RedisChannelLayer
 from compat.layers.redis.pubsub import RedisPubSubChannelLayer
@@ -607,3 +608,16 @@ def test_a_check_that_fails_is_a_finding_and_the_others_run(monkeypatch: pytest.
     findings = list(findings_of(subject(router(Forgetful))))
     assert "this check failed: RuntimeError: no idea" in findings[0].text and findings[0].check == "broken"
     assert any(one.check == "await-forgotten" for one in findings)
+
+
+def test_routes_that_never_run() -> None:
+    """Was: two consumers at one path, of which the second got no connection, were no finding."""
+    app = FastAPI()
+    include_consumers(app, [path("a/<int:n>/", Blocking.as_asgi()), path("a/<int:n>/", Blocking.as_asgi())])
+    for _ in range(2):
+        app.router.add_websocket_route("/b/", Blocking.as_asgi())
+    outer = Starlette(routes=[Mount("/inside", app)])
+    first, second = found(subject(outer), "route-hidden")
+    assert first.severity is ERROR and first.where == "/inside/b/" and second.where == "/inside/a/<int:n>/"
+    assert "the second never runs" in second.text
+    assert found(subject(router(Blocking, Blocking)), "route-hidden") == []

@@ -334,3 +334,40 @@ def test_faults_newcomer_09_fastapi_says_it_when_the_route_is_added() -> None:
         with pytest.raises(TypeError, match=r"Write as_asgi\(\), with parentheses"):
             add(Room.as_asgi)
     assert list(inspect.signature(Room.as_asgi).parameters) == ["initkwargs"]
+
+
+def _of_methods(*methods: str) -> Route:
+    return Route("/ws/", Where.as_asgi(), methods=list(methods))
+
+
+@pytest.mark.parametrize(
+    ("routes", "named"),
+    [
+        ([path("ws/", Where.as_asgi()), path("ws/", Where.as_asgi())], ["ws/"]),
+        ([re_path(r"^ws/$", Where.as_asgi()), re_path(r"^ws/$", Where.as_asgi(), name="other")], ["^ws/$"]),
+        ([WebSocketRoute("/ws/{n:int}", Where.as_asgi()) for _ in range(3)], ["/ws/{n:int}"] * 2),
+        ([path("<int:n>/", Where.as_asgi()), path("<slug:n>/", Where.as_asgi())], []),
+        ([path("ws/", URLRouter([path(each, Where.as_asgi())])) for each in ("a/", "b/")], []),
+        ([_of_methods("GET"), _of_methods("POST")], []),
+        ([Mount("/ws", routes=[WebSocketRoute(each, Where.as_asgi())]) for each in ("/a", "/b")], []),
+    ],
+)
+async def test_a_second_route_with_one_path_is_warned_of(routes: list[Any], named: list[str]) -> None:
+    """Was: it never ran, and nothing said so."""
+    with recorded() as records:
+        URLRouter(routes)
+    assert (
+        re.findall("route '(.*)' never runs: one with the same path", "\n".join(records.messages())) == named
+    )
+    app = FastAPI()
+    if any(isinstance(route, WebSocketRoute | Route | Mount) for route in routes):
+        app.router.routes.extend(routes)
+    else:
+        with recorded() as again:
+            include_consumers(app, routes)
+        assert len(again.messages()) == len(named)
+        named = []  # told once
+    with recorded() as at_start:
+        async with lifespan(app):
+            pass
+    assert re.findall("websocket route '(.*)' never runs", "\n".join(at_start.messages())) == named
