@@ -36,6 +36,7 @@ from compat.metrics import starting
 from compat.routing.hidden import warn_of_hidden
 from compat.routing.matching import require_routed
 from compat.routing.starlette import PatternsRoute
+from compat.routing.unrouted import log_unrouted
 from compat.security.origin import warn_of_unchecked
 
 __all__ = [
@@ -149,8 +150,9 @@ def page_ticket(
 def include_consumers(app: Any, patterns: Sequence[Any]) -> None:
     """Add ``patterns`` (a ``websocket_urlpatterns`` of Channels) to the routes of ``app``.
 
-    Paths without a matching pattern are left to routes that are added later. ``app``: a FastAPI or Starlette
-    application. Raises TypeError for an APIRouter, whose patterns FastAPI would ignore.
+    Paths without a matching pattern are left to routes that are added later. A websocket that no route
+    matches is refused as before, with a line in the log. ``app``: a FastAPI or Starlette application. Raises
+    TypeError for an APIRouter, whose patterns FastAPI would ignore.
     """
     router = getattr(app, "router", None)
     if router is None or not hasattr(router, "routes"):
@@ -159,6 +161,7 @@ def include_consumers(app: Any, patterns: Sequence[Any]) -> None:
             "APIRouter use add_websocket_route(path, Consumer.as_asgi())"
         )
     router.routes.append(PatternsRoute(patterns))
+    log_unrouted(app)
 
 
 def add_exception_handlers(app: Any) -> None:
@@ -220,12 +223,13 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
     """Run ``open_layers()`` during the life of the application: ``FastAPI(lifespan=lifespan)``.
 
     It also warns about consumers without an Origin check (``compat.security.origin``) and about routes that
-    never run, and calls ``add_exception_handlers``. Raises TypeError for a route with a consumer's class
-    instead of ``as_asgi()``.
+    never run, logs websockets that no route matches, and calls ``add_exception_handlers``. Raises TypeError
+    for a route with a consumer's class instead of ``as_asgi()``.
     """
     for route in getattr(app, "routes", ()):
         require_routed(route)
     warn_of_hidden(app)
+    log_unrouted(app)
     warn_of_unchecked(app)
     add_exception_handlers(app)
     async with open_layers():

@@ -27,7 +27,7 @@ from compat.routing import ChannelNameRouter, ProtocolTypeRouter, URLRouter
 from compat.routing.starlette import PatternsRoute
 from compat.security.websocket import AllowedHostsOriginValidator, OriginValidator
 from compat.sessions import CookieMiddleware, SessionMiddleware
-from compat.types import ASGIApp
+from compat.types import ASGIApp, Receive, Scope, Send
 from tests.support.clients import Client, Refused, get
 from tests.support.logs import recorded
 from tests.support.servers import LiveServer
@@ -371,3 +371,48 @@ async def test_a_second_route_with_one_path_is_warned_of(routes: list[Any], name
         async with lifespan(app):
             pass
     assert re.findall("websocket route '(.*)' never runs", "\n".join(at_start.messages())) == named
+
+
+def _without_routes_for(app: FastAPI, *paths: str) -> list[str]:
+    with recorded() as records, LiveServer(app, lifespan="on") as server:
+        assert [status(server, each) for each in paths] == [403] * len(paths)
+    return [line for line in records.messages() if "no route matches" in line]
+
+
+@pytest.mark.parametrize("started_by", ["include_consumers", "lifespan"])
+def test_a_path_without_a_route_is_logged(started_by: str) -> None:
+    """Was: 403, and nothing in the log, which a URLRouter has."""
+    app = FastAPI(lifespan=lifespan if started_by == "lifespan" else None)
+
+    @app.get("/page")
+    async def page() -> str:
+        return "page"
+
+    app.router.routes.append(Mount("/api", routes=[WebSocketRoute("/in/{n:int}/", Where.as_asgi())]))
+    included = APIRouter(prefix="/v1")
+    included.add_api_websocket_route("/own", _endpoint)
+    app.include_router(included)
+    if started_by == "lifespan":
+        app.router.add_websocket_route("/chat/{room}/", Where.as_asgi())
+    else:
+        include_consumers(app, [path("chat/<room>/", Where.as_asgi())])
+    nothing, slash, inside = _without_routes_for(app, "/nothing%1b", "/chat/a", "/api/in/x/")
+    chat = "/chat/{room}/" if started_by == "lifespan" else "/chat/<room>/"
+    tried = f"Tried: '/api/in/{{n:int}}/', '/v1/own', '{chat}'."
+    assert nothing.endswith(f"websocket '/nothing\\x1b' refused with 403: no route matches. {tried}")
+    assert slash.endswith(f"{tried} There is a route for the path with a slash at its end.")
+    assert inside.endswith("Tried: '/api/in/{n:int}/'.")
+
+
+async def _endpoint(websocket: WebSocket) -> None:
+    raise AssertionError("no client is routed here")
+
+
+def test_a_default_of_the_applications_own_is_kept() -> None:
+    async def own(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.close"})
+
+    app = FastAPI()
+    app.router.default = own
+    include_consumers(app, PATTERNS)
+    assert _without_routes_for(app, "/nothing") == [] and app.router.default is own
