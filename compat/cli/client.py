@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ def write(source: str, *, language: Language, output: Path | None, socket: str |
 
     ``source``: an AsyncAPI document as a JSON file, or an application as "module:name". ``output``: the
     folder of a Python package, or the file of a JavaScript module. ``socket``: from where that imports
-    ``Socket``. Raises CannotWrite, CannotGenerate and ImproperlyConfigured.
+    ``Socket``; None for the server's, and a hint on stderr about it. Raises CannotWrite, CannotGenerate and
+    ImproperlyConfigured.
     """
     if language is Language.PYTHON and socket is not None:
         raise CannotWrite("--socket is for --language js: a package for Python imports no socket")
@@ -60,6 +62,13 @@ def _write_module(source: str, path: Path, socket: str | None) -> None:
         )
     text = client_module(_document(source), socket=SOCKET if socket is None else socket)
     print(*write_texts({path: text}))
+    if socket is None:  # not among the names of files, which a program may read
+        print(
+            f"The module imports Socket from {SOCKET} of its server. A ProtocolTypeRouter has that; in "
+            f'FastAPI and Starlette write app.mount("{SOCKET.rpartition("/")[0]}", compat.client.files). '
+            "--socket names another",
+            file=sys.stderr,
+        )
 
 
 def name_for(text: str) -> str:

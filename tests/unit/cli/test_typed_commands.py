@@ -124,10 +124,12 @@ def test_a_client_is_generated(project: Path, source: str) -> None:
 def test_a_client_in_javascript_is_generated(project: Path) -> None:
     done = run(project, "client", "main:app", "--language", "js")
     assert (done.returncode, done.stdout) == (0, "asyncapi_client.mjs\n"), done.stderr
+    assert 'app.mount("/_channels", compat.client.files)' in done.stderr  # was: a 404 in the browser
     text = (project / "asyncapi_client.mjs").read_text(encoding="utf-8")
     assert 'from "/_channels/socket.mjs";' in text and "export class EchoChannel extends" in text
     more = ("--output", "static/echo.mjs", "--socket", "./socket.mjs")
-    assert run(project, "client", "main:app", "--language", "js", *more).returncode == 0
+    done = run(project, "client", "main:app", "--language", "js", *more)
+    assert (done.returncode, done.stderr) == (0, "")
     assert 'from "./socket.mjs";' in (project / "static" / "echo.mjs").read_text(encoding="utf-8")
 
 
