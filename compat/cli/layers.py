@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -35,7 +36,7 @@ def show(application: str | None = None) -> bool:
     ``application``: "module:name", imported because it may configure layers; None for the settings alone.
     Raises NoLayers.
     """
-    fine = [_show(alias) for alias in configured(application)]
+    fine = [_show(alias) for alias in configured(application, "layers")]
     return all(fine)
 
 
@@ -44,7 +45,7 @@ def show_dead(application: str | None = None) -> bool:
 
     ``application``: as for ``show``. Raises NoLayers, LayerUnavailable.
     """
-    layers = {alias: get_channel_layer(alias) for alias in configured(application)}
+    layers = {alias: get_channel_layer(alias) for alias in configured(application, "layers --dead")}
     found = {alias: layer for alias, layer in layers.items() if hasattr(layer, "dead_letters")}
     if not found:
         print("no layer has dead letters: only streams layers keep what nobody can handle")
@@ -70,7 +71,7 @@ def show_history(
 
     ``application``: as for ``show``. Raises NoLayers, NoGroup, ImproperlyConfigured, LayerUnavailable.
     """
-    aliases = configured(application)
+    aliases = configured(application, f"history {shlex.quote(group)}")
     found = get_channel_layer(layer)
     if not isinstance(found, BaseChannelLayer):
         raise NoLayers(f"there is no layer {layer!r} with histories; configured: {', '.join(aliases)}")
@@ -87,7 +88,7 @@ def show_presence(group: str, application: str | None = None, *, layer: str = "d
 
     ``application``: as for ``show``. Raises NoLayers, NoGroup, LayerUnavailable.
     """
-    aliases = configured(application)
+    aliases = configured(application, f"presence {shlex.quote(group)}")
     found = get_channel_layer(layer)
     if not hasattr(found, "presence"):
         raise NoLayers(f"there is no layer {layer!r} with presence; configured: {', '.join(aliases)}")
@@ -123,8 +124,11 @@ async def _asked(layer: Any, question: Coroutine[Any, Any, T]) -> T:
             await layer.close_pools()
 
 
-def configured(application: str | None) -> list[str]:
-    """Load the settings or the application, and return the aliases of the configured layers; or NoLayers."""
+def configured(application: str | None, command: str) -> list[str]:
+    """Load the settings or the application, and return the aliases of the configured layers.
+
+    Raises NoLayers, which says how to write ``command``, a command of ``channels-compat`` with its arguments.
+    """
     search_here()
     if application is None:
         adopt_manage_py()
@@ -132,11 +136,11 @@ def configured(application: str | None) -> list[str]:
         load_application(application_name(application))
     aliases = channel_layers.aliases()
     if not aliases:
-        raise NoLayers(_why_none(application))
+        raise NoLayers(_why_none(application, f"channels-compat {command}"))
     return list(aliases)
 
 
-def _why_none(application: str | None) -> str:
+def _why_none(application: str | None, command: str) -> str:
     if application is not None:
         return (
             f"no layers: {application} configures none. Configure them: "
@@ -145,11 +149,11 @@ def _why_none(application: str | None) -> str:
     if name := module_name():
         return (
             f"no layers: CHANNEL_LAYERS is empty in the settings module {name}. If the application "
-            "configures layers, name it: channels-compat layers main:app"
+            f"configures layers, name it: {command} main:app"
         )
     return (
         "no layers: no application or settings module is named, and this folder has no manage.py. Name one: "
-        "channels-compat layers main:app, or channels-compat layers --settings mysite.settings"
+        f"{command} main:app, or {command} --settings mysite.settings"
     )
 
 

@@ -72,7 +72,8 @@ def show(
     ``as_json``: each time one line of JSON, ``{"at", "whole", "processes": [{"name", "host", "pid", "began",
     "at", "counters"}]}``. ``application``: as for ``layers.show``. Raises NoLayers, NobodyReports.
     """
-    configured(application)
+    options = (["--once"] if once else []) + (["--json"] if as_json else [])
+    configured(application, " ".join(["top", *options]))
     with_redis = fleet.meeting_places()
     if not with_redis:
         raise NobodyReports("no channel layer is on Redis, where the processes of an application meet")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import redis
 
-from compat.cli import layer_trial
+from compat.cli import layer_trial, layers, top
 from compat.cli.layers import NoGroup, NoLayers, show, show_dead, show_history, show_presence
 from compat.engine.inbox import Inbox
 from compat.exceptions import ImproperlyConfigured
@@ -119,6 +119,28 @@ def test_dead_letters(capsys: pytest.CaptureFixture[str], redis_url: str, letter
 def test_nothing_is_configured(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(NoLayers, match="channels-compat layers main:app"):
         shown(capsys)
+
+
+@pytest.mark.parametrize(
+    ("call", "command"),
+    [
+        (lambda: show(), "layers"),
+        (lambda: show_dead(), "layers --dead"),
+        (lambda: show_history("chat_lobby"), "history chat_lobby"),
+        (lambda: show_presence("chat lobby"), "presence 'chat lobby'"),
+        (lambda: top.show(once=True), "top --once"),
+    ],
+)
+@pytest.mark.parametrize("module", [None, "site_settings"])
+def test_nothing_is_configured_for_a_command(
+    monkeypatch: pytest.MonkeyPatch, call: Callable[[], object], command: str, module: str | None
+) -> None:
+    """Was: each of them advised to write channels-compat layers."""
+    monkeypatch.setattr(layers, "module_name", lambda: module)
+    with pytest.raises(NoLayers) as caught, override(CHANNEL_LAYERS={}):
+        call()
+    assert f"channels-compat {command} main:app" in str(caught.value)
+    assert (f"channels-compat {command} --settings" in str(caught.value)) is (module is None)
 
 
 def test_a_wrong_password(capsys: pytest.CaptureFixture[str], redis_server: RedisServer) -> None:
