@@ -10,8 +10,8 @@ from compat.cli.application import application_name, load_application, search_he
 from compat.cli.embedded import layer_states
 from compat.exceptions import CompatError
 from compat.layers import DEFAULT_CHANNEL_LAYER, InMemoryChannelLayer, channel_layers, get_channel_layer
-from compat.routing import ProtocolTypeRouter
 from compat.worker import Worker
+from compat.worker.application import problem_of
 
 __all__ = ["CannotWork", "work"]
 
@@ -27,17 +27,13 @@ def work(
 
     ``application``: "module:name"; None for the setting ASGI_APPLICATION. Each channel has one instance of
     its consumer, which handles its messages in order. Raises CannotWork if the layer is not configured or in
-    memory, or if the application has no entry for the scope type "channel".
+    memory, or if the application is known to handle no messages of one of the channels.
     """
     search_here()
     name = application_name(application, f"channels-compat worker {channels[0]} --app main:app")
     app = load_application(name)
-    if isinstance(app, ProtocolTypeRouter) and "channel" not in app.application_mapping:
-        router = f'ChannelNameRouter({{"{channels[0]}": SomeConsumer.as_asgi()}})'
-        raise CannotWork(
-            f"{name} has no application for the scope type 'channel'. Add one: "
-            f'ProtocolTypeRouter({{..., "channel": {router}}})'
-        )
+    if problem := problem_of(app, channels):
+        raise CannotWork(f"{name}: {problem}")
     channel_layer = layer_to_work_on(layer)
     state = next(state for state in layer_states() if state.alias == layer)
     print(f"Working on {', '.join(channels)} for {name}, layer {state}  (Ctrl-C ends it)", flush=True)

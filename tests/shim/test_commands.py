@@ -234,6 +234,20 @@ def test_runworker_without_a_layer(name: str, project: Path) -> None:
     assert done.returncode == 1 and "You do not have any CHANNEL_LAYERS configured." in done.stderr
 
 
+@pytest.mark.parametrize("name", ["bare", "django"])
+def test_runworker_warns_of_a_channel_without_a_consumer(name: str, project: Path) -> None:
+    """It begins, as upstream's does."""
+    layer = f"""CHANNEL_LAYERS = {{"default": {{
+    "BACKEND": "channels_redis.core.RedisChannelLayer",
+    "CONFIG": {{"hosts": ["redis://127.0.0.1:{free_port()}"]}},
+}}}}
+"""
+    write(project, mysite__settings=SETTINGS + layer)
+    done = environment(name).run("django-shim", "manage.py", "runworker", "printers", cwd=project)
+    assert "no application for 'printers'; there are 'printer'. Did you mean 'printer'?" in done.stderr
+    assert "CommandError: channel layer 'default' cannot use Redis" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["bare", "django", "channels"])
 def test_runworker_without_redis_says_so_in_a_line(name: str, project: Path) -> None:
     away = f"redis://127.0.0.1:{free_port()}"

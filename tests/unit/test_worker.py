@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
 from compat.consumer import AsyncConsumer, SyncConsumer
 from compat.layers import InMemoryChannelLayer
-from compat.routing import ChannelNameRouter
-from compat.types import Message
+from compat.routing import ChannelNameRouter, ProtocolTypeRouter
+from compat.types import Message, Receive, Scope, Send
 from compat.worker import AHEAD, Worker
+from compat.worker.application import problem_of
 from tests.support.environments import Environment
 from tests.support.processes import UNCOVERED, Process
 from tests.support.waiting import until_async
@@ -360,3 +362,30 @@ def test_a_process_ends_also_if_a_handler_blocks_its_thread(
         process.send_signal(signal.SIGTERM)
         assert process.wait() == 1
         assert "stopping without the handlers of" in process.log()
+
+
+class Prefixed(ChannelNameRouter):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        raise AssertionError("it is only asked for")
+
+
+JOBS = ChannelNameRouter({"jobs": SyncConsumer.as_asgi()})
+
+
+@pytest.mark.parametrize(
+    ("application", "says"),
+    [
+        (JOBS, "no application for 'job', 'x'; there are 'jobs'. Did you mean 'jobs'? Else add \"job\": "),
+        (ProtocolTypeRouter({"channel": JOBS}), "no application for 'job', 'x'"),
+        (ProtocolTypeRouter({}), "'channel'. Add one: "),
+        (ProtocolTypeRouter({"channel": FastAPI()}), "a FastAPI application takes no messages of channels."),
+        (Prefixed({}), None),
+        (SyncConsumer.as_asgi(), None),
+        (print, None),
+    ],
+)
+def test_what_an_application_cannot_handle(application: Any, says: str | None) -> None:
+    """Was: the worker began, and threw all messages away."""
+    problem = problem_of(application, ["job", "x"])
+    assert problem is says is None or (problem is not None and says is not None and says in problem)
+    assert problem_of(JOBS, ["jobs"]) is None

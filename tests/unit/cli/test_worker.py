@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from compat.consumer import SyncConsumer
 from compat.routing import ChannelNameRouter, ProtocolTypeRouter
+from starlette.applications import Starlette
 
 
 class Printer(SyncConsumer):
@@ -37,6 +38,8 @@ class Printer(SyncConsumer):
 
 application = ProtocolTypeRouter({"channel": ChannelNameRouter({"CHANNEL": Printer.as_asgi()})})
 without = ProtocolTypeRouter({"websocket": Printer.as_asgi()})
+app = Starlette()
+other = ProtocolTypeRouter({"channel": ChannelNameRouter({"thumbnails": Printer.as_asgi()})})
 """
 
 SETTINGS = """
@@ -124,6 +127,11 @@ def test_a_worker_that_is_stopped_finishes_its_job_and_leaves_the_others_in_orde
         (["--layer", "local"], "layer 'local' is in memory: other processes cannot send"),
         (["--layer", "nowhere"], "no layer 'nowhere'; configured: 'default', 'local'"),
         (["--app", "work_app:without"], 'Add one: ProtocolTypeRouter({..., "channel": ChannelNameRouter('),
+        (
+            ["--app", "work_app:app"],
+            "work_app:app: a Starlette application takes no messages of channels. Write",
+        ),
+        (["thumbnail", "--app", "work_app:other"], "; there are 'thumbnails'. "),
     ],
 )
 def test_what_could_never_work_is_an_error_at_start(

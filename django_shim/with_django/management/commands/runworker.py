@@ -13,6 +13,7 @@ from compat.exceptions import LayerUnavailable
 from compat.layers import DEFAULT_CHANNEL_LAYER, get_channel_layer
 from compat.routing import get_default_application
 from compat.worker import Worker
+from compat.worker.application import problem_of
 
 __all__ = ["Command"]
 
@@ -44,8 +45,11 @@ class Command(BaseCommand):
                 f"You do not have any CHANNEL_LAYERS configured. (No layer has the alias {alias!r}.)"
             )
         logger.info("Running worker for channels %s", options["channels"])
+        application = get_default_application()
+        if problem := problem_of(application, options["channels"]):
+            logger.warning("ASGI_APPLICATION: %s", problem)  # no error: upstream's runworker begins, too
         worker: Any = self.worker_class(
-            application=get_default_application(),
+            application=application,
             channels=options["channels"],
             channel_layer=self.channel_layer,
         )
