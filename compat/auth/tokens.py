@@ -125,7 +125,8 @@ class TokenAuthMiddleware(BaseMiddleware):
     found counts. Without a valid token, ``scope["user"]`` keeps the user that outer middleware has set, or
     becomes an AnonymousUser; with ``required=True``, the connection is refused with 401 (403 by servers that
     cannot send another status). ``invalid``: exceptions of ``get_user`` that mean an invalid token, such as
-    ``(jwt.InvalidTokenError,)``.
+    ``(jwt.InvalidTokenError,)``. Raises TypeError if ``get_user`` is no function, or ``places`` no list of
+    places.
     """
 
     def __init__(
@@ -138,7 +139,12 @@ class TokenAuthMiddleware(BaseMiddleware):
         invalid: tuple[type[Exception], ...] = (),
     ) -> None:
         super().__init__(inner)
-        self.places: Sequence[Place] = [Header(), Subprotocol()] if places is None else places
+        if not callable(get_user):
+            raise TypeError(
+                f"TokenAuthMiddleware(…, {get_user!r}): expected a function that takes a token and "
+                "returns its user or None"
+            )
+        self.places: Sequence[Place] = [Header(), Subprotocol()] if places is None else _checked(places)
         self.required = required
         self.invalid = invalid
         self._user_of = get_user
@@ -181,6 +187,20 @@ class TokenAuthMiddleware(BaseMiddleware):
         log.warning("%s %s refused with %s: %s", scope["type"], path, status, cause)
         challenge = (b"www-authenticate", b"Bearer")
         await refuse(scope, receive, send, 401, "Unauthorized", headers=[challenge])
+
+
+def _checked(places: Any) -> Sequence[Place]:
+    """Return ``places``; raise TypeError for anything but a list or tuple of places."""
+    if not isinstance(places, list | tuple):
+        raise TypeError(
+            f"TokenAuthMiddleware(places={places!r}): expected a list, such as [Header(), Subprotocol()]"
+        )
+    for place in places:
+        is_one = all(callable(getattr(place, name, None)) for name in ("find", "taken"))
+        if not is_one or isinstance(place, type):
+            made = f"{place.__name__}()" if is_one else "Header(), Query() or Subprotocol()"
+            raise TypeError(f"TokenAuthMiddleware(places=…): {place!r} is no place of tokens; write {made}")
+    return places
 
 
 def _answering(send: Send, word: str) -> Send:

@@ -153,3 +153,33 @@ def test_a_servers_log_has_no_token(level: str, caplog: pytest.LogCaptureFixture
     assert any("token=..." in text for text in texts), "the path is logged"
     leaks = [text for text in texts if GOOD in text]
     assert not leaks, leaks
+
+
+@pytest.mark.parametrize(
+    ("get_user", "places", "says"),
+    [
+        (None, None, r"None\): expected a function that takes a token"),
+        (user_of, "header", r"places='header'.: expected a list, such as \[Header\(\)"),
+        (user_of, Header(), "expected a list"),
+        (user_of, {Header()}, "expected a list"),
+        (user_of, [Query(), Header], r"is no place of tokens; write Header\(\)"),
+        (user_of, [str], r"write Header\(\), Query"),
+        (user_of, ["token"], r"'token' is no place of tokens; write Header\(\), Query\(\) or Sub"),
+    ],
+)
+def test_what_is_no_function_or_place_is_told_at_once(get_user: Any, places: Any, says: str) -> None:
+    """Was: an AttributeError at the first connection."""
+    with pytest.raises(TypeError, match=says):
+        TokenAuthMiddleware(Who.as_asgi(), get_user, places=places)
+
+
+def test_places_of_the_applications_own() -> None:
+    class Cookie:
+        def find(self, scope: Scope) -> str | None:
+            return None
+
+        def taken(self, scope: Scope) -> Scope:
+            return scope
+
+    own = TokenAuthMiddleware(Who.as_asgi(), user_of, places=(Cookie(), Header()))
+    assert len(own.places) == 2 and app(places=[]).places == []
