@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from compat.manager import ConnectionManager, WSConfig
+from compat.prometheus import OF_RESUMABLE, PER_LAYER, PER_PROCESS
 from compat.settings import DEFAULTS
 from tests.docs.pages import DOCS, PAGES
 from tests.support.environments import Environment
@@ -75,6 +76,21 @@ def test_the_settings() -> None:
     assert set(rows) == set(DEFAULTS) - cookies
     for name, shown in rows.items():
         assert shown.replace('"', "'") == repr(DEFAULTS[name]), name
+
+
+def test_the_metrics() -> None:
+    text = (DOCS / "channel-layers.md").read_text("utf-8")
+    table = "\n".join(
+        line.partition(" |")[0] for line in text.splitlines() if line.startswith("| `channels_")
+    )
+    shown, whole = set(), ""
+    for name in re.findall(r"`(channels_\w+|…_\w+)`", table):
+        # `…_bytes_total` after `channels_layer_history_recorded_total` has another end
+        whole = whole.removesuffix("_total").rpartition("_")[0] + name[1:] if name[0] == "…" else name
+        shown.add(whole)
+    groups = {"": PER_PROCESS, "layer_": PER_LAYER, "resumable_": OF_RESUMABLE}
+    for group, reads in groups.items():
+        assert {f"channels_{group}{one.name}{'_total' * one.counts}" for one in reads} - shown == set()
 
 
 def test_the_settings_of_the_manager() -> None:
