@@ -27,8 +27,8 @@ from compat.configured import require_right
 from compat.engine.dependencies import endpoint
 from compat.engine.outage import RETRY_AFTER_S, SERVICE_UNAVAILABLE, TRY_AGAIN_LATER, report_outage
 from compat.engine.redaction import hide_usual_parameters
-from compat.engine.refusal import can_respond, connection_lost
-from compat.exceptions import CompatError, InvalidChannelLayerError, LayerUnavailable
+from compat.engine.refusal import can_respond, connection_lost, listed
+from compat.exceptions import CompatError, ImproperlyConfigured, InvalidChannelLayerError, LayerUnavailable
 from compat.layers import DEFAULT_CHANNEL_LAYER, BaseChannelLayer, channel_layers, get_channel_layer
 from compat.layers.history import History
 from compat.layers.presence import Presence
@@ -84,7 +84,8 @@ def group_history(
 ) -> Callable[[HTTPConnection], Awaitable[History]]:
     """Return a dependency that passes a group's messages: ``Depends(group_history("chat_{room}", 50))``.
 
-    ``group`` may name parameters of the path. A request raises what ``layer.history()`` raises.
+    ``group`` may name parameters of the path. A request raises what ``layer.history()`` raises, and
+    ImproperlyConfigured for a parameter that the path has not.
     """
 
     async def the_history(connection: HTTPConnection) -> History:
@@ -102,8 +103,9 @@ def group_presence(
 ) -> Callable[[HTTPConnection], Awaitable[Presence]]:
     """Return a dependency that passes who is in a group: ``Depends(group_presence("chat_{room}"))``.
 
-    ``group`` may name parameters of the path. A request raises what ``layer.presence()`` raises; a name that
-    no group may have is answered with 404.
+    ``group`` may name parameters of the path. A request raises what ``layer.presence()`` raises, and
+    ImproperlyConfigured for a parameter that the path has not; a name that no group may have is answered with
+    404.
     """
 
     async def the_presence(connection: HTTPConnection) -> Presence:
@@ -119,8 +121,18 @@ def group_presence(
 
 
 def _named(group: str, layer: BaseChannelLayer, connection: HTTPConnection) -> str:
-    """Return a group's name with the parameters of the path; answer 404 to one that no group may have."""
-    name = group.format(**connection.path_params)
+    """Return a group's name with the parameters of the path; answer 404 to one that no group may have.
+
+    Raises ImproperlyConfigured if the path has not all of them.
+    """
+    try:
+        name = group.format(**connection.path_params)
+    except LookupError as error:
+        missing = repr(error.args[0]) if isinstance(error, KeyError) else "no name"
+        raise ImproperlyConfigured(
+            f"the group {group!r} needs {missing} from the path, and the path's parameters are "
+            f"{listed(connection.path_params)}; use one name in both"
+        ) from None
     try:
         layer.require_valid_group_name(name)
     except TypeError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -10,7 +11,8 @@ import httpx
 import pytest
 from fastapi import Depends, FastAPI
 
-from compat.fastapi import group_history, lifespan, page_ticket
+from compat.exceptions import ImproperlyConfigured
+from compat.fastapi import group_history, group_presence, lifespan, page_ticket
 from compat.generic.websocket import AsyncWebsocketConsumer
 from compat.layers import get_channel_layer
 from compat.layers.history import History
@@ -106,3 +108,19 @@ async def test_a_ticket_alone_is_from_now(server: LiveServer) -> None:
         socket = Resuming(server, "/ws/lobby")
         assert await socket.back(ticket=ticket, received=0) == "groups"
         assert await socket.numbers(1) == [2]
+
+
+@pytest.mark.parametrize("of", [group_history, group_presence, page_ticket])
+@pytest.mark.parametrize(("group", "missing"), [("chat_{room}", "'room'"), ("chat_{}", "no name")])
+async def test_a_group_with_a_name_that_the_path_has_not(of: Any, group: str, missing: str) -> None:
+    """Was: a bare KeyError."""
+    app = FastAPI()
+
+    @app.get("/rooms/{room_id}/{page}", dependencies=[Depends(of(group))])
+    async def page(room_id: str) -> None:
+        raise AssertionError("it is not called")
+
+    says = rf"'{re.escape(group)}' needs {missing} from the path, .* are 'room_id', 'page'; use one name"
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        with override(CHANNEL_LAYERS={"default": LAYER}), pytest.raises(ImproperlyConfigured, match=says):
+            await client.get("/rooms/1/2")
