@@ -66,6 +66,11 @@ def _path_parameter(consumer: Any, error: BaseException, message: Any) -> str | 
     line = _line_of(error)
     if "kwargs" not in line and "path_params" not in line:
         return None
+    if key == "url_route":
+        return (
+            "the scope has no 'url_route', because no router has matched the path. Put the consumer into "
+            'one, also in a test: URLRouter([path("ws/<room>/", Consumer.as_asgi())])'
+        )
     there = ", ".join(map(repr, taken)) or "none"
     return f"the pattern of the path has no parameter {key!r} (it has: {there}); add it, or read another one"
 

@@ -300,7 +300,7 @@ async def failure(consumer: Any, message: Message, *, served: bool = True) -> st
         (Clumsy, {"text": "user"}, "KeyError: 'user'", "wrap the application in AuthMiddlewareStack"),
         (SyncJson, {"text": "x"}, "KeyError: 'user'", "wrap the application in AuthMiddlewareStack"),
         (Clumsy, {"text": "session"}, "KeyError: 'session'", "SessionMiddlewareStack (compat.sessions)"),
-        (Clumsy, {"text": "parameter"}, "no parameter 'room' (it has: none)", "add it, or"),
+        (Clumsy, {"text": "parameter"}, "scope has no 'url_route'", "Put the consumer into one"),
         (Clumsy, {"text": "nothing"}, "You must pass one of bytes_data or text_data", "send(text_data='')"),
         (Clumsy, {"text": "full"}, "ChannelFull: busy", "raise the capacity"),
         (Clumsy, {"bytes": b"x"}, "sent a binary frame", "receive(self, text_data=None, bytes_data=None)"),
