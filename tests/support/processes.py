@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import socket
 import subprocess
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from random import SystemRandom
 
 from tests.support import watch, watched
 from tests.support.waiting import until
@@ -41,18 +44,43 @@ NOT_INHERITED = (
 )
 
 
+_reserved: deque[socket.socket] = deque()
+"""Datagram sockets on the last ports that were given, so that tests in other processes are given others."""
+RESERVED = 100
+
+
+@atexit.register
+def _release() -> None:
+    while _reserved:
+        _reserved.pop().close()
+
+
 def free_port() -> int:
-    """A TCP port of the loopback interface that was free a moment ago."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
+    """A TCP port of the loopback interface that was free a moment ago, and is for this process's tests.
+
+    It is below those that the kernel gives to clients and to servers that ask for any: one of them could have
+    it before the server for which it is meant has come up, and be taken for that.
+    """
+    while True:
+        port = SystemRandom().randrange(10_000, 32_000)  # Hypothesis decides what the other one says
+        reservation = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            reservation.bind(("127.0.0.1", port))
+            with socket.socket() as sock:
+                sock.bind(("127.0.0.1", port))
+        except OSError:
+            reservation.close()
+            continue
+        _reserved.append(reservation)
+        if len(_reserved) > RESERVED:
+            _reserved.popleft().close()
         return port
 
 
 def listening(port: int) -> bool:
     """Return True if a server accepts TCP connections on the port.
 
-    While no server listens on a port of the ephemeral range, a client may get that port as its own, and is
+    While no server listens on a port that the kernel gives to clients, a client may get it as its own, and is
     connected to itself.
     """
     try:
