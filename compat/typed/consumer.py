@@ -138,7 +138,8 @@ class AsyncJsonWebsocketConsumer(
         for group in tuple(self.groups):
             await groups_of(self).group_add(group, self.channel_name)
         await self.post_authentication()
-        self._compat_own_form = SENDER[bool(self.camelize)]
+        if self.camelize:
+            self._compat_own_form = SENDER[True]
         self._compat_relays = self._compat_sends_plainly and not (
             self.log_websocket_message or self.send_message_immediately or self.send_completion
         )
