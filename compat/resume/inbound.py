@@ -181,14 +181,18 @@ class Inbound:
         """
         self.acked = self.count if whole else self._taken()
         self.ack_bytes = self.size
-        if self.acked == self.count and self.timer is not None:
+        if self.acked == self.count:
+            self._stop_acknowledging()
+        return self.acked
+
+    def _stop_acknowledging(self) -> None:
+        if self.timer is not None:
             self.timer.cancel()
             self.timer = None
-        return self.acked
 
     def stop(self) -> None:
         """Stop the timers."""
-        for timer in (self.timer, self.life):
-            if timer is not None:
-                timer.cancel()
-        self.timer = self.life = None
+        self._stop_acknowledging()
+        if self.life is not None:
+            self.life.cancel()
+            self.life = None

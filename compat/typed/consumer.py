@@ -29,6 +29,7 @@ from compat.typed.envelope import ENVELOPE_FIELDS, Envelope, current_ref, strip_
 from compat.typed.events import SENDER, EventTarget, groups_of
 from compat.typed.handlers import listed
 from compat.typed.hosting import TopicHost
+from compat.typed.scope import path_params
 from compat.typed.topics import Topic
 from compat.typed.wire import not_json
 
@@ -107,8 +108,7 @@ class AsyncJsonWebsocketConsumer(
     @property
     def url_params(self) -> Mapping[str, Any]:
         """The arguments from the path."""
-        params: Mapping[str, Any] = (self.scope.get("url_route") or {}).get("kwargs") or {}
-        return params
+        return path_params(self.scope)
 
     # The life of a connection
 
