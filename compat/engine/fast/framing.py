@@ -127,9 +127,12 @@ def pass_frames(consumer: Any, events: Collection[Event]) -> int:
         return 0
     if getattr(consumer.websocket_send, "__func__", None) is not consumer._compat_sends_on:
         return 0
-    now = steady()
+    now, is_finished = steady(), consumer._compat_is_finished
     in_time = itertools.takewhile(lambda event: event[0] > now, events)
-    return write_frames(socket.framed, (message for _, message, _ in in_time))
+    messages = (message for _, message, _ in in_time)
+    return write_frames(
+        socket.framed, messages if is_finished is None else itertools.takewhile(is_finished, messages)
+    )
 
 
 def write_frames(protocol: Any, messages: Iterable[Message]) -> int:

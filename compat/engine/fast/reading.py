@@ -164,16 +164,19 @@ class FastInbox(Inbox):
             self.scheduler.call(self, self.is_half_full())
 
     def _pass_on(self, consumer: Consumer) -> bool:
-        """Send the finished frames that come first; return True if nothing is left for the task."""
+        """Send finished frames that come first; return True if nothing is left for the task now."""
         if not self.events or self.events[0][1].get("type") != "websocket.send":
             return False
         passed = pass_frames(consumer, self.events)
-        if passed < len(self.events):
-            events = self.own()
-            for _ in range(passed):
-                events.popleft()
+        if passed == len(self.events):
+            self._emptied()
+            return True
+        events = self.own()
+        for _ in range(passed):
+            events.popleft()
+        if not passed:
             return False
-        self._emptied()
+        self.taken()
         return True
 
 

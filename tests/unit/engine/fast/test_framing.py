@@ -13,7 +13,15 @@ from starlette.routing import Mount, WebSocketRoute
 from websockets.exceptions import ConnectionClosed
 
 from compat.engine.fast import framing
-from compat.engine.fast.framing import MOST_BYTES, MOST_FRAMES, MOST_PLAIN, frame_of, framing_of, goes_plain
+from compat.engine.fast.framing import (
+    MOST_AT_ONCE,
+    MOST_BYTES,
+    MOST_FRAMES,
+    MOST_PLAIN,
+    frame_of,
+    framing_of,
+    goes_plain,
+)
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.layers import InMemoryChannelLayer, register_channel_layer
 from compat.patterns import path
@@ -496,7 +504,12 @@ class Mixed(AsyncRoom):
         await self.send(text_data="h")
 
 
-@pytest.mark.parametrize("said", ["f", "ff", "fff", "f" * 60, "hf", "fh", "ffhff", "fbf", "bfhbf" * 5])
+MORE = [count * "f" for count in (MOST_AT_ONCE - 1, MOST_AT_ONCE, MOST_AT_ONCE + 1, 4 * MOST_AT_ONCE + 1)]
+
+
+@pytest.mark.parametrize(
+    "said", ["f", "ff", "fff", "hf", "fh", "ffhff", "fbf", "bfhbf" * 5, *MORE, "h".join(MORE)]
+)
 def test_finished_frames_keep_their_order_among_others(said: str) -> None:
     with LiveServer(Mixed.as_asgi(), **PLAIN) as server, Client(server, "/") as one:
         with Client(server, "/") as other:
