@@ -262,8 +262,6 @@ class AsyncWebsocketConsumer(AsyncDelivery, ShortCut):
             socket.lost(error)
 
     _compat_sends_on: Any = staticmethod(websocket_send)  # ours for a finished frame, which needs no task
-    _compat_is_finished: Any = None
-    """``_compat_is_finished(message)``: it is a finished frame. None: each ``websocket.send`` is one."""
 
     async def compat_heartbeat(self, message: Message) -> None:
         """It is time for a sign of life (``heartbeat``, or setting ``CHANNEL_HEARTBEAT``)."""

@@ -127,12 +127,13 @@ def pass_frames(consumer: Any, events: Collection[Event]) -> int:
         return 0
     if getattr(consumer.websocket_send, "__func__", None) is not consumer._compat_sends_on:
         return 0
-    now, is_finished = steady(), consumer._compat_is_finished
+    now = steady()
     in_time = itertools.takewhile(lambda event: event[0] > now, events)
-    messages = (message for _, message, _ in in_time)
-    return write_frames(
-        socket.framed, messages if is_finished is None else itertools.takewhile(is_finished, messages)
-    )
+    messages: Iterable[Message] = (message for _, message, _ in in_time)
+    is_finished = getattr(consumer, "_compat_is_finished", None)  # else each message of that type is
+    if is_finished is not None:
+        messages = itertools.takewhile(is_finished, messages)
+    return write_frames(socket.framed, messages)
 
 
 def write_frames(protocol: Any, messages: Iterable[Message]) -> int:
