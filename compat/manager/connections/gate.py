@@ -12,6 +12,7 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from compat.engine.shielding import uncancel
 from compat.manager.connections.state import Connection
 from compat.manager.statistics import Statistics
 
@@ -47,7 +48,7 @@ class Gate:
         except asyncio.CancelledError:
             if not self._interrupted:
                 raise
-            self._settle_cancellation()
+            uncancel()
             raise WebSocketDisconnect(connection.close_code or ABNORMAL) from None
         except (RuntimeError, OSError):  # the server has closed the socket
             raise WebSocketDisconnect(connection.closed_with(ABNORMAL)) from None
@@ -69,11 +70,6 @@ class Gate:
         if "text" in message and "bytes" in message and (text is None or data is None):
             return {key: value for key, value in message.items() if value is not None}
         return message
-
-    def _settle_cancellation(self) -> None:
-        uncancel = getattr(asyncio.current_task(), "uncancel", None)
-        if uncancel is not None:  # Python 3.11
-            uncancel()
 
     def interrupt(self) -> None:
         """Raise WebSocketDisconnect in an endpoint that waits for its client's next frame."""

@@ -19,6 +19,7 @@ from starlette.websockets import WebSocketDisconnect
 from compat.engine.events import Overflow
 from compat.engine.mailbox import settle
 from compat.engine.parts import scheduler_of
+from compat.engine.shielding import uncancel
 from compat.manager.frames import Frame
 from compat.manager.statistics import Statistics
 
@@ -60,6 +61,7 @@ class Outbox:
         "_on_broken",
         "_queue",
         "_scheduler",
+        "_sender",
         "_size",
         "_statistics",
         "_task",
@@ -87,6 +89,8 @@ class Outbox:
         self._busy = False
         """True while a frame is being written."""
         self._broken = False
+        self._sender: asyncio.Task[Any] | None = None
+        """The task that writes a frame of its own, or None; ``discard`` cancels it."""
         self._task: asyncio.Task[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
         """The future that the writing task waits for while the queue is empty, else None."""
@@ -123,7 +127,7 @@ class Outbox:
     async def send(self, frame: Frame) -> None:
         """Send ``frame`` after the waiting ones, and return when it has been passed to the server.
 
-        Raises WebSocketDisconnect if the client is gone.
+        Raises WebSocketDisconnect if the client is gone, also if the connection is ended meanwhile.
         """
         if self._broken:
             raise self._gone()
@@ -131,11 +135,15 @@ class Outbox:
             self._append(frame)
             await self.drained()
             return
-        self._busy = True
+        self._busy, self._sender = True, asyncio.current_task(self._loop)
         try:
             await self._write(frame)
+        except asyncio.CancelledError:
+            if self._sender is not None or uncancel():  # another than ``discard`` has cancelled the task, too
+                raise
+            raise self._gone() from None
         finally:
-            self._busy = False
+            self._busy, self._sender = False, None
             if self._queue:
                 self.wake()
             else:  # one that was cancelled has not told who waits for it
@@ -151,7 +159,7 @@ class Outbox:
             raise self._gone()
 
     def discard(self) -> None:
-        """Drop the waiting frames, and accept no more."""
+        """Drop the waiting frames, accept no more, and end a ``send`` that the client does not read."""
         self._broken = True
         if self._queue:
             self._statistics.lose("gone", len(self._queue))
@@ -160,6 +168,9 @@ class Outbox:
         self._settle()
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
+        sender, self._sender = self._sender, None
+        if sender is not None and sender is not asyncio.current_task():
+            sender.cancel()
 
     def _append(self, frame: Frame) -> None:
         self._queue.append(frame)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from typing import Any
 
 import pytest
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
-from compat.manager import Connection, ConnectionManager
+from compat.manager import BaseConsumer, Connection, ConnectionManager
 from compat.manager.exceptions import BackendError, ConnectionError, SystemError
-from compat.manager.frames import frame_of
+from compat.manager.frames import frame_of, text_frame
 from compat.manager.typed import ConnectionState
 from compat.settings import override
-from tests.support.waiting import until_async
+from tests.support.waiting import turns, until_async
 from tests.unit.manager.conftest import Connect, MakeManager, connector
 from tests.unit.manager.sockets import Peer, until_it_is
 
@@ -215,6 +216,37 @@ async def test_a_client_that_reads_nothing_does_not_keep_disconnect_waiting(
     await manager.send(connection, {"n": 1})
     await asyncio.wait_for(manager.disconnect(connection), 10)
     assert await manager.count_connections() == 0
+    peer.go_on_reading()
+
+
+async def test_an_endpoint_whose_client_does_not_read_is_ended_in_its_own_send(
+    connect: Connect, manager: ConnectionManager
+) -> None:
+    connection, peer = await connect("alice")
+    consumer = BaseConsumer(connection, manager)
+    peer.stop_reading()
+    sending = [asyncio.ensure_future(consumer.send_json({"n": number})) for number in range(2)]
+    await turns()
+    await asyncio.wait_for(manager.disconnect(connection, 1008), 10)
+    for outcome in await asyncio.wait_for(asyncio.gather(*sending, return_exceptions=True), 10):
+        assert isinstance(outcome, WebSocketDisconnect) and outcome.code == 1008
+    peer.go_on_reading()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python does not count cancellations yet")
+async def test_a_cancelled_send_is_cancelled_also_if_its_connection_ends(
+    connect: Connect, manager: ConnectionManager
+) -> None:
+    connection, peer = await connect("alice")
+    outbox = connection.outbox
+    assert outbox is not None
+    peer.stop_reading()
+    sending = asyncio.ensure_future(outbox.send(text_frame("x")))
+    await turns()
+    sending.cancel()
+    outbox.discard()
+    await asyncio.wait((sending,))
+    assert sending.cancelled()
     peer.go_on_reading()
 
 
