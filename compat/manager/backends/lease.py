@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,8 @@ class Lease:
         self.report: Callable[[], dict[str, Any]] = dict
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = 0
+        """The process that has started the task: in a forked one nothing runs it."""
         self._wake: asyncio.Event | None = None
         self._stale = True
         """True if the registry may differ from ``local()``."""
@@ -73,9 +76,9 @@ class Lease:
         """Start the task on this event loop, unless it runs already on a loop that is not closed."""
         loop = asyncio.get_running_loop()
         if self._task is not None and not self._task.done() and self._loop is not None:
-            if self._loop is loop or self._loop.is_running():
+            if self._pid == os.getpid() and (self._loop is loop or self._loop.is_running()):
                 return
-        self._loop, self._wake = loop, asyncio.Event()
+        self._loop, self._pid, self._wake = loop, os.getpid(), asyncio.Event()
         self._task = start_apart(loop, self._keep())
 
     def owe(self) -> None:
@@ -113,7 +116,7 @@ class Lease:
         await backend.forget_strays()
         if self._stale:
             return FIRST_PAUSE_S
-        due = min(self.lease_s / 3, REPORT_EVERY_S)
+        due = min(self.lease_s / 3, REPORT_EVERY_S, self.refresh_s)
         return due if next_ms < 0 else max(min(due, next_ms / 1000 + 0.01), 0.05)
 
     async def _renew(self) -> list[Any]:
@@ -139,6 +142,7 @@ class Lease:
                 due = await self.renew()
             except BackendError as error:
                 self._stale = True
+                wake.clear()  # set as the connection broke: the pause would be none
                 due = backoff.next_s()
                 failures += 1
                 if failures == 1:

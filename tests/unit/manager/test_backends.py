@@ -262,6 +262,13 @@ async def test_registry_keys_end_by_themselves(redis_url: str, prefix: str) -> N
     await forever.cleanup()
 
 
+async def test_short_expiries_are_renewed_in_time(redis_url: str, prefix: str) -> None:
+    backend = RedisBackend(redis_url, 3, 2, channel_prefix=prefix)
+    assert await backend.lease.renew() < 1
+    await backend.flush()
+    await backend.cleanup()
+
+
 @pytest.mark.parametrize("kind", ["redis"])
 async def test_nothing_is_left_in_redis(make_manager: MakeManager, prefix: str) -> None:
     manager = make_manager()

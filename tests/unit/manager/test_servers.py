@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,6 +19,9 @@ from compat.manager.exceptions import BackendError, ConnectionError
 from compat.manager.typed import ConnectionState
 from compat.redis.scripts import Script
 from tests.support.logs import recorded
+from tests.support.paths import REPO
+from tests.support.processes import child_environment
+from tests.support.proxy import Proxy
 from tests.support.waiting import until_async
 from tests.unit.manager.conftest import Connect, MakeManager, connector
 from tests.unit.manager.sockets import Peer, until_it_is
@@ -23,6 +30,12 @@ from tests.unit.manager.sockets import Peer, until_it_is
 @pytest.fixture
 def kind() -> str:
     return "redis"
+
+
+@pytest.fixture
+def proxy(redis_url: str) -> Iterator[Proxy]:
+    with Proxy(int(redis_url.rpartition(":")[2].partition("/")[0])) as proxy:
+        yield proxy
 
 
 class Servers:
@@ -194,6 +207,64 @@ async def test_what_redis_forgets_is_told_again(servers: Servers) -> None:
     backend.owe()
     await until_it_is(1, servers.two.count_connections)
     assert await servers.two.list_groups() == {"room": 1} and await servers.two.list_users() == {"alice": 1}
+
+
+async def test_a_connection_that_always_breaks_is_tried_again_after_growing_pauses(
+    proxy: Proxy, make_manager: MakeManager
+) -> None:
+    manager = make_manager(REDIS_URL=proxy.url)
+    await connector(manager)("alice")
+    await manager.start_tasks()
+    proxy.before = lambda data, to_server: None if b"EVALSHA" in data else data
+    before, began = proxy.connections, time.monotonic()
+    manager.backend.owe()
+    await until_async(lambda: proxy.connections >= before + 4, "it tries again")
+    assert time.monotonic() - began > 0.3  # pauses of 0.1, 0.2 and 0.4 s, or half of that
+    proxy.before = None
+
+
+FORKED = """
+import asyncio, os, sys
+from compat.manager import ConnectionManager, WSConfig
+from tests.support.paths import REPO
+from tests.support.processes import child_environment
+from tests.support.proxy import Proxy
+from tests.support.waiting import until_async
+from tests.unit.manager.sockets import Peer
+
+config = WSConfig(
+    BACKEND_TYPE="redis", REDIS_URL=sys.argv[1], REDIS_CHANNEL_PREFIX=sys.argv[2], WS_HEARTBEAT_TIMEOUT=2,
+    WS_HEARTBEAT_INTERVAL=1,
+)
+manager = ConnectionManager(config)
+
+async def renewed():
+    await manager.connect(Peer().websocket, "alice")
+    left = []
+    for _ in range(400):
+        left += [one.lease_s for one in await manager.list_servers() if one.server == manager.backend.server]
+        if len(left) > 1 and left[-1] > left[-2]:
+            return True
+        await asyncio.sleep(0.02)
+    return False
+
+async def parent():
+    await manager.start_tasks()
+    if (pid := os.fork()) == 0:
+        asyncio._set_running_loop(None)
+        os._exit(0 if asyncio.run(renewed()) else 3)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    await manager.stop_tasks()
+
+asyncio.run(parent())
+"""
+
+
+def test_a_forked_process_renews_a_lease_of_its_own(redis_url: str, prefix: str) -> None:
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED, redis_url, prefix]
+    env = child_environment()
+    done = subprocess.run(command, cwd=REPO, env=env, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "0\n", done.stderr
 
 
 async def test_what_redis_should_not_know_is_taken_out(servers: Servers) -> None:
