@@ -79,7 +79,7 @@ class RedisBackend(RegistryUpkeep):
             reason, count, dead, ended = await self.link.run(
                 ADMIT,
                 *(record.connection_id, encoded(record), record.server, bounded(record.user_id)),
-                *(max_total or 0, max_user or 0, self.lease_ms, self.registry_expiry),
+                *(_limit(max_total), _limit(max_user), self.lease_ms, self.registry_expiry),
             )
             if reason == b"ok":
                 if ended:  # the others may have removed the other connections, and renew.lua sees a lease now
@@ -127,7 +127,8 @@ class RedisBackend(RegistryUpkeep):
     # Groups
 
     async def registry_join(self, connection_id: str, group: str, max_groups: int | None = None) -> Joining:
-        added = await self.link.run(JOIN, connection_id, bounded(group), max_groups or 0, self.group_expiry)
+        limits = _limit(max_groups), self.group_expiry
+        added = await self.link.run(JOIN, connection_id, bounded(group), *limits)
         return "joined" if added == 1 else "already" if added == 0 else "full"
 
     async def registry_leave(self, connection_id: str, group: str) -> None:
@@ -162,6 +163,8 @@ class RedisBackend(RegistryUpkeep):
         return int(await self.link.call(b"ZCARD", self.link.prefix + key))
 
     async def _ranking(self, key: str, limit: int | None) -> dict[str, int]:
+        if limit == 0:  # ZREVRANGE 0 -1 returns all
+            return {}
         await self.cleanup_stale_connections()
         last = -1 if limit is None else limit - 1
         flat = await self.link.call(b"ZREVRANGE", self.link.prefix + key, 0, last, b"WITHSCORES")
@@ -217,6 +220,11 @@ class RedisBackend(RegistryUpkeep):
 
     def registry_get_prefix(self) -> str:
         return self.link.prefix
+
+
+def _limit(most: int | None) -> int:
+    """Return a limit as the scripts take it."""
+    return -1 if most is None else most
 
 
 def _decoded(connection_id: str, encoded: bytes) -> Record:

@@ -91,6 +91,17 @@ async def test_groups_are_bounded(backend: BaseBackend) -> None:
     assert await backend.registry_groups() == {"one": 2}
 
 
+async def test_a_limit_of_nothing_lets_nothing_in(backend: BaseBackend) -> None:
+    assert await backend.registry_admit(backend.record("a1", "alice"), max_total=0) == Refusal("total", 0)
+    assert await backend.registry_admit(backend.record("a1", "alice"), max_user=0) == Refusal("user", 0)
+    assert await backend.registry_join("a1", "one", 0) == "full"
+
+
+async def test_lists_of_none(backend: BaseBackend) -> None:
+    await backend.registry_add_connection("a1", "alice", METADATA, {"room"}, 60)
+    assert await backend.registry_users(limit=0) == {} == await backend.registry_groups(limit=0)
+
+
 async def test_orphans_are_taken_out(backend: BaseBackend) -> None:
     await backend.registry_add_connection("a1", "alice", METADATA, {"room"}, 60)
     for orphan in ("x1", "x2"):
