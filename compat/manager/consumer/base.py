@@ -16,7 +16,7 @@ from compat.manager.connections.state import Connection
 from compat.manager.current import get_manager
 from compat.manager.exceptions import BaseError, MessageError, ValidationError, create_error_context
 from compat.manager.frames import Frame, content_of, frame_of, text_frame
-from compat.manager.middleware.base import UNREADABLE, Step, tell_refused
+from compat.manager.middleware.base import UNREADABLE, Entered, Step, tell_refused
 from compat.manager.middleware.validation import too_large
 from compat.manager.plain import plain
 from compat.manager.typed import ConnectionState, Message, MessagePriority
@@ -96,7 +96,7 @@ class BaseConsumer:
 
     async def send(self, message: Message) -> None:
         """Send a ``Message``: its ``binary_data`` if it has some, else all its fields as JSON."""
-        await self._send(message.to_dict())
+        await self._send(plain(message.to_dict()))
 
     async def send_json(self, data: Any) -> None:
         """Send a dict or a list as JSON.
@@ -215,22 +215,23 @@ class BaseConsumer:
         await tell_refused(self.middleware_stack, refused, self.connection, self)
 
     async def _process(self, message: Message) -> None:
-        """Run the middleware, then ``receive``, then the middleware's ``finished``."""
-        stack, began = self.middleware_stack, time.perf_counter()
+        """Run the middleware, then ``receive``, then ``finished`` of the middleware that it has come to."""
+        stack = self.middleware_stack
+        if stack is None:
+            await self.receive(message)
+            return
         error: BaseException | None = None
-        try:
-            passed: Message | None = message
-            if stack is not None:
+        began = time.perf_counter()
+        with Entered() as entered:
+            try:
                 passed = await stack(message, self.connection, self)
-            if passed is not None:
-                await self.receive(passed)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            finished = getattr(stack, "finished", None)
-            if finished is not None:
-                await finished(message, self.connection, self, time.perf_counter() - began, error)
+                if passed is not None:
+                    await self.receive(passed)
+            except BaseException as raised:
+                error = raised
+                raise
+            finally:
+                await entered.finish(message, self.connection, self, time.perf_counter() - began, error)
 
     def _from_bytes(self, data: bytes) -> Message:
         self._check_size(len(data))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import abc
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from contextvars import ContextVar, Token
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from compat.manager.exceptions import BaseError
 from compat.manager.typed import Message
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from compat.manager.connections.state import Connection
     from compat.manager.consumer.base import BaseConsumer
 
-__all__ = ["UNREADABLE", "Chain", "Middleware", "Step", "tell_refused"]
+__all__ = ["UNREADABLE", "Chain", "Entered", "Middleware", "Step", "tell_refused"]
 
 UNREADABLE = "__unreadable__"
 """The type of a message that could not be read: not JSON, not an object, without a type, or too large."""
@@ -28,6 +29,13 @@ class Middleware(abc.ABC):
 
     ``a >> b`` makes a new chain of both, and changes neither.
     """
+
+    _wants_the_end: ClassVar[bool] = False
+    """True if the class has a ``finished`` of its own."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._wants_the_end = cls.finished is not Middleware.finished
 
     def __init__(self, next_middleware: Step | None = None) -> None:
         self.next_middleware = None if next_middleware is None else _require_step(next_middleware)
@@ -61,7 +69,8 @@ class Middleware(abc.ABC):
     ) -> None:
         """Called when ``message`` has been handled, or ``error`` was raised, ``seconds`` after its arrival.
 
-        It is called for messages that went through ``process``. The default does nothing.
+        It is called if ``process`` was, also if that stopped the message, and for the last step first. The
+        default does nothing.
         """
         return
 
@@ -70,6 +79,8 @@ class Middleware(abc.ABC):
     ) -> Message | None:
         """Call ``process``, and then ``next_middleware`` if there is one."""
         following_step = self.next_middleware
+        if self._wants_the_end and (entered := _entered.get()) is not None:
+            entered.append(self)
         try:
             processed = await self.process(message, connection, consumer)
         except BaseError:
@@ -98,7 +109,6 @@ class Chain(Middleware):
     def __init__(self, *steps: Step) -> None:
         super().__init__()
         self.steps = tuple(_require_step(step) for step in steps)
-        self._finishing = tuple(step for step in reversed(self.steps) if _wants_the_end(step))
 
     async def process(
         self, message: Message, connection: Connection, consumer: BaseConsumer
@@ -125,7 +135,25 @@ class Chain(Middleware):
         for step in self.steps[start:]:
             await tell_refused(step, message, connection, consumer)
 
-    async def finished(
+
+_entered: ContextVar[list[Middleware] | None] = ContextVar("compat_manager_entered", default=None)
+"""The steps that the message of this context has come to; no field of it, as a step may return another."""
+
+
+class Entered:
+    """The steps that want to know the end of a message, noted in a ``with`` block as it comes to them."""
+
+    __slots__ = ("_steps", "_token")
+
+    def __enter__(self) -> Entered:
+        self._steps: list[Middleware] = []
+        self._token: Token[list[Middleware] | None] = _entered.set(self._steps)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        _entered.reset(self._token)
+
+    async def finish(
         self,
         message: Message,
         connection: Connection,
@@ -133,7 +161,8 @@ class Chain(Middleware):
         seconds: float,
         error: BaseException | None,
     ) -> None:
-        for step in self._finishing:
+        """Call ``finished`` of each step, the last one first."""
+        for step in reversed(self._steps):
             await step.finished(message, connection, consumer, seconds, error)
 
 
@@ -144,10 +173,6 @@ async def tell_refused(
     while isinstance(step, Middleware):
         await step.refused(message, connection, consumer)
         step = step.next_middleware
-
-
-def _wants_the_end(step: Any) -> bool:
-    return isinstance(step, Middleware) and type(step).finished is not Middleware.finished
 
 
 def _links(step: Step) -> tuple[Step, ...]:

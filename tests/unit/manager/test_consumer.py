@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from datetime import date
 from typing import Any
 
 import pytest
@@ -234,10 +235,12 @@ async def test_everything_can_be_sent(consumer: Consumer) -> None:
     await consumer.send_json([1, {"a": None}])
     await consumer.send(Message(type="t", data=1))
     await consumer.send(Message(type="t", binary_data=b"\x01"))
+    await consumer.send(Message(type="t", data={"at": date(2024, 1, 2)}))
     assert (await peer.hear())["text"] == "plain" and (await peer.hear())["bytes"] == b"\x00"
     assert await peer.hear_json() == [1, {"a": None}]
     assert (await peer.hear_json())["data"] == 1 and (await peer.hear())["bytes"] == b"\x01"
-    assert consumer.connection.message_count == 5 and consumer.timestamp > 0
+    assert (await peer.hear_json())["data"] == {"at": "2024-01-02"}
+    assert consumer.connection.message_count == 6 and consumer.timestamp > 0
 
 
 async def test_own_frames_keep_their_place_among_the_groups(consumer: Consumer) -> None:
@@ -371,6 +374,48 @@ async def test_middleware_stands_before_receive(connect: Connect, manager: Conne
     await consumer.handle_message(json_str='{"type": "fails"}')
     assert (await peer.hear_json())["error_code"] == "BACKEND_ERROR"
     assert seen == [("stop", True, "NoneType"), ("go", True, "NoneType"), ("fails", True, "BackendError")]
+
+
+class Counted(Middleware):
+    """Writes down what it lets through, and what it is told of the end."""
+
+    def __init__(self, name: str, log: list[str], next_middleware: Any = None) -> None:
+        super().__init__(next_middleware)
+        self.name, self.log = name, log
+
+    async def process(self, message: Message, connection: Connection, consumer: Any) -> Message | None:
+        self.log.append(f"{self.name} {message.type}")
+        if message.type == f"refused by {self.name}":
+            raise ValidationError("no")
+        return Message(type=message.type)
+
+    async def finished(
+        self,
+        message: Message,
+        connection: Connection,
+        consumer: Any,
+        seconds: float,
+        error: BaseException | None,
+    ) -> None:
+        self.log.append(f"end {self.name}")
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["chain", "next_middleware"])
+async def test_the_middleware_that_a_message_came_to_is_told_of_its_end(
+    connect: Connect, manager: ConnectionManager, nested: bool
+) -> None:
+    connection, _ = await connect("alice")
+    log: list[str] = []
+    last = Counted("c", log)
+    chain = Counted("b", log, last) if nested else Counted("b", log) >> last
+    consumer = Consumer(
+        connection, manager, Counted("a", log, chain) if nested else Counted("a", log) >> chain
+    )
+    await consumer.handle_message(json_str='{"type": "x"}')
+    assert log == ["a x", "b x", "c x", "end c", "end b", "end a"]
+    log.clear()
+    await consumer.handle_message(json_str='{"type": "refused by b"}')
+    assert log == ["a refused by b", "b refused by b", "end b", "end a"]
 
 
 async def test_a_plain_function_may_be_the_stack(connect: Connect, manager: ConnectionManager) -> None:
