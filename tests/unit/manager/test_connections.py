@@ -106,7 +106,7 @@ async def test_an_id_of_ones_own(connect: Connect, manager: ConnectionManager) -
     assert again.user_id == "bob"
 
 
-@pytest.mark.parametrize("wrong", ["", "x" * 201])
+@pytest.mark.parametrize("wrong", ["", "x" * 201, "a\nERROR:root:forged", "a\x1b[2J"])
 async def test_an_id_that_cannot_be(manager: ConnectionManager, wrong: str) -> None:
     with pytest.raises(ValueError, match="1 to 200 characters"):
         await manager.connect(Peer().websocket, connection_id=wrong)
