@@ -128,9 +128,11 @@ class Relays:
             subscription, relay.subscription = relay.subscription, None
             self._forget_if_empty(group, relay)
             if subscription is not None:
-                if subscription.pump is not None:  # a layer without ``detach`` does not leave the groups
-                    await self.layer.group_discard(self.name_of(group), subscription.channel)
-                await subscription.end()
+                try:
+                    if subscription.pump is not None:  # a layer without ``detach`` does not leave the groups
+                        await self.layer.group_discard(self.name_of(group), subscription.channel)
+                finally:
+                    await subscription.end()
 
     async def _open(self, group: str, relay: GroupRelay) -> Subscription:
         def deliver(message: Message) -> None:
@@ -163,8 +165,10 @@ class Relays:
     async def _forget_channel(self, group: str, lost: Subscription) -> None:
         """Take a channel that nobody reads any more out of its group."""
         with contextlib.suppress(Exception):  # any layer
-            await self.layer.group_discard(self.name_of(group), lost.channel)
-            await lost.end()
+            try:
+                await self.layer.group_discard(self.name_of(group), lost.channel)
+            finally:
+                await lost.end()
 
     def _forget_if_empty(self, group: str, relay: GroupRelay) -> None:
         if not relay.members and relay.subscription is None and self.groups.get(group) is relay:

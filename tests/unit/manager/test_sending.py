@@ -19,13 +19,13 @@ from compat.generic.websocket import AsyncJsonWebsocketConsumer
 from compat.layers import get_channel_layer, register_channel_layer
 from compat.manager import ConnectionManager, Message
 from compat.manager.backends import MemoryBackend
-from compat.manager.exceptions import ValidationError
+from compat.manager.exceptions import BackendError, ValidationError
 from compat.manager.frames import text_frame
 from compat.manager.serializers import MsgpackSerializer, ORJSONSerializer
 from compat.testing import WebsocketCommunicator
 from tests.support.layers import ReceiveOnlyLayer
 from tests.support.logs import recorded
-from tests.support.waiting import until_async
+from tests.support.waiting import turns, until_async
 from tests.unit.manager.conftest import Connect, MakeManager, connector
 from tests.unit.manager.sockets import Peer
 
@@ -411,6 +411,38 @@ async def test_a_layer_that_only_receives_will_do() -> None:
     assert await two.hear_json() == {"n": 3} and one.unheard == []
     await manager.stop_tasks()
     assert manager.backend.layer.groups["room"] == set()
+
+
+class Stuck(ReceiveOnlyLayer):
+    """No channel can leave a group; ``read`` has the channels that somebody reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: set[str] = set()
+
+    async def receive(self, channel: str) -> dict[str, Any]:
+        self.read.add(channel)
+        try:
+            return await super().receive(channel)
+        finally:
+            self.read.discard(channel)
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        raise OSError("away")
+
+
+async def test_a_group_that_cannot_be_left_is_read_no_more() -> None:
+    layer = Stuck()
+    manager = ConnectionManager(backend=MemoryBackend(layer))
+    alice, _ = await connector(manager)("alice")
+    await turns()
+    before = set(layer.read)
+    await manager.join_group(alice, "room")
+    await until_async(lambda: layer.read != before, "the group's channel is read")
+    with pytest.raises(BackendError):
+        await manager.leave_group(alice, "room")
+    assert layer.read == before
+    await manager.stop_tasks()
 
 
 class Failing(ReceiveOnlyLayer):
