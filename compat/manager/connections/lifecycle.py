@@ -162,12 +162,7 @@ class Lifecycle(Membership):
     async def _undo(self, connection: Connection) -> None:
         """Remove a connection that could not be accepted, or was ended before it was open."""
         connection.end()
-        if connection.outbox is not None:
-            with contextlib.suppress(BaseError):
-                await self.switchboard().unplug(connection)
-        async with connection.changing:
-            with contextlib.suppress(BaseError):  # the backend will do it later
-                await self._unregister(connection)
+        await self._take_out(connection)
         code = connection.close_code
         if code is not None:  # it was not open yet when it was closed
             await self._close(connection, code, code in GONE)
@@ -271,7 +266,7 @@ class Lifecycle(Membership):
             )
             connection.groups.clear()
         for outcome in outcomes:
-            if isinstance(outcome, (BaseError, OSError)):
+            if isinstance(outcome, (BaseError, OSError, asyncio.TimeoutError)):
                 log.warning(
                     "connection %s: the backend will be told later: %s", connection.channel_name, outcome
                 )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
+from compat.layers import InMemoryChannelLayer
 from compat.manager import BaseConsumer, Connection, ConnectionManager
 from compat.manager.exceptions import BackendError, ConnectionError, SystemError
 from compat.manager.frames import frame_of, text_frame
@@ -300,6 +301,26 @@ async def test_the_next_holder_of_an_id_is_not_disturbed_by_a_late_accept(manage
     await manager.backend.publish(connection.address, {"n": 2})
     assert sorted(frame["n"] for frame in await peer.hear_all(2)) == [1, 2]
     assert await manager.count_connections() == 1
+
+
+class Away(InMemoryChannelLayer):
+    """No group can be joined, and no channel given up."""
+
+    async def group_add(self, group: str, channel: str, last: int | None = None) -> None:
+        raise OSError("away")
+
+    async def detach(self, channel: str) -> None:
+        raise OSError("away")
+
+
+async def test_a_connection_that_its_layer_does_not_take_leaves_the_registry(
+    make_manager: MakeManager,
+) -> None:
+    manager = make_manager(layer=Away())
+    with pytest.raises(ConnectionError) as raised:
+        await manager.connect(Peer().websocket, "alice")
+    assert raised.value.ws_code == 1013
+    assert await manager.count_connections() == 0 and manager.registry.connections == {}
 
 
 async def test_a_connect_that_is_cancelled(manager: ConnectionManager) -> None:

@@ -420,7 +420,7 @@ class Stuck(ReceiveOnlyLayer):
         super().__init__()
         self.read: set[str] = set()
 
-    async def receive(self, channel: str) -> dict[str, Any]:
+    async def receive(self, channel: str) -> Any:
         self.read.add(channel)
         try:
             return await super().receive(channel)
