@@ -31,7 +31,7 @@ class GroupRelay:
 
     def __init__(self) -> None:
         self.members: dict[str, Any] = {}
-        """The connections by id."""
+        """The connections by address."""
         self.lock = asyncio.Lock()
         """Held while the channel is opened or closed, so that joining and leaving wait for each other."""
         self.subscription: Subscription | None = None
@@ -59,24 +59,25 @@ class Relays:
         self.groups: dict[str, GroupRelay] = {}
         self._forgetting: set[asyncio.Task[None]] = set()
 
-    async def join(self, group: str, connection_id: str, connection: Any, address: str = "") -> None:
+    async def join(self, group: str, address: str, connection: Any, *, earlier: bool = False) -> None:
         """Add a connection, and return when it gets the messages that are sent to the group from now on.
 
-        ``address``: its own channel, which gets the group's earlier messages first, if there is a history.
+        ``address``: its own channel. With ``earlier`` it gets the group's earlier messages first, if there is
+        a history.
         """
         relay = self.groups.get(group)
         if relay is None:
             relay = self.groups[group] = GroupRelay()
-        if address and connection_id not in relay.members and self._on_join(group):
-            await self._join_after(group, relay, connection_id, connection, address)
+        if earlier and address not in relay.members and self._on_join(group):
+            await self._join_after(group, relay, address, connection)
             return
-        relay.members[connection_id] = connection
+        relay.members[address] = connection
         try:
             async with relay.lock:
                 if relay.subscription is None and relay.members:
                     relay.subscription = await self._open(group, relay)
         except BaseException:
-            relay.members.pop(connection_id, None)
+            relay.members.pop(address, None)
             self._forget_if_empty(group, relay)
             raise
 
@@ -86,9 +87,7 @@ class Relays:
         rule = rules.of(self.name_of(group)) if rules else None
         return 0 if rule is None else int(rule.on_join)
 
-    async def _join_after(
-        self, group: str, relay: GroupRelay, connection_id: str, connection: Any, address: str
-    ) -> None:
+    async def _join_after(self, group: str, relay: GroupRelay, address: str, connection: Any) -> None:
         """Add a connection after the earlier messages, which come over its own channel.
 
         That channel is in the group for a moment, and so gets what is sent meanwhile. It leaves as the
@@ -102,21 +101,21 @@ class Relays:
                     if relay.subscription is None:
                         relay.subscription = await self._open(group, relay)
                     await self.layer.group_add(name, address)
-                    relay.members[connection_id] = connection
+                    relay.members[address] = connection
                     await self.layer.group_discard(name, address)
                     return
         except BaseException:
-            relay.members.pop(connection_id, None)
+            relay.members.pop(address, None)
             with contextlib.suppress(LayerUnavailable, OSError):
                 await self.layer.group_discard(name, address)
             await self._close_if_empty(group, relay)
             raise
-        await self._join_after(group, current, connection_id, connection, address)
+        await self._join_after(group, current, address, connection)
 
-    async def leave(self, group: str, connection_id: str) -> None:
+    async def leave(self, group: str, address: str) -> None:
         """Remove a connection; do nothing if it is not a member."""
         relay = self.groups.get(group)
-        if relay is not None and relay.members.pop(connection_id, None) is not None:
+        if relay is not None and relay.members.pop(address, None) is not None:
             await self._close_if_empty(group, relay)
 
     async def _close_if_empty(self, group: str, relay: GroupRelay) -> None:

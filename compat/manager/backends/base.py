@@ -55,7 +55,6 @@ class BaseBackend(Messaging, abc.ABC):
         super().__init__(layer)
         self.server_id = server_id or new_instance_id()
         """This server's name for people (``SERVER_INSTANCE_ID``)."""
-        """The names that ``claim`` has reserved, with the time of the monotonic clock at which this ends."""
 
     # The registry
 

@@ -19,12 +19,11 @@ from compat.manager.connections.blocking import Blocking
 from compat.manager.connections.lifecycle import Lifecycle
 from compat.manager.connections.origin import OriginCheck
 from compat.manager.connections.outbox import Limits
+from compat.manager.connections.periodic import PeriodicTasks
 from compat.manager.connections.registry import ConnectionRegistry
 from compat.manager.connections.state import Connection
 from compat.manager.connections.switchboard import Switchboard
-from compat.manager.connections.upkeep import Upkeep
 from compat.manager.exceptions import BackendError
-from compat.manager.frames import Frame
 from compat.manager.serializers.base import BaseSerializer
 from compat.manager.serializers.json_serializer import JSONSerializer
 from compat.manager.statistics import Statistics
@@ -97,7 +96,7 @@ class ConnectionManager(Lifecycle, Blocking):
         self._origins = OriginCheck(allowed_origins)
         self._endings: dict[Connection, asyncio.Task[None]] = {}
         self._held: set[asyncio.Task[Any]] = set()
-        self._upkeep = Upkeep(self, statistics_every)
+        self._periodic = PeriodicTasks(self, statistics_every)
         self._home: asyncio.AbstractEventLoop | None = None
         self._home_pid = 0
         self._running = False
@@ -136,7 +135,7 @@ class ConnectionManager(Lifecycle, Blocking):
             max_groups=config.MAX_TOTAL_GROUPS,
         )
         backend.tell(registry.local, registry.holds, self.report)
-        backend.tell_left(registry.left)
+        backend.tell_left(registry.doubts.settle)
         return registry
 
     @property
@@ -183,10 +182,6 @@ class ConnectionManager(Lifecycle, Blocking):
             return None
         return home if home.is_running() else None
 
-    def push(self, connection: Connection, frame: Frame) -> bool:
-        """Put a frame into a connection's outbox; return False if the client is gone or a frame was lost."""
-        return self._push_now(connection, frame)
-
     def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work)
         self._held.add(task)
@@ -218,7 +213,7 @@ class ConnectionManager(Lifecycle, Blocking):
         except BaseException:
             self._running = False
             raise
-        self._upkeep.start()
+        self._periodic.start()
 
     async def _clean_up(self) -> None:
         try:
@@ -254,7 +249,7 @@ class ConnectionManager(Lifecycle, Blocking):
         again.
         """
         self._running = False
-        await self._upkeep.stop()
+        await self._periodic.stop()
         try:
             await asyncio.wait_for(self._close_all(), timeout)
         except asyncio.TimeoutError:

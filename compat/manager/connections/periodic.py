@@ -16,7 +16,7 @@ from compat.manager.utils.batching import run_with_concurrency_limit
 if TYPE_CHECKING:
     from compat.manager.connections.manager import ConnectionManager
 
-__all__ = ["Upkeep"]
+__all__ = ["PeriodicTasks"]
 
 log = logging.getLogger("compat.manager")
 
@@ -26,7 +26,7 @@ CLOSING_AT_ONCE = 100
 TIMED_OUT = 1011
 
 
-class Upkeep:
+class PeriodicTasks:
     """The two periodic tasks of one manager, which run from ``start`` to ``stop``."""
 
     def __init__(self, manager: ConnectionManager, statistics_every_s: float) -> None:

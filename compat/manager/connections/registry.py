@@ -41,7 +41,8 @@ class ConnectionRegistry:
         self.connections: dict[str, Connection] = {}
         self._pending: set[str] = set()
         """Ids whose registration is under way: the backend may have them already, or refuse them."""
-        self._doubts = Doubts()
+        self.doubts = Doubts()
+        """Memberships that only the backend may have, after a call has failed."""
         self.max_connections = max_connections
         self.max_per_user = max_per_user
         self.max_groups = max_groups
@@ -97,7 +98,7 @@ class ConnectionRegistry:
         """Remove a connection of this process, also for the other servers; do nothing if there is none."""
         connection = self.connections.pop(connection_id, None)
         if connection is not None:
-            self._doubts.drop_all(connection_id)  # it leaves all groups
+            self.doubts.drop_all(connection_id)  # it leaves all groups
             try:
                 await self.backend.registry_remove_connection(connection_id, connection.user_id)
             except BaseException:
@@ -150,13 +151,6 @@ class ConnectionRegistry:
                 if self.connections.get(name) is connection:
                     yield self.record(connection), [one for one in groups if one in connection.groups]
 
-    def left(self) -> Iterator[tuple[str, str]]:
-        """Yield connections, each with a group that only the backend may have it in, after a call has failed.
-
-        One is done with when the next is asked for.
-        """
-        yield from self._doubts.settle()
-
     def holds(self, connection_id: str) -> bool:
         """Return True for a connection of this process, and for one whose registration is under way."""
         return connection_id in self.connections or connection_id in self._pending
@@ -180,7 +174,7 @@ class ConnectionRegistry:
 
     async def add_to_group(self, connection_id: str, group: str) -> None:
         """Record that a connection is in a group; raise SystemError if there would be too many groups."""
-        doubted = self._doubts.drop(connection_id, group)
+        doubted = self.doubts.drop(connection_id, group)
         try:
             joined = await self.backend.registry_join(connection_id, group, self.max_groups)
         except BaseException:  # it may have joined or not
@@ -213,13 +207,5 @@ class ConnectionRegistry:
             raise
 
     def _owe_leave(self, connection_id: str, group: str) -> None:
-        self._doubts.add(connection_id, group)
+        self.doubts.add(connection_id, group)
         self.backend.owe()
-
-    async def user_channels(self, user_id: str) -> set[str]:
-        """Return the ids of a user's connections on all servers; an empty set for an empty ``user_id``."""
-        return await self.backend.registry_get_user_connections(user_id) if user_id else set()
-
-    async def user_channel_count(self, user_id: str) -> int:
-        """Return how many connections a user has on all servers."""
-        return len(await self.user_channels(user_id))

@@ -95,15 +95,18 @@ class Sending(ManagerParts):
         content = self._content(message)
         self.statistics.count_call()
         records = await self.backend.registry_user_records(require_user_id(user_id))
-        here = [
-            one for one in (self.registry.get(record.connection_id) for record in records) if one is not None
-        ]
-        away = [record for record in records if self.registry.get(record.connection_id) is None]
+        here, away = list[Connection](), list[Record]()
+        for record in records:
+            connection = self.registry.get(record.connection_id)
+            if connection is None:
+                away.append(record)
+            else:
+                here.append(connection)
         reached = 0
         if here:
             frame = frame_of(content, self.serializer)
             for connection in here:
-                reached += self._push_now(connection, frame)
+                reached += self.push(connection, frame)
             await asyncio.sleep(0)
         return reached + await self._publish_to(away, content)
 
@@ -126,7 +129,7 @@ class Sending(ManagerParts):
         return len(records) - len(failures)
 
     async def _push(self, connection: Connection, frame: Frame) -> bool:
-        pushed = self._push_now(connection, frame)
+        pushed = self.push(connection, frame)
         await asyncio.sleep(0)
         return pushed
 
@@ -147,8 +150,11 @@ class Sending(ManagerParts):
         return content
 
     @staticmethod
-    def _push_now(connection: Connection, frame: Frame) -> bool:
-        """Put a frame into a connection's outbox, on any event loop; return False if it is gone."""
+    def push(connection: Connection, frame: Frame) -> bool:
+        """Put a frame into a connection's outbox, on any event loop.
+
+        Returns False if the client is gone, or a frame was lost.
+        """
         outbox = connection.outbox
         if outbox is None or outbox.broken:
             return False

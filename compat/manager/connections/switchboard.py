@@ -87,7 +87,7 @@ class Switchboard:
     async def join(self, group: str, connection: Connection) -> None:
         """Deliver messages to ``group`` to a connection from now on."""
         with backend_errors(f"joining group {shown(group, 60)}"):
-            await self.relays.join(group, connection.address, connection, connection.address)
+            await self.relays.join(group, connection.address, connection, earlier=True)
             try:
                 await self._enter(group, connection)
             except BaseException:
@@ -168,8 +168,8 @@ class Switchboard:
         await self.obey(connection, str(message.get("do")), list(message.get("with") or ()))
 
     def _to_members(self, group: str, message: Message, members: Mapping[str, Connection]) -> None:
-        excluded = message.get(EXCEPT_KEY)
-        if excluded is not None:
+        excluded = frozenset(message.get(EXCEPT_KEY) or ())
+        if EXCEPT_KEY in message:
             message = {key: value for key, value in message.items() if key != EXCEPT_KEY}
         if message.get("type") == CLOSE:
             for connection in members.values():

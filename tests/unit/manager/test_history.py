@@ -84,11 +84,11 @@ async def test_a_join_behind_the_end_of_its_group(make_manager: MakeManager) -> 
     bob, peer = await connect("bob")
     layer.hold = True
     relays = manager.switchboard().relays
-    first = asyncio.ensure_future(relays.join("room", "refused", refused, refused.address))
+    first = asyncio.ensure_future(relays.join("room", refused.address, refused, earlier=True))
     await layer.held.wait()
     leaving = asyncio.ensure_future(relays.leave("room", last.channel_name))
     await asyncio.sleep(0)
-    joining = asyncio.ensure_future(relays.join("room", bob.channel_name, bob, bob.address))
+    joining = asyncio.ensure_future(relays.join("room", bob.address, bob, earlier=True))
     await asyncio.sleep(0)
     layer.refuse.set()
     with pytest.raises(LayerUnavailable):

@@ -165,11 +165,11 @@ async def test_silence_while_the_endpoint_is_busy_is_not_the_clients(
     connection, peer = await connect("alice")
     connection.heartbeat_timeout = 0.01
     await until_async(lambda: not connection.is_alive, "it has been silent for too long")
-    await manager._upkeep.beat()
+    await manager._periodic.beat()
     assert connection.state is ConnectionState.CONNECTED  # nobody reads: it may well have answered
     reading = asyncio.ensure_future(peer.websocket.receive())
     await until_async(lambda: connection.reading, "now somebody does")
-    await manager._upkeep.beat()
+    await manager._periodic.beat()
     assert manager.registry.connections == {} and peer.closed_with == 1011
     reading.cancel()
     await asyncio.wait((reading,))
@@ -184,14 +184,14 @@ async def test_a_client_that_is_away_is_not_silent(connect: Connect, manager: Co
     connection.websocket.scope[RESUMABLE_KEY] = resumed
     connection.heartbeat_timeout = 0.0
     for _ in range(3):
-        await manager._upkeep.beat()
+        await manager._periodic.beat()
         assert connection.state is ConnectionState.CONNECTED and connection.heartbeat.missed_pings == 0
     connection.heartbeat_timeout = 60.0
     resumed.parked = False
-    await manager._upkeep.beat()
+    await manager._periodic.beat()
     assert connection.is_alive and (await peer.hear_json())["type"] == "ping"
     connection.heartbeat_timeout = 0.0
-    await manager._upkeep.beat()
+    await manager._periodic.beat()
     assert peer.closed_with == 1011
     reading.cancel()
     await asyncio.wait((reading,))
@@ -223,11 +223,11 @@ async def test_a_jump_of_the_wall_clock_is_no_silence(
         assert not connection.heartbeat.should_ping()
         assert 0 <= connection.idle_time < 60 and 0 <= connection.connection_duration < 60
         assert 0 <= manager.counters()["uptime"] < 60
-        await manager._upkeep.beat()
+        await manager._periodic.beat()
         assert connection.state is ConnectionState.CONNECTED
         connection.heartbeat_timeout = 0.0
         assert not connection.is_alive
-        await manager._upkeep.beat()
+        await manager._periodic.beat()
     assert peer.closed_with == 1011
     reading.cancel()
     await asyncio.wait((reading,))
@@ -248,7 +248,7 @@ async def test_a_heartbeat_that_fails_is_not_the_last(
 ) -> None:
     manager = make_manager(WS_HEARTBEAT_INTERVAL=0.02)
     _, peer = await connector(manager)("alice")
-    beat = manager._upkeep.beat
+    beat = manager._periodic.beat
     failures: list[int] = []
 
     async def failing(ping: bool = True, **options: bool) -> None:
@@ -257,7 +257,7 @@ async def test_a_heartbeat_that_fails_is_not_the_last(
             raise KeyError("x")
         await beat(ping, **options)
 
-    monkeypatch.setattr(manager._upkeep, "beat", failing)
+    monkeypatch.setattr(manager._periodic, "beat", failing)
     with recorded() as records:
         await manager.start_tasks()
         assert (await peer.hear_json())["type"] == "ping"

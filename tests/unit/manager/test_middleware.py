@@ -482,7 +482,7 @@ async def test_a_pong_for_each_ping_is_free(make_manager: MakeManager, kind: str
     consumer = Endpoint(alice, manager, middleware_stack=chained(limit))
     pings = 3
     for _ in range(pings):  # the client is slow, and answers all of them later
-        await manager._upkeep.beat()
+        await manager._periodic.beat()
     for _ in range(pings + 1):  # one is counted
         await consumer.handle_message(json_str='{"type": "pong"}')
     assert [(await peer.hear_json())["type"] for _ in range(pings)] == ["ping"] * pings

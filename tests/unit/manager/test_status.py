@@ -14,7 +14,7 @@ from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from compat import metrics
 from compat.live import basic, staff
 from compat.manager import ConnectionManager, WSConfig, status_router
-from compat.manager.connections.upkeep import Upkeep
+from compat.manager.connections.periodic import PeriodicTasks
 from compat.manager.status.prometheus import prometheus_text
 from compat.publish import bearer, router
 from compat.settings import override
@@ -155,7 +155,7 @@ def test_metrics_are_what_prometheus_reads(manager: ConnectionManager) -> None:
 
 
 def test_the_line_of_statistics(manager: ConnectionManager) -> None:
-    assert Upkeep(manager, 60).line().startswith('statistics: server=the "one" connections=0 users=0 ')
+    assert PeriodicTasks(manager, 60).line().startswith('statistics: server=the "one" connections=0 users=0 ')
 
 
 def test_what_refuses_by_returning_none_is_no_dependency() -> None:
