@@ -508,7 +508,7 @@ MORE = [count * "f" for count in (MOST_AT_ONCE - 1, MOST_AT_ONCE, MOST_AT_ONCE +
 
 
 @pytest.mark.parametrize(
-    "said", ["f", "ff", "fff", "hf", "fh", "ffhff", "fbf", "bfhbf" * 5, *MORE, "h".join(MORE)]
+    "said", ["f", "ff", "fff", "hf", "fh", "ffhff", "fbf", "bfhbf" * 5, *MORE, "h".join(MORE[:3])]
 )
 def test_finished_frames_keep_their_order_among_others(said: str) -> None:
     with LiveServer(Mixed.as_asgi(), **PLAIN) as server, Client(server, "/") as one:
