@@ -126,7 +126,7 @@ class Connection:
             apart = Interruptible(receive, socket.raw_send)
             receive = apart.receive
             socket.send_by(apart.send)
-        if limited(self.consumer):
+        if socket.websocket and limited(self.consumer):
             receive = self._limit(receive)
         layer = None if self.subscription is None else self.subscription.layer
         self.timing = timing_of(type(self.consumer), self.inbox, layer)

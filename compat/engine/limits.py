@@ -1,4 +1,4 @@
-"""Limits for one connection, and for the number of connections; off by default, and then without cost.
+"""Limits for one websocket, and for the number of them; off by default, and then without cost.
 
 Each limit is a setting, and most are also an attribute of consumer classes, which overrides the setting:
 

@@ -16,6 +16,7 @@ import pytest
 from starlette.authentication import SimpleUser
 
 from compat.closing import close_group, close_user, user_group
+from compat.consumer import AsyncConsumer
 from compat.engine import handshake
 from compat.engine.contracts import RESUMABLE_KEY
 from compat.engine.limits import admissions, guarded
@@ -23,6 +24,7 @@ from compat.exceptions import ImproperlyConfigured, InvalidChannelLayerError, La
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.layers import InMemoryChannelLayer
 from compat.settings import override
+from compat.testing import ApplicationCommunicator
 from compat.types import Message, Receive, Scope, Send
 from tests.support.clients import Client
 from tests.support.conversations import Conversation
@@ -87,6 +89,29 @@ async def test_a_silent_client(flavour: str, caplog: pytest.LogCaptureFixture) -
     assert await client.closed() == 1001
     assert consumer.codes == [1001]
     assert len(caplog.records) == 1 and "'/ws/quiet/': closed with 1001: silent for 0.05 s" in caplog.text
+
+
+@pytest.mark.parametrize("silences", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["channel", "http"])
+async def test_only_clients_of_websockets_can_be_silent(silences: int, kind: str) -> None:
+    """Was: a quiet worker lost its consumer, with its state and groups, and a stream of events ended."""
+
+    class Counts(AsyncConsumer):
+        count = 0
+
+        async def more(self, message: Message) -> None:
+            self.count += 1
+            await self.send({"type": "counted", "count": self.count})
+
+    other = ApplicationCommunicator(Counts.as_asgi(), {"type": kind, "path": "/", "asgi": {"version": "3.0"}})
+    with override(CHANNEL_IDLE_TIMEOUT=0.02):
+        await other.send_input({"type": "more"})
+        assert (await other.receive_output())["count"] == 1
+        for _ in range(silences):  # a client that comes later is closed, and has been silent for less
+            assert await (await Conversation(chat("async").as_asgi()).open()).closed() == 1001
+        await other.send_input({"type": "more"})
+        assert (await other.receive_output())["count"] == 2
+    other.stop()
 
 
 async def test_heartbeats(flavour: str) -> None:
