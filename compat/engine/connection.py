@@ -142,7 +142,7 @@ class Connection:
     def _limit(self, receive: Receive) -> Receive:
         """Return ``receive`` with the connection's limits applied, and start its heartbeat."""
         interval = limit_of(self.consumer, "heartbeat", "CHANNEL_HEARTBEAT")
-        if interval is not None and self.socket.websocket:
+        if interval is not None and hasattr(self.consumer, "compat_heartbeat"):
             self.heartbeat = Heartbeat(self.inbox, interval, self.is_parked)
         return guarded(self.consumer, receive, self.close)
 

@@ -16,11 +16,16 @@ import pytest
 from starlette.authentication import SimpleUser
 
 from compat.closing import close_group, close_user, user_group
-from compat.consumer import AsyncConsumer
+from compat.consumer import AsyncConsumer, SyncConsumer
 from compat.engine import handshake
 from compat.engine.contracts import RESUMABLE_KEY
 from compat.engine.limits import admissions, guarded
-from compat.exceptions import ImproperlyConfigured, InvalidChannelLayerError, LayerUnavailable
+from compat.exceptions import (
+    ImproperlyConfigured,
+    InvalidChannelLayerError,
+    LayerUnavailable,
+    StopConsumer,
+)
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.layers import InMemoryChannelLayer
 from compat.settings import override
@@ -159,6 +164,47 @@ def test_the_heartbeat_of_the_settings(flavour: str) -> None:
     with override(CHANNEL_HEARTBEAT=0.05), LiveServer(chat(flavour).as_asgi()) as server:
         with Client(server, "/") as client:
             assert [client.receive_json() for _ in range(2)] == [{"type": "ping"}] * 2
+
+
+class Raw(AsyncConsumer):
+    """Has a handler for each event of a websocket, and none for the engine's own."""
+
+    async def websocket_connect(self, message: Message) -> None:
+        await self.send({"type": "websocket.accept"})
+
+    async def websocket_receive(self, message: Message) -> None:
+        await self.send({"type": "websocket.send", "text": message["text"]})
+
+    async def websocket_disconnect(self, message: Message) -> None:
+        raise StopConsumer
+
+
+class RawInThreads(SyncConsumer):
+    """The same for a sync consumer."""
+
+    def websocket_connect(self, message: Message) -> None:
+        self.send({"type": "websocket.accept"})
+
+    def websocket_receive(self, message: Message) -> None:
+        self.send({"type": "websocket.send", "text": message["text"]})
+
+    def websocket_disconnect(self, message: Message) -> None:
+        raise StopConsumer
+
+
+@pytest.mark.parametrize("beats", [1, 2, 3])
+@pytest.mark.parametrize("consumer", [Raw, RawInThreads])
+async def test_a_consumer_without_heartbeats_is_sent_none(consumer: Any, beats: int) -> None:
+    """Was: CHANNEL_HEARTBEAT closed it with 1011."""
+    with override(CHANNEL_HEARTBEAT=0.02):
+        client = await Conversation(consumer.as_asgi()).open()
+        other = await Conversation(chat("async").as_asgi()).open()
+        for _ in range(beats):
+            assert await other.receive_json_from() == {"type": "ping"}
+        await client.send_to(text_data="x")
+        assert await client.receive_from() == "x"
+    for one in (client, other):
+        await one.disconnect()
 
 
 @pytest.mark.parametrize("value", [0, -1, "5", True])
