@@ -24,6 +24,7 @@ from compat.tracing import Tracing
 from compat.types import Message
 
 __all__ = [
+    "Threads",
     "blocking_send",
     "executor",
     "guarded",
@@ -38,8 +39,39 @@ __all__ = [
 T = TypeVar("T")
 
 
-class OwnThreads(ThreadPoolExecutor):
-    """An executor that makes a thread for each call."""
+class Threads(ThreadPoolExecutor):
+    """An executor that says whether calls wait for one of its threads."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size, thread_name_prefix="sync-consumer")
+        self.short = False
+        """True while it has more calls than threads: one that could end should."""
+        self._size = size
+        self._calls = 0
+        self._counting = threading.Lock()
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[T]:
+        """Call ``fn`` in one of the threads; see ``Executor.submit``."""
+        self._count(1)
+        try:
+            future = super().submit(fn, *args, **kwargs)
+        except BaseException:
+            self._count(-1)
+            raise
+        future.add_done_callback(lambda _: self._count(-1))
+        return future
+
+    def _count(self, more: int) -> None:
+        with self._counting:
+            self._calls += more
+            self.short = self._calls > self._size
+
+
+class OwnThreads(Threads):
+    """An executor that makes a thread for each call, and so is never short of them."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[T]:
         """Call ``fn`` in a new thread; see ``Executor.submit``."""
@@ -51,16 +83,16 @@ class OwnThreads(ThreadPoolExecutor):
 
 
 own_threads = OwnThreads()
-_executor: ThreadPoolExecutor | None = None
+_executor: Threads | None = None
 _executor_lock = new_lock()
 
 
-def executor() -> ThreadPoolExecutor:
+def executor() -> Threads:
     """Return the thread pool that the sync consumers of all event loops of this process share."""
     global _executor
     with _executor_lock:
         if _executor is None:
-            _executor = ThreadPoolExecutor(thread_limit(), thread_name_prefix="sync-consumer")
+            _executor = Threads(thread_limit())
         return _executor
 
 

@@ -23,7 +23,6 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -33,7 +32,7 @@ from compat.engine.fast.thread_locals import Home
 from compat.engine.fast.workers import Place, Runnable, Worker
 from compat.engine.scheduler import made_for
 from compat.engine.shielding import begun
-from compat.engine.threads import executor, own_threads, thread_limit
+from compat.engine.threads import Threads, executor, own_threads, thread_limit
 from compat.metrics import Throttle
 
 __all__ = ["TICK_S", "Pool", "pool_of"]
@@ -125,8 +124,9 @@ class Pool:
         self._ensure_tick()
 
     def _launch(self, worker: Worker) -> None:
-        enter = sync_to_async(self._work, thread_sensitive=False, executor=self.threads())
-        task = begun(self.loop, enter(worker))
+        threads = self.threads()
+        enter = sync_to_async(self._work, thread_sensitive=False, executor=threads)
+        task = begun(self.loop, enter(worker, threads))
         self.tasks.add(task)
         task.add_done_callback(lambda task: self._left(worker, task))
 
@@ -143,7 +143,7 @@ class Pool:
         self.barren_until = steady() + NO_THREAD_S
         self.loop.call_later(NO_THREAD_S, self._kick)
 
-    def threads(self) -> ThreadPoolExecutor:
+    def threads(self) -> Threads:
         """Return where a worker or a call gets its thread: outside the pool while others hold its threads."""
         return own_threads if self.aside else executor()
 
@@ -270,8 +270,11 @@ class Pool:
                 self.active.add(worker)
                 self.aside -= 1
 
-    def _work(self, worker: Worker) -> None:
-        """Take connections until none is left, or until another worker has the queue: one busy period."""
+    def _work(self, worker: Worker, threads: Threads) -> None:
+        """Take connections until none is left, or until another worker has the queue: one busy period.
+
+        It also ends, for the next one to wait behind others, if one of the ``threads`` is needed for a call.
+        """
         ready, turns = self.ready, 0
         if worker.given_up:  # an executor keeps what it had no thread for
             return
@@ -295,8 +298,18 @@ class Pool:
                 continue
             worker.run(connection)
             turns += 1
+            if threads.short:
+                self._give_way(worker)
+                return
             if worker.slow or turns % FLUSH_EVERY == 0:
                 self.flush_soon()
+
+    def _give_way(self, worker: Worker) -> None:
+        """Have another worker take the queue as soon as there is a thread for it, after those who wait."""
+        with self.lock:
+            self.active.discard(worker)
+        self.flush_soon()
+        self._soon(self._kick)
 
     def _woken(self, worker: Worker) -> bool:
         """Stay parked for ``PARK_S``; return True if the loop has woken this worker, else False."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import gc
 import itertools
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from asgiref.local import Local
 from asgiref.sync import async_to_sync, sync_to_async
 
 from compat.consumer import SyncConsumer
+from compat.engine import threads as threads_module
 from compat.engine.fast import pool as pool_module
 from compat.engine.fast.handling import MAX_UNSENT
 from compat.engine.fast.pool import TICK_S, pool_of
@@ -311,6 +313,50 @@ async def test_clients_that_do_not_read_hold_no_others_up(
         assert [await client.receive_from(timeout=20) for _ in range(3 * MAX_UNSENT)]
         assert await client.receive_from(timeout=20) == "page"
     await closed(clients)
+
+
+@pytest.fixture
+def own_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Any]]:
+    """Gives this test a pool of so many threads."""
+    monkeypatch.setattr(threads_module, "_executor", None)
+    with contextlib.ExitStack() as until_the_end:
+        yield lambda count: until_the_end.enter_context(override(CHANNEL_THREADS=count))
+        executor().shutdown(wait=False)
+
+
+@pytest.mark.parametrize("attributes", [{}, {"concurrency": 2}], ids=str)
+@pytest.mark.parametrize("count", [1, 2, 3])
+async def test_busy_clients_leave_others_a_thread(
+    count: int, attributes: dict[str, Any], own_threads: Callable[[int], Any]
+) -> None:
+    """Was: workers that always had a frame kept their threads, which disconnect() waited for in vain."""
+    own_threads(count)
+    ended = threading.Event()
+
+    def fail(self: Any, text: str) -> None:
+        raise LookupError(text)
+
+    def work(self: Any, text: str) -> None:
+        ended.wait(3 * TICK_S)
+
+    async def flood(client: Conversation) -> None:
+        while not ended.is_set():
+            if client.input_queue.qsize() < 5:
+                await client.send_to(text_data="x")
+            await asyncio.sleep(0)
+
+    busy = await opened(receiving(work), 2 * count + 2)
+    floods = [asyncio.ensure_future(flood(client)) for client in busy]
+    try:
+        consumer = receiving(fail, disconnect=lambda self, code: ended.set(), **attributes)
+        (client,) = await opened(consumer, 1)
+        await client.send_to(text_data="x")
+        await until_async(ended.is_set, "disconnect() has run")
+    finally:
+        ended.set()
+        await asyncio.gather(*floods)
+    assert await client.closed() == 1011
+    await closed(busy)
 
 
 @pytest.mark.parametrize("more", [0, 1, 2])
