@@ -243,12 +243,16 @@ class Drain:
         seconds = drain_seconds()
         consumers = list(self.open)
         log.warning("stopping: closing %d websockets over %g s", len(consumers), seconds)
-        pause = seconds / max(len(consumers), 1)
+        loop = asyncio.get_running_loop()
+        began, pause = loop.time(), seconds / max(len(consumers) - 1, 1)
         closing = []
-        for consumer in consumers:
+        for number, consumer in enumerate(consumers):
+            # Each has its own time: what the closes take, and how late a timer is, does not add up.
+            await asyncio.sleep(began + number * pause - loop.time())
+            if not self.open:
+                break
             if consumer in self.open:
                 closing.append(asyncio.ensure_future(consumer.close(SERVICE_RESTART)))
-            await asyncio.sleep(pause)
         if closing:
             await asyncio.wait(closing, timeout=CLOSED_TIMEOUT_S)
         if not await self._all_gone():

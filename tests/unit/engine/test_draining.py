@@ -1,0 +1,128 @@
+"""When a drain closes each connection, by a clock that waits for nothing; and which servers have none."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import selectors
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from compat.engine.draining import Drain
+from compat.engine.limits import admissions
+from compat.settings import override
+
+TIMER_S = 0.001
+"""What a selector rounds the time until a timer up to."""
+
+
+class Clock:
+    """The time of a loop, which waits for nothing but goes on to the next timer."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+
+class Selector(selectors.DefaultSelector):
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self.clock = clock
+
+    def select(self, timeout: float | None = None) -> Any:
+        self.clock.now += math.ceil((timeout or 0) / TIMER_S) * TIMER_S
+        return super().select(0)
+
+
+class Loop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self.clock = Clock()
+        super().__init__(Selector(self.clock))
+
+    def time(self) -> float:
+        return self.clock.now
+
+
+class Connection:
+    """Takes so long for its close, in which the loop does nothing else."""
+
+    def __init__(self, drain: Drain, clock: Clock, close_s: float) -> None:
+        self.drain, self.clock, self.close_s = drain, clock, close_s
+        self.closed_at: float | None = None
+
+    async def close(self, code: int) -> None:
+        self.closed_at = self.clock.now
+        self.clock.now += self.close_s
+        self.drain.leave(self)
+
+    def cancel(self) -> None:
+        raise AssertionError("nobody is late")
+
+    def is_parked(self) -> bool:
+        return False
+
+    def name(self) -> str:
+        return "connection"
+
+
+@pytest.fixture(autouse=True)
+def signals_as_they_were() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    admissions.draining = False
+
+
+Meanwhile = Callable[[list[Connection]], Awaitable[None]]
+
+
+async def nothing(connections: list[Connection]) -> None: ...
+
+
+def drained(
+    count: int, seconds: float, close_s: float = 0.0, meanwhile: Meanwhile = nothing
+) -> tuple[list[float | None], float]:
+    """Return when each connection was closed, and when the server was told to stop, from the signal on."""
+    loop, drain, stopped = Loop(), Drain(), asyncio.Event()
+    connections = [Connection(drain, loop.clock, close_s) for _ in range(count)]
+
+    async def main() -> None:
+        for connection in connections:
+            drain.enter(connection, loop)
+        signal.raise_signal(signal.SIGTERM)
+        await meanwhile(connections)
+        await stopped.wait()
+
+    signal.signal(signal.SIGTERM, lambda number, frame: stopped.set())
+    with override(DRAIN_SECONDS=seconds), contextlib.closing(loop):
+        loop.run_until_complete(main())
+    return [connection.closed_at for connection in connections], loop.clock.now
+
+
+@pytest.mark.parametrize("close_s", [0.0, 0.002])
+@pytest.mark.parametrize("count", [2, 3, 2000])
+def test_a_drain_takes_as_long_as_it_says(count: int, close_s: float) -> None:
+    """Was: 24.6 s instead of 5 for 20,000, since each pause was at least as long as a timer's step."""
+    times, stopped = drained(count, 5.0, close_s)
+    expected = [5 * number / (count - 1) for number in range(count)]
+    assert times == pytest.approx(expected, abs=0.02) and stopped == pytest.approx(5, abs=0.02)
+
+
+def test_a_drain_ends_with_its_last_close() -> None:
+    assert drained(1, 30.0) == (pytest.approx([0], abs=0.01), pytest.approx(0, abs=0.01))
+
+
+@pytest.mark.parametrize("left", [1, 2, 3])
+def test_a_drain_waits_for_nobody_who_has_left(left: int) -> None:
+    async def leave(connections: list[Connection]) -> None:
+        await asyncio.sleep(1)
+        for connection in connections:
+            connection.drain.leave(connection)
+
+    times, stopped = drained(1 + left, 30.0 * left, meanwhile=leave)
+    assert times == [pytest.approx(0, abs=0.01), *[None] * left]
+    assert stopped == pytest.approx(30, abs=0.1), "when the second one would have been closed"
