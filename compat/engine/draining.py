@@ -39,6 +39,9 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 CLOSED_TIMEOUT_S = 5.0
 """Seconds that a connection may take to end after its close or its cancellation."""
 
+LOOPS = ("asyncio", "uvloop")
+"""The packages whose event loops are told of signals (``add_signal_handler``)."""
+
 PARKED_TIMEOUT_S, POLL_S = 1.0, 0.01
 LOOK_S = 1.0
 """How often it is looked whether the server has stopped without a signal."""
@@ -105,8 +108,13 @@ class Drain:
             starting()
             self.watching = True
             before_threads_are_joined(self.end_left_behind)
-            if drain_seconds() and not self.servers:
-                self._watch()
+            if drain_seconds():
+                if not self.servers:
+                    self._watch()
+                if not self._drains():
+                    log.warning(
+                        "DRAIN_SECONDS has no effect: the server does not handle SIGTERM with signal.signal()"
+                    )
 
     def tell_stop(self, waiting: Waiting) -> None:
         """Call ``waiting.stop()`` on the running event loop when its server begins to stop, if that is seen.
@@ -115,7 +123,7 @@ class Drain:
         """
         self.waiting = waiting
         if self.loop is not asyncio.get_running_loop():  # a process may run one server after another
-            self._watch(quietly=True)
+            self._watch()
 
     def leave(self, consumer: Running) -> None:
         """Remove a connection that has ended."""
@@ -145,14 +153,18 @@ class Drain:
     def _names(self) -> str:
         return listed((consumer.name() for consumer in self.open), limit=3)
 
-    def _watch(self, *, quietly: bool = False) -> None:
+    def _drains(self) -> bool:
+        """Return True if the server has a handler of SIGTERM that can be called later.
+
+        It has none if it has the event loop call it: the loop does so at once, whatever handles the signal.
+        """
+        handler = self.servers.get(signal.SIGTERM)
+        return handler is not None and _module(handler) not in LOOPS
+
+    def _watch(self) -> None:
         loop = asyncio.get_running_loop()
         is_main = threading.current_thread() is threading.main_thread()
         if not (is_main and callable(signal.getsignal(signal.SIGTERM))):
-            if not quietly:
-                log.warning(
-                    "DRAIN_SECONDS has no effect: the server does not handle SIGTERM with signal.signal()"
-                )
             return
         found = {int(number): signal.getsignal(number) for number in SIGNALS}
         self.servers = {number: handler for number, handler in found.items() if callable(handler)}
@@ -175,7 +187,7 @@ class Drain:
 
     def _stop(self, loop: asyncio.AbstractEventLoop, number: int, frame: FrameType | None) -> None:
         """Begin the drain, or stop at once at the second signal; runs in the signal handler."""
-        if not drain_seconds():
+        if not (drain_seconds() and self._drains()):
             self._restore()
             if self.waiting is None:
                 self.servers[number](number, frame)
@@ -279,6 +291,10 @@ def before_threads_are_joined(callback: Callable[[], None]) -> None:
     register = getattr(threading, "_register_atexit", None)
     if register is not None:
         register(callback)
+
+
+def _module(handler: Handler) -> str:
+    return (getattr(handler, "__module__", None) or "").partition(".")[0]
 
 
 def _stop_server(handler: Handler) -> None:

@@ -126,3 +126,20 @@ def test_a_drain_waits_for_nobody_who_has_left(left: int) -> None:
     times, stopped = drained(1 + left, 30.0 * left, meanwhile=leave)
     assert times == [pytest.approx(0, abs=0.01), *[None] * left]
     assert stopped == pytest.approx(30, abs=0.1), "when the second one would have been closed"
+
+
+def test_a_server_whose_loop_is_told_of_signals_has_no_drain(caplog: pytest.LogCaptureFixture) -> None:
+    """Was: asyncio's handler, which does nothing, was taken for the server's, and the drain began as well."""
+    loop, drain, told = asyncio.SelectorEventLoop(), Drain(), asyncio.Event()
+    connection = Connection(drain, Clock(), 0)
+
+    async def main() -> None:
+        loop.add_signal_handler(signal.SIGTERM, told.set)
+        drain.enter(connection, loop)
+        signal.raise_signal(signal.SIGTERM)
+        await told.wait()
+
+    with override(DRAIN_SECONDS=5), contextlib.closing(loop):
+        loop.run_until_complete(main())
+    assert connection.closed_at is None and drain.task is None and not admissions.draining
+    assert "DRAIN_SECONDS has no effect" in caplog.text
