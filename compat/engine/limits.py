@@ -32,6 +32,7 @@ from compat.engine.events import HEARTBEAT
 from compat.engine.inbox import Inbox
 from compat.engine.refusal import refuse, shown, status_seen
 from compat.engine.reports import surviving
+from compat.engine.shielding import uncancel
 from compat.exceptions import ImproperlyConfigured
 from compat.names import client_key, person_key
 from compat.settings import settings
@@ -102,16 +103,12 @@ class Guard:
 
     async def __call__(self) -> Message:
         """Return the client's next message, or a disconnect if the client has exceeded a limit."""
-        message, within_s = None, self.idle
-        while message is None:
-            try:
-                message = await asyncio.wait_for(self.receive(), within_s)
-            except asyncio.TimeoutError:
-                if self.idle is None:
-                    raise  # a middleware's
-                within_s = self.idle - self._here_s()
-                if within_s <= 0:
-                    return await self._end(GOING_AWAY, f"silent for {self.idle:g} s")
+        within_s = self.idle
+        while (message := await self._receive(within_s)) is None:
+            assert self.idle is not None
+            within_s = self.idle - self._here_s()
+            if within_s <= 0:
+                return await self._end(GOING_AWAY, f"silent for {self.idle:g} s")
         if message["type"] == "websocket.receive":
             if self.size is not None and _size(message) > self.size:
                 return await self._end(TOO_BIG, f"a message of {_size(message)} bytes; {self.size:g} allowed")
@@ -120,6 +117,31 @@ class Guard:
                     return await self._end(POLICY_VIOLATION, f"more than {self.rate:g} messages a second")
                 await asyncio.sleep((1 - self.tokens) / self.rate)
         return message
+
+    async def _receive(self, within_s: float | None) -> Message | None:
+        """Return the client's next message, or None if none has come for so many seconds.
+
+        ``asyncio.wait_for`` takes a task, and before Python 3.12 loses a cancellation that meets a message.
+        """
+        if within_s is None:
+            return await self.receive()
+        task, late = asyncio.current_task(), False
+
+        def over() -> None:
+            nonlocal late
+            late = True
+            assert task is not None
+            task.cancel()
+
+        timer = asyncio.get_running_loop().call_later(within_s, over)
+        try:
+            return await self.receive()
+        except asyncio.CancelledError:
+            if not late or uncancel():
+                raise
+            return None
+        finally:
+            timer.cancel()
 
     def _here_s(self) -> float:
         """Return for how many seconds the client has been here, without a time in which it was away."""

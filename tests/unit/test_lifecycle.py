@@ -19,7 +19,9 @@ from compat.closing import close_group, close_user, user_group
 from compat.consumer import AsyncConsumer, SyncConsumer
 from compat.engine import handshake
 from compat.engine.contracts import RESUMABLE_KEY
+from compat.engine.inbox import Inbox
 from compat.engine.limits import admissions, guarded
+from compat.engine.reader import TaskReader
 from compat.exceptions import (
     ImproperlyConfigured,
     InvalidChannelLayerError,
@@ -35,7 +37,7 @@ from tests.support.clients import Client
 from tests.support.conversations import Conversation
 from tests.support.logs import recorded
 from tests.support.servers import LiveServer
-from tests.support.waiting import until
+from tests.support.waiting import turns, until
 
 
 def chat(flavour: str, **attributes: Any) -> Any:
@@ -642,8 +644,27 @@ async def test_silence_begins_when_a_client_is_back(waits: int) -> None:
     assert away.looks == 2 * waits + 1
 
 
-async def test_a_time_limit_of_a_middleware_is_its_own() -> None:
-    """Was: an AssertionError without a text, if the consumer had a limit and no time for idle clients."""
+@pytest.mark.parametrize("turns_before", range(4))
+async def test_a_reader_stops_although_a_frame_has_just_come(turns_before: int) -> None:
+    """Was: the cancellation was lost with the frame, before Python 3.12, and the reader went on for ever."""
+    frames: asyncio.Queue[Message] = asyncio.Queue()
+
+    async def close(code: int) -> None:
+        raise AssertionError("nothing is closed")
+
+    consumer = chat("async", idle_timeout=60)()
+    consumer.scope = {"type": "websocket", "path": "/"}
+    reader = TaskReader(guarded(consumer, frames.get, close), Inbox(asyncio.get_running_loop()))
+    await turns()
+    frames.put_nowait({"type": "websocket.receive", "text": "x"})
+    await turns(turns_before)
+    await reader.stop()
+    assert reader.task.done()
+
+
+@pytest.mark.parametrize("limit", ["max_message_size", "idle_timeout"])
+async def test_a_time_limit_of_a_middleware_is_its_own(limit: str) -> None:
+    """Was: an AssertionError without a text, or the client was closed as a silent one."""
 
     async def receive() -> Message:
         raise asyncio.TimeoutError("of the middleware")
@@ -651,7 +672,7 @@ async def test_a_time_limit_of_a_middleware_is_its_own() -> None:
     async def close(code: int) -> None:
         raise AssertionError("nothing is closed")
 
-    consumer = chat("async", max_message_size=100)()
+    consumer = chat("async", **{limit: 100})()
     consumer.scope = {"type": "websocket", "path": "/"}
     with pytest.raises(asyncio.TimeoutError, match="of the middleware"):
         await guarded(consumer, receive, close)()
