@@ -126,10 +126,11 @@ class Inbox(QueueOfItems):
         """Append earlier messages as ``push`` does, beside those for which there is room; return True.
 
         While ``REPLAYED`` events wait, there is no more room; what is lost is counted. Not ``more``: there is
-        room for these, and not for as many as usual beside them.
+        room for these in addition to the usual, and not for as many as usual beside what waits.
         """
-        if len(self.events) < REPLAYED:
-            self.capacity = max(self.capacity, len(self.events) + len(events) + more * self.room)
+        if (waiting := len(self.events)) < REPLAYED:
+            others = waiting + self.room if more else max(waiting, self.room)
+            self.capacity = max(self.capacity, len(events) + others)
         lost = [self.offer((event,)) for event in events].count(False)
         if lost and self.owner is not None:
             self.owner.count_drop(self.channel, "overflow", lost)

@@ -28,7 +28,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from compat.engine.contracts import RESUMABLE_KEY, Resumed
-from compat.engine.events import HEARTBEAT
+from compat.engine.events import HEARTBEAT, Event
 from compat.engine.inbox import Inbox
 from compat.engine.refusal import refuse, shown, status_seen
 from compat.engine.reports import surviving
@@ -201,18 +201,24 @@ def _size(message: Message) -> int:
 
 
 class Heartbeat:
-    """Puts a message of type ``compat.heartbeat`` into a consumer's inbox every ``interval`` seconds."""
+    """Puts a message of type ``compat.heartbeat`` into a consumer's inbox every ``interval`` seconds.
+
+    None is put there while the one before it waits, or as many messages as may; and none takes their places.
+    """
 
     def __init__(self, inbox: Inbox, interval: float, parked: Parked) -> None:
         self.inbox = inbox
         self.interval = interval
         self.parked = parked
+        self.last: Event | None = None
         self.timer = inbox.loop.call_later(interval, self._beat)
 
     def _beat(self) -> None:
         inbox = self.inbox
-        if len(inbox.events) < inbox.capacity and not self.parked():  # it must not push a message out
-            inbox.push({"type": HEARTBEAT}, float("inf"))
+        full = inbox.overflowed or len(inbox.events) > inbox.room
+        if not (full or self.last in inbox.events or self.parked()):
+            self.last = (math.inf, {"type": HEARTBEAT}, None)
+            inbox.replay((self.last,), more=False)
         self.timer = inbox.loop.call_later(self.interval, self._beat)
 
     def cancel(self) -> None:

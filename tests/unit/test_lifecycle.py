@@ -19,6 +19,7 @@ from compat.closing import close_group, close_user, user_group
 from compat.consumer import AsyncConsumer, SyncConsumer
 from compat.engine import handshake
 from compat.engine.contracts import RESUMABLE_KEY
+from compat.engine.events import Overflow
 from compat.engine.inbox import Inbox
 from compat.engine.limits import admissions, guarded
 from compat.engine.reader import TaskReader
@@ -29,7 +30,7 @@ from compat.exceptions import (
     StopConsumer,
 )
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
-from compat.layers import InMemoryChannelLayer
+from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
 from compat.settings import override
 from compat.testing import ApplicationCommunicator
 from compat.types import Message, Receive, Scope, Send
@@ -166,6 +167,62 @@ def test_the_heartbeat_of_the_settings(flavour: str) -> None:
     with override(CHANNEL_HEARTBEAT=0.05), LiveServer(chat(flavour).as_asgi()) as server:
         with Client(server, "/") as client:
             assert [client.receive_json() for _ in range(2)] == [{"type": "ping"}] * 2
+
+
+@pytest.mark.parametrize("on_overflow", ["drop", "drop_oldest", "close"])
+@pytest.mark.parametrize("capacity", [1, 2, 3])
+async def test_heartbeats_take_no_place_of_a_message(
+    flavour: str, capacity: int, on_overflow: Overflow
+) -> None:
+    """Was: the inbox of a long handler filled with them, and lost the group's messages; then all came."""
+    layer = InMemoryChannelLayer(capacity=capacity, on_overflow=on_overflow)
+    register_channel_layer("default", layer)
+    awaited, blocking = asyncio.Event(), threading.Event()
+
+    async def receive(self: Any, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        await awaited.wait()
+
+    def wait(self: Any, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        blocking.wait(20)
+
+    async def say(self: Any, event: Message) -> None:
+        await self.send(event["text"])
+
+    def say_in_thread(self: Any, event: Message) -> None:
+        self.send(event["text"])
+
+    handlers: dict[str, Any] = {"receive": receive, "say": say}
+    if flavour != "async":
+        handlers = {"receive": wait, "say": say_in_thread}
+    consumer = chat(flavour, groups=["room"], heartbeat=0.05, **handlers)
+    client = await Conversation(consumer.as_asgi()).open()
+    other = await Conversation(chat("async", heartbeat=0.05).as_asgi()).open()
+    await client.send_to(text_data="x")
+    for _ in range(capacity + 2):
+        assert await other.receive_json_from() == {"type": "ping"}
+    texts = [str(number) for number in range(capacity)]
+    for text in texts:
+        assert (await layer.group_send("room", {"type": "say", "text": text})).dropped == 0
+    awaited.set()
+    blocking.set()
+    got = [await client.receive_from(timeout=20) for _ in range(1 + capacity)]
+    assert got == ['{"type": "ping"}', *texts]
+    for one in (client, other):
+        await one.disconnect()
+    unregister_channel_layer("default")
+
+
+async def test_a_consumer_that_is_always_behind_has_heartbeats(layer: InMemoryChannelLayer) -> None:
+    async def say(self: Any, event: Message) -> None:
+        await layer.group_send("room", event)  # so that one always waits
+
+    consumer = chat("async", groups=["room"], heartbeat=0.05, say=say)
+    client = await Conversation(consumer.as_asgi()).open()
+    for _ in range(2):
+        await layer.group_send("room", {"type": "say"})
+    for _ in range(3):
+        assert await client.receive_json_from(timeout=20) == {"type": "ping"}
+    await client.disconnect()
 
 
 class Raw(AsyncConsumer):
