@@ -247,7 +247,8 @@ class Connection:
 
     async def refused(self, error: BaseException) -> None:
         """End a consumer that could not start; its handshake has not been received yet."""
-        if self.is_logged() and is_outage(error):
+        answers = self.consumer.scope["type"] in ("http", "websocket")
+        if self.socket.served and answers and is_outage(error):
             await refuse_for_outage(self.consumer.scope, self.receive, self.socket.raw_send, error)
         else:
             await self.end(error)

@@ -17,7 +17,7 @@ import pytest
 from asgiref.sync import async_to_sync
 
 from compat.consumer import AsyncConsumer, ConsumerApp, SyncConsumer
-from compat.exceptions import InvalidChannelLayerError, StopConsumer
+from compat.exceptions import InvalidChannelLayerError, LayerUnavailable, StopConsumer
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.layers import (
     BaseChannelLayer,
@@ -26,7 +26,7 @@ from compat.layers import (
     unregister_channel_layer,
 )
 from compat.metrics import connections
-from compat.testing import ApplicationCommunicator, WebsocketCommunicator
+from compat.testing import ApplicationCommunicator, HttpCommunicator, WebsocketCommunicator
 from compat.types import Message
 from tests.support.conversations import Conversation
 
@@ -480,6 +480,26 @@ async def test_a_layer_that_fails_under_a_consumer(flavour: str, caplog: pytest.
         await client.connect()
         await client.wait()
         assert len(caplog.records) == 1 and "the layer's server has gone" in caplog.text
+    finally:
+        unregister_channel_layer("default")
+
+
+@pytest.mark.parametrize("base", [AsyncConsumer, SyncConsumer])
+async def test_a_request_during_an_outage(base: Any) -> None:
+    """Was: an error of the application (500), where a websocket is told when to try again."""
+
+    class Away(InMemoryChannelLayer):
+        async def new_channel(self, prefix: str = "specific") -> str:
+            raise LayerUnavailable("gone fishing")
+
+    register_channel_layer("default", Away())
+    try:
+        client = HttpCommunicator(base.as_asgi(), "GET", "/")
+        client.scope["asgi"] = {"version": "3.0"}
+        answer = await client.get_response()
+        assert answer["status"] == 503 and (b"retry-after", b"5") in answer["headers"]
+        with pytest.raises(LayerUnavailable):  # in a test it is the test's
+            await HttpCommunicator(base.as_asgi(), "GET", "/").get_response()
     finally:
         unregister_channel_layer("default")
 
