@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
+import redis
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.applications import Starlette
 from starlette.routing import Mount, Router, WebSocketRoute
@@ -241,8 +242,12 @@ class Closing(InMemoryChannelLayer):
 
 
 class Broken(Closing):
+    def __init__(self, error: type[Exception]) -> None:
+        super().__init__()
+        self.error = error
+
     async def close(self) -> None:
-        raise ConnectionResetError("gone")
+        raise self.error("gone")
 
 
 class Pools(BaseChannelLayer):
@@ -265,11 +270,12 @@ async def registered(**layers: Any) -> AsyncIterator[None]:
             unregister_channel_layer(alias)
 
 
+@pytest.mark.parametrize("error", [ConnectionResetError, redis.exceptions.ConnectionError, LookupError])
 async def test_layers_are_closed_at_the_end_and_one_that_cannot_does_not_keep_the_others(
-    caplog: pytest.LogCaptureFixture,
+    error: type[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
     closing, pools = Closing(), Pools()
-    async with registered(a=Broken(), b=closing, c=pools, d=BaseChannelLayer()):
+    async with registered(a=Broken(error), b=closing, c=pools, d=BaseChannelLayer()):
         with caplog.at_level(logging.ERROR):
             async with open_layers():
                 assert not closing.closed
