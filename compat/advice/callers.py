@@ -22,6 +22,7 @@ import functools
 import importlib.metadata
 import inspect
 import linecache
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType, FrameType
@@ -121,10 +122,10 @@ def _clauses(code: CodeType, line: int) -> tuple[ast.expr | None, ...]:
     """
     # Only the function is parsed, not its file, because this runs on the event loop.
     first = code.co_firstlineno
-    lines = inspect.getblock(linecache.getlines(code.co_filename)[first - 1 :])
     try:
+        lines = inspect.getblock(linecache.getlines(code.co_filename)[first - 1 :])
         tree = ast.parse("".join(["if True:\n" if lines and lines[0][:1].isspace() else "\n", *lines]))
-    except SyntaxError:
+    except (SyntaxError, tokenize.TokenError):  # the file has been replaced since it was imported
         return ()
     at = line - first + 2
     blocks = (

@@ -12,6 +12,7 @@ import ast
 import inspect
 import os
 import textwrap
+import tokenize
 import types
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -86,8 +87,8 @@ class _Search(ast.NodeVisitor):
         try:
             lines, start = inspect.getsourcelines(self.function)
             tree = ast.parse(textwrap.dedent("".join(lines)))
-        except (OSError, SyntaxError, TypeError, ValueError):  # no source, or part of a line: a lambda
-            return []
+        except (OSError, SyntaxError, TypeError, ValueError, tokenize.TokenError):
+            return []  # no source, that of a file replaced meanwhile, or part of a line: a lambda
         ast.increment_lineno(tree, start - 1)
         names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
         self.read = {node.id for node in names if isinstance(node.ctx, ast.Load)}

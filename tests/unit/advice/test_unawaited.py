@@ -10,6 +10,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -298,7 +299,17 @@ def test_the_search_goes_through_base_classes_and_stops_at_ours() -> None:
 
 def test_a_class_without_source_has_none() -> None:
     names: dict[str, Any] = {}
-    exec("class Typed:\n    async def f(self):\n        self.f()\n", names)
+    exec("\nclass Typed:\n    async def f(self):\n        self.f()\n", names)
+    assert unawaited_calls(names["Typed"]) == []
+
+
+def test_a_class_whose_file_was_replaced_has_none(tmp_path: Path) -> None:
+    """Was: a TokenError, if its line is in a string of the new file that goes over several."""
+    file = tmp_path / "replaced.py"
+    file.write_text("class Typed:\n    async def f(self):\n        self.f()\n")
+    names: dict[str, Any] = {"__name__": __name__}
+    exec(compile(file.read_text(), str(file), "exec"), names)
+    file.write_text('"""Two lines, and\ndef f(self): what is one in a text\n"""\n')
     assert unawaited_calls(names["Typed"]) == []
 
 

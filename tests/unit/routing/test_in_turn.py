@@ -364,6 +364,25 @@ async def test_faults_projects_01_a_safety_net_is_that_of_a_package_wherever_it_
     assert (len(caught), sent) == ((1, []) if raises else (0, [{"type": "websocket.close"}]))
 
 
+async def test_a_caller_whose_file_was_replaced_is_refused(tmp_path: Path) -> None:
+    """Was: 500 and a TokenError, after a deploy beside the process, if its line is in a long string now."""
+    file = tmp_path / "replaced.py"
+    file.write_text("\n\nasync def outer(*connection):\n await RELAY(*connection)\n")
+    names: dict[str, Any] = {"RELAY": RELAY}
+    exec(compile(file.read_text(), str(file), "exec"), names)
+    file.write_text('"""One\nof several lines\n"""\n')
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await names["outer"]({"type": "websocket", "path": "/nope/", "asgi": {}}, receive, send)
+    assert sent == [{"type": "websocket.close"}]
+
+
 def test_faults_projects_01_code_without_source_is_refused(server: LiveServer) -> None:
     names: dict[str, Any] = {"RELAY": RELAY}
     code = "async def application(*connection):\n try: await RELAY(*connection)\n except ValueError: pass\n"
