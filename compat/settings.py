@@ -237,7 +237,7 @@ class Settings:
         try:
             yield
         finally:
-            self._overrides.remove(values)
+            self._overrides[:] = [one for one in self._overrides if one is not values]
             self._announce(values)
 
     def add_source(self, source: Source) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,6 +117,18 @@ def test_a_source_is_asked_each_time_except_by_kept(settings: Settings) -> None:
     assert [settings.SHOP, settings.kept("SHOP")] == ["closed", "open"] and kept == ["open", "open"]
     settings.changed("SHOP")
     assert settings.kept("SHOP") == "closed"
+
+
+@pytest.mark.parametrize("between", [1, 2, 3])
+def test_an_override_ends_itself_and_none_like_it(settings: Settings, between: int) -> None:
+    """Was: the first one with the same values ended, and those between were in force no more."""
+    with settings.override(SHOP="open"), contextlib.ExitStack() as others:
+        for number in range(between):
+            others.enter_context(settings.override(SHOP=number))
+        with settings.override(SHOP="open"):
+            assert settings.SHOP == "open"
+        assert settings.SHOP == between - 1
+    assert settings.get("SHOP") is None
 
 
 def test_override_decorates(settings: Settings) -> None:
