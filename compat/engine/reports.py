@@ -63,11 +63,11 @@ def unknown_policy(own: str | None) -> str:
 def instead_of_handler(consumer: Any, message: Message) -> Any:
     """Return what is called with a message without a handler; raise ValueError if that is the policy."""
     policy = unknown_policy(consumer.unknown_message)
-    text = f"No handler for message type {message['type']}"
     if policy == "raise":
-        raise ValueError(text)
+        raise ValueError(f"No handler for message type {message['type']}")
     if policy == "log":
-        log.warning("%s: %s; ignored", describe(consumer), text)
+        kind = shown(str(message["type"]))  # a client may have chosen it
+        log.warning("%s: No handler for message type %s; ignored", describe(consumer), kind)
     return _pass if consumer._sync else _apass
 
 

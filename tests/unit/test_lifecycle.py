@@ -562,6 +562,18 @@ async def test_an_unknown_message_may_be_let_pass(
     assert len(caplog.records) == (1 if policy == "log" else 0)
 
 
+async def test_the_type_of_an_unknown_message_forges_no_line_of_the_log(
+    flavour: str, layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await Conversation(chat(flavour, groups=["room"], unknown_message="log").as_asgi()).open()
+    await layer.group_send("room", {"type": "x\nERROR compat.auth"})
+    await client.send_to(text_data="still here")
+    assert await client.receive_from() == "still here"
+    await client.disconnect()
+    (record,) = caplog.records
+    assert "No handler for message type 'x\\nERROR compat.auth'; ignored" in record.getMessage()
+
+
 async def test_an_unknown_policy() -> None:
     with override(CHANNEL_UNKNOWN_MESSAGE="shrug"):
         client = await Conversation(chat("async").as_asgi(), served=False).open()
