@@ -62,6 +62,7 @@ async def take_steps(
     if connection.reader is not None:
         last.append(("stop to read its socket", connection.reader.stop))
     if connection.subscription is not None:
+        last.append(("stop to read its channel", connection.subscription.stop))
         last.append(("leave its groups", connection.subscription.end))
     if turned_away:
         last.append(("wait for the end of its socket", partial(connection_lost, connection.receive)))

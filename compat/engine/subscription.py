@@ -38,16 +38,22 @@ class Subscription:
         except Exception as error:  # noqa: BLE001 - any layer; the consumer's task raises its error
             self.inbox.fail(error)
 
-    async def end(self) -> None:
-        """Give up the channel, and its groups if the layer knows them; a cancellation does not interrupt it.
+    async def stop(self) -> None:
+        """Read the channel no more; wait for the layer's ``receive()`` for ``LAYER_TIMEOUT_S`` at most."""
+        pump, self.pump = self.pump, None
+        if pump is not None:
+            pump.cancel()
+            await asyncio.wait((pump,), timeout=LAYER_TIMEOUT_S)
 
-        Raises TimeoutError if the layer is not done in ``LAYER_TIMEOUT_S``; it continues in the background.
+    async def end(self) -> None:
+        """Give up the channel, and its groups if the layer knows them.
+
+        After ``stop()`` a cancellation does not interrupt it. Raises TimeoutError if the layer is not done in
+        ``LAYER_TIMEOUT_S``; it continues in the background.
         """
         if getattr(self.layer, "tracks", False):
             self.layer.departs(self.channel)
-        if self.pump is not None:
-            self.pump.cancel()
-            await asyncio.wait((self.pump,), timeout=LAYER_TIMEOUT_S)
+        await self.stop()
         layer = self.layer
         if getattr(layer, "detaches_at_once", False):
             await layer.detach(self.channel)

@@ -12,7 +12,8 @@ from starlette.types import Receive, Scope, Send
 from compat.engine import side_by_side
 from compat.exceptions import StopConsumer
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
-from compat.layers import InMemoryChannelLayer
+from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
+from compat.types import Message
 from tests.support.conversations import Conversation
 from tests.support.logs import recorded
 from tests.support.waiting import until_async
@@ -44,6 +45,39 @@ async def test_disconnect_runs_if_a_handler_fails_as_it_is_taken(
     await client.send_input({"type": "websocket.disconnect", "code": 1001})
     await client.wait(15)
     assert len(ends) == 1 and not layer.groups.get(GROUP)
+
+
+async def test_who_is_cancelled_while_its_channel_is_still_read_leaves_its_groups() -> None:
+    """Was: the server's cancellation met the layer's ``receive()``, and the channel stayed in its groups."""
+    reading, may_end = asyncio.Event(), asyncio.Event()
+
+    class GivesBack(InMemoryChannelLayer):
+        async def receive(self, channel: str) -> Message:
+            try:
+                return await super().receive(channel)
+            except asyncio.CancelledError:
+                reading.set()
+                await may_end.wait()
+                raise
+
+    class Member(AsyncWebsocketConsumer):
+        async def connect(self) -> None:
+            await self.accept()
+            await self.channel_layer.group_add(GROUP, self.channel_name)
+
+    layer = GivesBack()
+    register_channel_layer("default", layer)
+    try:
+        client = await Conversation(Member.as_asgi()).open()
+        assert len(layer.groups[GROUP]) == 1
+        await client.send_input({"type": "websocket.disconnect", "code": 1001})
+        await asyncio.wait_for(reading.wait(), 20)
+        client.future.cancel()
+        await asyncio.wait((client.future,), timeout=20)
+        assert client.future.done() and layer.groups == {}
+    finally:
+        may_end.set()
+        unregister_channel_layer("default")
 
 
 @pytest.mark.parametrize("count", [1, 2])
