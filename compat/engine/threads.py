@@ -248,13 +248,7 @@ class _Once:
             return
         _here.make(self)
         try:
-            try:
-                close_old_connections()
-            except Exception:
-                if self._message["type"] in LAST:  # nothing keeps disconnect() from its one call
-                    self._handler(self._message)
-                raise
-            self._handler(self._message)
+            guarded(self._handler, self._message)
         except GeneratorExit as error:
             interrupted = interrupted_by(error)
             self.done.set_exception(interrupted)
@@ -266,7 +260,6 @@ class _Once:
             self.done.set_result(None)
         finally:
             _here.make(None)
-            close_old_connections()
 
 
 class _Here(threading.local):
