@@ -258,7 +258,9 @@ class URLRouter:
             elif not found.partial:
                 return at + 1, found
         after_all = len(routes) + 1
-        matching = (match_route(route, path, scope) for route in routes if start < after_all)
+        if start == after_all:
+            return after_all, None
+        matching = (match_route(route, path, scope) for route in routes)
         return after_all, next((found for found in matching if found is not None and found.partial), None)
 
 
