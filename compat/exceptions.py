@@ -18,7 +18,7 @@
         │                         also the error of redis-py that channels_redis would raise
         └── ClientDisconnected    (also ConnectionError, RuntimeError) a send after the client has left
 
-Names and bases of the first eight and of ``InvalidChannelLayerError`` are those of ``channels.exceptions``,
+Names and bases of the first seven and of ``InvalidChannelLayerError`` are those of ``channels.exceptions``,
 so ``except`` clauses written for Channels keep working.
 """
 
