@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from compat.clock import steady
 from compat.engine.events import BETWEEN, HEARTBEAT, NOTHING, Event, One, Overflow
-from compat.engine.mailbox import DropCounter, QueueOfItems, settle
+from compat.engine.mailbox import DropCounter, QueueOfItems
 from compat.engine.scheduler import Scheduler
+from compat.redis.waiting import settle
 from compat.types import Message
 
 if TYPE_CHECKING:
@@ -129,8 +130,7 @@ class Inbox(QueueOfItems):
         room for these in addition to the usual, and not for as many as usual beside what waits.
         """
         if (waiting := len(self.events)) < REPLAYED:
-            others = waiting + self.room if more else max(waiting, self.room)
-            self.capacity = max(self.capacity, len(events) + others)
+            self.capacity = max(self.capacity, len(events) + max(waiting + more * self.room, self.room))
         lost = [self.offer((event,)) for event in events].count(False)
         if lost and self.owner is not None:
             self.owner.count_drop(self.channel, "overflow", lost)

@@ -15,10 +15,11 @@ from typing import Any, Protocol
 
 from compat.clock import steady
 from compat.exceptions import ChannelFull
+from compat.redis.waiting import settle
 from compat.tracing import TRACE_KEY
 from compat.types import Message
 
-__all__ = ["DropCounter", "Item", "Mailbox", "QueueOfItems", "Retired", "settle"]
+__all__ = ["DropCounter", "Item", "Mailbox", "QueueOfItems", "Retired"]
 
 
 Shared = tuple[float, Message, "Callable[[], Message] | None"]
@@ -232,9 +233,3 @@ def _wake(waiter: asyncio.Future[Any]) -> None:
         loop.call_soon_threadsafe(settle, waiter)
     except RuntimeError:
         pass  # the loop is closed, and its reader has ended with it
-
-
-def settle(waiter: asyncio.Future[Any]) -> None:
-    """Set the result of ``waiter`` to None, unless it is done, which wakes the task that awaits it."""
-    if not waiter.done():
-        waiter.set_result(None)

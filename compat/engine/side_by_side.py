@@ -10,11 +10,11 @@ from compat.engine.cursors import Progress
 from compat.engine.events import BETWEEN
 from compat.engine.inbox import Inbox
 from compat.engine.limits import concurrency_of
-from compat.engine.mailbox import settle
 from compat.engine.reader import LAST, TaskReader
 from compat.engine.scheduler import turn
 from compat.engine.shielding import is_a_handlers_own, shield
 from compat.exceptions import StopConsumer
+from compat.redis.waiting import settle
 from compat.types import Message, Receive
 
 __all__ = ["converse_side_by_side"]

@@ -7,8 +7,8 @@ import logging
 from collections.abc import Awaitable
 from typing import Any
 
-from compat.engine.mailbox import settle
 from compat.fallback.requests import HEADERS, NOT_RESUMABLE, refuse_request, websocket_scope
+from compat.redis.waiting import settle
 from compat.resume.outliving import outlive
 from compat.resume.posts import GAP, LATER, TAKEN, Carrier
 from compat.types import Message, Receive, Scope, Send

@@ -17,8 +17,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from compat.engine.mailbox import settle
 from compat.fallback.requests import HEADERS, NOT_RESUMABLE, refuse_request, websocket_scope
+from compat.redis.waiting import settle
 from compat.resume.link import PAUSED
 from compat.resume.outliving import outlive
 from compat.resume.posts import Carrier

@@ -10,13 +10,12 @@ from typing import Any
 
 from compat.clock import call_later, steady
 from compat.engine.doorman import attached
-from compat.engine.mailbox import settle
 from compat.engine.subscription import Subscription
 from compat.exceptions import LayerUnavailable
 from compat.live.redacting import Rule, as_text
 from compat.metrics import Throttle
 from compat.names import LIVE
-from compat.redis.waiting import wait_for_result
+from compat.redis.waiting import settle, wait_for_result
 from compat.resume.registry import registry
 from compat.types import Message
 

@@ -131,7 +131,7 @@ async def sleep(seconds: float) -> None:
     await wait_for_result(asyncio.get_running_loop().create_future(), seconds)
 
 
-def settle(future: asyncio.Future[None]) -> None:
+def settle(future: asyncio.Future[Any]) -> None:
     """Set the result of ``future`` to None, unless it is done, which wakes the task that awaits it."""
     if not future.done():
         future.set_result(None)

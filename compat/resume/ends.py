@@ -8,8 +8,8 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from compat.engine.mailbox import settle
 from compat.engine.socket import closes_otherwise
+from compat.redis.waiting import settle
 from compat.resume.journal import MAX_BYTES, payload_of, size_of
 from compat.resume.link import COMES_BACK, NO_CODE, STOPS, send_away
 from compat.types import Message, Receive, Send

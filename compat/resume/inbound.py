@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import Protocol
 
-from compat.engine.mailbox import settle
+from compat.redis.waiting import settle
 from compat.resume.journal import payload_of, size_of
 from compat.types import Message
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from itertools import islice
 
 from compat.engine.fast.framing import MOST_BYTES, text_of
-from compat.engine.mailbox import settle
+from compat.redis.waiting import settle
 from compat.types import Message
 
 __all__ = ["MAX_BYTES", "MAX_FRAMES", "Binary", "Journal", "Payload", "payload_of", "size_of"]

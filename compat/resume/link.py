@@ -7,12 +7,12 @@ import logging
 import re
 from typing import Any
 
-from compat.engine.mailbox import settle
 from compat.engine.parts import bursts_of, tell, unframe
 from compat.engine.reader import Interruptible, holds_closes_back
 from compat.engine.refusal import shown
 from compat.engine.scheduler import turn
 from compat.engine.socket import closes_otherwise
+from compat.redis.waiting import settle
 from compat.resume.journal import payload_of, size_of
 from compat.resume.outward import Outward
 from compat.resume.owner import Owner

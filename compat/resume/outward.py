@@ -17,9 +17,9 @@ from typing import Any
 
 from compat.engine.fast.framing import behind_starlette, frame_of, goes_plain, is_open, text_alone
 from compat.engine.fast.write_batching import readiness_of
-from compat.engine.mailbox import settle
 from compat.engine.parts import framed_by, tell
 from compat.engine.stepping import start
+from compat.redis.waiting import settle
 from compat.resume.owner import Owner
 from compat.resume.wire import MARK
 from compat.types import Message, Send

@@ -10,9 +10,9 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from compat.engine.mailbox import settle
 from compat.engine.socket import is_disconnect
 from compat.exceptions import ImproperlyConfigured
+from compat.redis.waiting import settle
 from compat.typed.conversation import CONTROL
 from compat.typed.envelope import current_ref, stamp
 from compat.typed.events import groups_of

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from compat.engine.dispatching import HANDLED, in_thread
-from compat.engine.mailbox import settle
+from compat.redis.waiting import settle
 from compat.types import Message, Receive
 
 __all__ = ["AHEAD", "Progress"]

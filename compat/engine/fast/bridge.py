@@ -27,13 +27,13 @@ from compat.engine.fast.sync_inbox import SyncInbox
 from compat.engine.fast.unframing import unframe
 from compat.engine.fast.unsent import kept
 from compat.engine.fast.workers import Worker
-from compat.engine.mailbox import settle
 from compat.engine.reader import TaskReader
 from compat.engine.scheduler import Scheduler
 from compat.engine.shielding import uncancel, whole
 from compat.engine.socket import Socket, says_gone
 from compat.engine.threads import guarded, interrupted_by, observed, require_own_thread
 from compat.exceptions import StopConsumer
+from compat.redis.waiting import settle
 from compat.types import Message
 
 __all__ = ["Bridge"]

@@ -26,8 +26,8 @@ from compat.engine.fast.at_once import AtOnce
 from compat.engine.fast.framing import pass_frames
 from compat.engine.fast.scheduling import Rounds
 from compat.engine.inbox import Inbox
-from compat.engine.mailbox import settle
 from compat.engine.reader import LAST, SocketReader, TaskReader
+from compat.redis.waiting import settle
 from compat.types import Message, Receive
 
 __all__ = ["FLOOD", "FastInbox", "StepReader", "is_small", "narrow", "read"]
@@ -234,7 +234,7 @@ class StepReader:
         loop = self.inbox.loop
         future: Future[None] = loop.create_future()
         if awaited is None:
-            loop.call_soon(future.set_result, None)
+            loop.call_soon(settle, future)
         else:
             awaited._asyncio_future_blocking = False
             awaited.add_done_callback(lambda _: settle(future))

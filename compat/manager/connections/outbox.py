@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 from starlette.websockets import WebSocketDisconnect
 
 from compat.engine.events import Overflow
-from compat.engine.mailbox import settle
 from compat.engine.parts import scheduler_of
 from compat.engine.shielding import uncancel
 from compat.manager.frames import Frame
 from compat.manager.statistics import Statistics
+from compat.redis.waiting import settle
 
 if TYPE_CHECKING:
     from compat.manager.connections.state import Connection
