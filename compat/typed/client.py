@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from compat.typed.codegen.errors import ClientError, ConnectionLost, MessageRefused, UnknownMessage
 from compat.typed.consumer import AsyncJsonWebsocketConsumer
 from compat.typed.conversation import Conversation
 from compat.typed.incoming import Incoming
@@ -25,14 +26,8 @@ from compat.typed.messages import BaseMessage
 from compat.typed.topics import Topic
 
 try:
-    from compat.typed.codegen import connection
-    from compat.typed.codegen.connection import (
-        ClientError,
-        ConnectionLost,
-        MessageRefused,
-        Speaker,
-        UnknownMessage,
-    )
+    from compat.typed.codegen.connection import Connection, Speaker
+    from compat.typed.codegen.connection import Topic as SubscribedTopic
 except ModuleNotFoundError as error:
     if error.name != "websockets":
         raise
@@ -61,6 +56,11 @@ class _OfClasses(Speaker[BaseMessage, BaseMessage]):
         self._conversation = conversation
         self._messages = Incoming(conversation)
         self.discriminator = conversation.discriminator_field
+        received = conversation._compat_messages.own_names
+        self.own_names = {
+            tag: self._messages.own_names.get(tag, frozenset()) | received.get(tag, frozenset())
+            for tag in (*self._messages.own_names, *received)
+        }
         self.is_topic = is_topic
 
     def encode(self, message: BaseMessage) -> dict[str, Any]:
@@ -81,11 +81,11 @@ class _OfClasses(Speaker[BaseMessage, BaseMessage]):
             raise UnknownMessage(str(error)) from error
 
 
-class TopicClient(_OfClasses, connection.Topic[BaseMessage, BaseMessage]):
+class TopicClient(_OfClasses, SubscribedTopic[BaseMessage, BaseMessage]):
     """A topic that a client has subscribed to."""
 
 
-class Client(_OfClasses, connection.Connection[BaseMessage, BaseMessage]):
+class Client(_OfClasses, Connection[BaseMessage, BaseMessage]):
     """An open connection to a consumer."""
 
     async def subscribe_to(self, topic_class: type[Topic[Any]], **params: object) -> TopicClient:

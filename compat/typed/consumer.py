@@ -25,7 +25,7 @@ from compat.typed.authenticator import BaseAuthenticator
 from compat.typed.broadcasts import GroupMember
 from compat.typed.conversation import ReceiveEvent
 from compat.typed.decorators import ChannelInfo
-from compat.typed.envelope import ENVELOPE_FIELDS, Envelope, current_ref, strip_envelope
+from compat.typed.envelope import ENVELOPE_FIELDS, current_ref, enclosed, opened
 from compat.typed.events import SENDER, EventTarget, groups_of
 from compat.typed.handlers import listed
 from compat.typed.hosting import TopicHost
@@ -68,8 +68,8 @@ class AsyncJsonWebsocketConsumer(
     """See ``AUTHENTICATES``."""
     _compat_takes_text: ClassVar[bool] = True
     """Frames are validated as text; False if a subclass or a topic needs JSON values."""
-    _compat_envelope: ClassVar[frozenset[str]] = ENVELOPE_FIELDS
-    """The members of an envelope that no message of the class has itself."""
+    _compat_has_own_names: ClassVar[bool] = False
+    """A message of the class, or of a topic, has a field that is named like one of the envelope."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         require_list(cls, "groups", vars(cls).get("groups"), "names")
@@ -90,8 +90,9 @@ class AsyncJsonWebsocketConsumer(
             cls._compat_messages.handlers, cls._compat_events.handlers
         )
         cls._compat_takes_text = not cls.topics and all(_same(cls, base, name) for name in SEEING_INPUT)
-        fields = {name for model in cls._compat_messages.models for name in model.model_fields}
-        cls._compat_envelope = ENVELOPE_FIELDS - (fields - {"ref"})
+        if cls.topics:
+            cls._compat_messages.refuse_own_topic(cls)
+        cls._compat_has_own_names = any(one._compat_messages.own_names for one in (cls, *cls.topics))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -198,10 +199,16 @@ class AsyncJsonWebsocketConsumer(
             except (ValueError, RecursionError) as error:
                 await self.handle_validation_error(not_json(str(error), text_data))
             else:
-                if plainly and not (isinstance(content, dict) and self._compat_envelope & content.keys()):
-                    await self._compat_handle_text(text_data)  # an envelope's member is in the payload
+                if plainly and not self._compat_has_envelope(content):
+                    await self._compat_handle_text(text_data)  # the name is the message's, or in its payload
                 else:
                     await self.receive_json(content, **kwargs)
+
+    def _compat_has_envelope(self, content: Any) -> bool:
+        found = ENVELOPE_FIELDS & content.keys() if isinstance(content, dict) else None
+        if found and self._compat_has_own_names:
+            found -= self._compat_own_names(content)
+        return bool(found)
 
     @classmethod
     async def decode_json(cls, text_data: str) -> Any:
@@ -214,7 +221,8 @@ class AsyncJsonWebsocketConsumer(
             await self.handle_json(content, **kwargs)
             return
         try:
-            envelope = Envelope.model_validate(content)
+            own = self._compat_own_names(content) if self._compat_has_own_names else ()
+            envelope, message = opened(content, own)
         except ValidationError as error:
             await self.handle_validation_error(error)
             return
@@ -224,9 +232,9 @@ class AsyncJsonWebsocketConsumer(
         token = current_ref.set(envelope.ref)
         try:
             if topic is not None:
-                await self._compat_route_to_topic(topic, strip_envelope(content))
+                await self._compat_route_to_topic(topic, message)
             else:
-                await self.handle_json(strip_envelope(content), **kwargs)
+                await self.handle_json(message, **kwargs)
         finally:
             current_ref.reset(token)
 
@@ -243,13 +251,14 @@ class AsyncJsonWebsocketConsumer(
         """Send JSON values.
 
         Of an object whose ``action`` is that of a message class, the names of fields are translated
-        (``camelize``). During the handling of a message with a ``ref``, the ref is added to an object.
+        (``camelize``). During the handling of a message with a ``ref``, the ref is added to an object,
+        unless its message class has a field of this name.
         """
         if self.camelize:
             content = self._compat_forms_of(content).on_wire(content)
         envelope = self._compat_stamp()
         if envelope is not None and isinstance(content, dict):
-            content = {**content, **envelope}
+            content = enclosed(content, envelope, self._compat_forms_of(content).own_names(content))
         await websocket.AsyncJsonWebsocketConsumer.send_json(self, content, close)
 
     async def _compat_send_text(self, text: str, action: str) -> None:

@@ -5,14 +5,17 @@
 A client chooses ``ref``, and every reply to the message contains it, so that the client can wait for its
 answer. ``topic`` names one of the conversations of a connection. ``seq`` is the number of a topic's event,
 chosen by its sender. The fields are those of Chanx 2.13.
+
+A name that a message's model declares is the message's own: in its frames the envelope has no such field.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from contextvars import ContextVar
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import AliasChoices, AliasPath, BaseModel, Field
 
 __all__ = [
     "ENVELOPE_FIELDS",
@@ -20,6 +23,10 @@ __all__ = [
     "Envelope",
     "current_ref",
     "current_seq",
+    "enclosed",
+    "opened",
+    "own_received",
+    "own_sent",
     "stamp",
     "strip_envelope",
 ]
@@ -45,9 +52,48 @@ class Envelope(BaseModel):
     seq: int | None = None
 
 
-def strip_envelope(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the message without the fields of the envelope."""
-    return {key: value for key, value in content.items() if key not in ENVELOPE_FIELDS}
+def own_received(model: type[BaseModel]) -> frozenset[str]:
+    """Return the names of the envelope that a received ``model`` has for fields of its own."""
+    by_name = model.model_config.get("populate_by_name") or model.model_config.get("validate_by_name")
+    names: set[object] = set()
+    for name, field in model.model_fields.items():
+        alias = field.validation_alias
+        if alias is None or by_name:
+            names.add(name)
+        for one in alias.choices if isinstance(alias, AliasChoices) else (alias,):
+            names.add(one.path[0] if isinstance(one, AliasPath) else one)
+    return ENVELOPE_FIELDS & names
+
+
+def own_sent(model: type[BaseModel]) -> frozenset[str]:
+    """Return the names of the envelope that ``model``, if sent, has for fields of its own."""
+    fields = {
+        field.serialization_alias or name for name, field in model.model_fields.items() if not field.exclude
+    }
+    computed = {field.alias or name for name, field in model.model_computed_fields.items()}
+    return ENVELOPE_FIELDS & (fields | computed)
+
+
+def opened(content: dict[str, Any], own: Collection[str] = ()) -> tuple[Envelope, dict[str, Any]]:
+    """Return the envelope of a frame, and its message, which has the names ``own`` itself.
+
+    Raises pydantic's ValidationError.
+    """
+    outer = {key: value for key, value in content.items() if key not in own} if own else content
+    return Envelope.model_validate(outer), strip_envelope(content, own)
+
+
+def strip_envelope(content: dict[str, Any], own: Collection[str] = ()) -> dict[str, Any]:
+    """Return the message without the fields of the envelope; it has the names ``own`` itself."""
+    return {key: value for key, value in content.items() if key not in ENVELOPE_FIELDS or key in own}
+
+
+def enclosed(content: Mapping[str, Any], stamp: Mapping[str, Any], own: Collection[str]) -> dict[str, Any]:
+    """Return a message with the fields of ``stamp``; it has the names ``own`` itself.
+
+    A topic's name is written in any case, because clients need it to find the topic.
+    """
+    return {**content, **{key: value for key, value in stamp.items() if key == "topic" or key not in own}}
 
 
 def stamp(topic: str | None = None) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ broadcast from a class with the other form.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from compat.typed.camel import Translate, translator
@@ -39,9 +39,16 @@ class Forms:
         """Return ``content`` with Python's names of fields."""
         return self._translated(content, to_wire=False)
 
+    def own_names(self, content: Mapping[str, Any]) -> frozenset[str]:
+        """Return the names of the envelope that the message ``content`` has for fields of its own."""
+        return frozenset().union(*(model._compat_own_sent for model in self._models_of(content)))
+
+    def _models_of(self, content: Mapping[str, Any]) -> frozenset[type[BaseMessage]]:
+        tag = content.get(self._discriminator)
+        return (self._declared.get(tag) or messages_of(tag)) if isinstance(tag, str) else frozenset()
+
     def _translated(self, content: Any, to_wire: bool) -> Any:
-        tag = content.get(self._discriminator) if isinstance(content, dict) else None
-        models = (self._declared.get(tag) or messages_of(tag)) if isinstance(tag, str) else None
+        models = self._models_of(content) if isinstance(content, dict) else None
         if not models:
             return content
         translate = self._made.get((models, to_wire))

@@ -4,7 +4,7 @@ defined.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +22,7 @@ class Handlers:
 
     ``methods`` maps a message class to the name of its method, ``handlers`` that name to its ``Handler``.
     ``passed_on`` are messages that are sent to the client unchanged, unless they have a handler.
+    ``own_names`` are the names of the envelope that a message has for fields of its own, by its tag.
     """
 
     def __init__(
@@ -50,6 +51,12 @@ class Handlers:
             model for model in passed_on if not by_tag.keys() & set(tags_of(model, discriminator))
         )
         self.models = (*self.methods, *self.passed_on)
+        self.own_names = {
+            tag: model._compat_own_received
+            for model in self.methods
+            for tag in tags_of(model, discriminator)
+            if model._compat_own_received
+        }
         self.tags = tuple(tag for model in self.models for tag in tags_of(model, discriminator))
         if all(model.__pydantic_complete__ for model in self.models):
             _ = self.adapter  # incomplete models are left for the first message
@@ -67,6 +74,21 @@ class Handlers:
         """Return the name of the method that handles ``message``."""
         name = self.methods.get(type(message))
         return name if name is not None else self._by_action[message.action]
+
+    def own_names_in(self, content: Mapping[str, Any]) -> frozenset[str]:
+        """Return the names of the envelope that the message in a frame has for fields of its own."""
+        tag = content.get(self.discriminator)
+        return self.own_names.get(tag, frozenset()) if isinstance(tag, str) else frozenset()
+
+    def refuse_own_topic(self, cls: type) -> None:
+        """Raise TypeError if a message has a field ``topic``: in frames of ``cls`` it names the topic."""
+        for model, name in self.methods.items():
+            if "topic" in model._compat_own_received:
+                raise TypeError(
+                    f"{cls.__module__}.{cls.__qualname__}.{name} takes {model.__name__}, which has a field "
+                    "'topic', and in a frame of a connection with topics that names one of these. Rename the "
+                    'field, or only on the wire: Field(alias="about")'
+                )
 
     def in_python(self, content: Any) -> Any:
         """Return the JSON values of a message with the field names of its model instead of camelCase

@@ -14,7 +14,7 @@ from compat.engine.socket import is_disconnect
 from compat.exceptions import ImproperlyConfigured
 from compat.redis.waiting import settle
 from compat.typed.conversation import CONTROL
-from compat.typed.envelope import current_ref, stamp
+from compat.typed.envelope import current_ref, enclosed, stamp
 from compat.typed.events import groups_of
 from compat.typed.forms import Forms
 from compat.typed.messages import BaseMessage, ErrorMessage, SubscribedMessage, UnsubscribedMessage
@@ -72,11 +72,10 @@ class TopicHost:
 
     async def send_topic_json(self, topic: str, content: Mapping[str, Any]) -> None:
         """Send JSON values for a topic, in the form of this client."""
+        forms = (self.subscriptions.get(topic) or self._compat_topic_class(topic) or self)._compat_forms
         if self.camelize:
-            content = (
-                self.subscriptions.get(topic) or self._compat_topic_class(topic) or self
-            )._compat_forms.on_wire(content)
-        text = text_of({**content, **(stamp(topic) or {})})
+            content = forms.on_wire(content)
+        text = text_of(enclosed(content, stamp(topic) or {}, forms.own_names(content)))
         await self.send(text_data=text)  # type: ignore[attr-defined]  # a host is a consumer
 
     async def send_topic_message(self, topic: str, message: BaseMessage) -> None:
@@ -87,6 +86,13 @@ class TopicHost:
         """Answer a frame for a topic with an error: ``reason`` is for programs, ``detail`` for people."""
         payload = {"reason": TopicErrorReason(reason).value, "detail": detail}
         await self.send_topic_message(topic, ErrorMessage(payload=payload))
+
+    def _compat_own_names(self, content: Mapping[str, Any]) -> frozenset[str]:
+        """Return the names of the envelope that the message in a frame has for fields of its own."""
+        spoken: Any = self.default_topic or self
+        if self.topics and isinstance(topic := content.get("topic"), str):
+            spoken = self._compat_topic_class(topic) or spoken
+        return spoken._compat_messages.own_names_in(content)  # type: ignore[no-any-return]
 
     async def _compat_route_to_topic(self, name: str, content: dict[str, Any]) -> None:
         action = content.get(self._compat_tag_under(name))

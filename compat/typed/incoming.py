@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from compat.typed.camel import reader
 from compat.typed.conversation import BUILT_IN, Conversation
+from compat.typed.envelope import strip_envelope
 from compat.typed.messages import BaseMessage, SubscribedMessage, UnsubscribedMessage
 from compat.typed.unions import Adapter, tags_of, union_of
 from compat.typed.wire import text_of
@@ -35,6 +36,18 @@ class Incoming:
             if wire.camelize
             else {}
         )
+
+        self.own_names = {
+            tag: model._compat_own_sent
+            for model in models
+            for tag in tags_of(model, wire.discriminator)
+            if model._compat_own_sent
+        }
+
+    def message_in(self, frame: dict[str, Any]) -> BaseMessage:
+        """Return the message of a frame that may have an envelope; for the rest see ``message()``."""
+        own = self.own_names.get(str(frame.get(self.wire.discriminator)), ())
+        return self.message(strip_envelope(frame, own))
 
     def message(self, content: dict[str, Any]) -> BaseMessage:
         """Return the message of a frame; raise ValueError if the conversation does not declare it."""

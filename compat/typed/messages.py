@@ -17,6 +17,8 @@ from weakref import WeakSet
 
 from pydantic import BaseModel, ConfigDict
 
+from compat.typed.envelope import own_received, own_sent
+
 __all__ = [
     "AuthenticationMessage",
     "AuthenticationPayload",
@@ -71,6 +73,9 @@ class BaseMessage(BaseModel, abc.ABC):
     """The class overrides ``model_dump()``, which decides what others see of its messages."""
     _compat_writes_itself: ClassVar[bool] = False
     """It overrides ``model_dump_json()`` alone."""
+    _compat_own_received: ClassVar[frozenset[str]] = frozenset()
+    """Names of the envelope that are fields of the message, if it is received; next: if it is sent."""
+    _compat_own_sent: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -78,6 +83,7 @@ class BaseMessage(BaseModel, abc.ABC):
         cls._compat_dumps_itself = cls.model_dump is not BaseModel.model_dump
         writes = cls.model_dump_json is not BaseModel.model_dump_json
         cls._compat_writes_itself = writes and not cls._compat_dumps_itself
+        cls._compat_own_received, cls._compat_own_sent = own_received(cls), own_sent(cls)
         actions = literal_values(cls, ACTION)
         for action in actions:
             _by_action.setdefault(action, WeakSet()).add(cls)

@@ -22,7 +22,7 @@ from compat.testing.websocket import WebsocketCommunicator as PlainCommunicator
 from compat.typed.config import config
 from compat.typed.consumer import AsyncJsonWebsocketConsumer
 from compat.typed.conversation import COMPLETE_ACTIONS, Conversation
-from compat.typed.envelope import ENVELOPE_VERSION, strip_envelope
+from compat.typed.envelope import ENVELOPE_VERSION, enclosed
 from compat.typed.events import Published, watching
 from compat.typed.incoming import Incoming
 from compat.typed.messages import AuthenticationMessage, BaseMessage
@@ -87,13 +87,20 @@ class WebsocketCommunicatorMixin(Communicator):
     async def send_message(
         self, message: BaseMessage, *, topic: str | None = None, ref: str | None = None
     ) -> None:
-        """Send ``message``, optionally with a ``topic`` and a ``ref``."""
-        frame = self._wire.dump(message)
-        if topic is not None:
-            frame |= {"version": ENVELOPE_VERSION, "topic": topic}
+        """Send ``message``, optionally with a ``topic`` and a ``ref``.
+
+        Raises ValueError for a ``ref`` if the message has a field of this name, which the consumer takes for
+        no ref.
+        """
+        own = type(message)._compat_own_received
+        if ref is not None and "ref" in own:
+            raise ValueError(
+                f"{type(message).__name__} has a field 'ref' of its own, so it can be sent with no ref"
+            )
+        stamp: dict[str, Any] = {} if topic is None else {"version": ENVELOPE_VERSION, "topic": topic}
         if ref is not None:
-            frame["ref"] = ref
-        await self.send_json_to(frame)
+            stamp["ref"] = ref
+        await self.send_json_to(enclosed(self._wire.dump(message), stamp, own))
 
     async def subscribe(self, topic: str, ref: str = "1") -> dict[str, Any]:
         """Subscribe to ``topic``; return the frame of the answer."""
@@ -185,7 +192,7 @@ class WebsocketCommunicatorMixin(Communicator):
 
     @staticmethod
     def _message(conversation: type[Conversation[Any]], frame: dict[str, Any]) -> BaseMessage:
-        return Incoming(conversation).message(strip_envelope(frame))
+        return Incoming(conversation).message_in(frame)
 
 
 class WebsocketCommunicator(WebsocketCommunicatorMixin, PlainCommunicator):

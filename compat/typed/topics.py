@@ -69,6 +69,7 @@ class Topic(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._compat_sends_plainly = cls.send_json is Topic.send_json
+        cls._compat_messages.refuse_own_topic(cls)
         pattern = cls.__dict__.get("pattern")
         if pattern is None:
             return

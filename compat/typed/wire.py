@@ -9,6 +9,7 @@ from pydantic_core import InitErrorDetails, ValidationError, from_json, to_json
 
 from compat.engine.problems import problems
 from compat.typed.camel import written
+from compat.typed.envelope import enclosed
 from compat.typed.messages import ACTION, BaseMessage
 from compat.typed.unions import tag_field
 
@@ -40,11 +41,12 @@ class Wire(NamedTuple):
         return dumped
 
     def encode(self, message: BaseMessage, stamp: Mapping[str, Any] | None = None) -> str:
-        """Return ``message`` as JSON text, with the fields of the envelope at its end."""
+        """Return ``message`` as JSON text, with those fields of the envelope that are not its own."""
         plain = stamp is None and not self.camelize and self.discriminator == ACTION
         if plain and not message._compat_dumps_itself:
             return message.model_dump_json(by_alias=True)
-        return text_of({**self.dump(message), **(stamp or {})})
+        dumped = self.dump(message)
+        return text_of(enclosed(dumped, stamp, message._compat_own_sent) if stamp else dumped)
 
 
 def text_of(content: Any) -> str:

@@ -11,7 +11,7 @@ import itertools
 import json
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar, cast
 from urllib.parse import quote, urlencode
 
@@ -21,15 +21,14 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-__all__ = [
-    "ClientError",
-    "Connection",
-    "ConnectionLost",
-    "MessageRefused",
-    "Speaker",
-    "Topic",
-    "UnknownMessage",
-]
+from compat.typed.codegen.errors import (
+    ClientError,
+    ConnectionLost,
+    MessageRefused,
+    UnknownMessage,
+)
+
+__all__ = ["Connection", "Speaker", "Topic"]
 
 Out = TypeVar("Out")
 In = TypeVar("In")
@@ -40,35 +39,6 @@ ENVELOPE = ("version", "topic", "ref", "seq")
 VERSION = 1
 
 
-class ClientError(Exception):
-    """Base class of the errors of a client."""
-
-
-class ConnectionLost(ClientError):
-    """The connection is closed.
-
-    ``code`` and ``reason`` are those of the close frame; 1006 without one.
-    """
-
-    def __init__(self, code: int, reason: str = "") -> None:
-        because = f" ({reason})" if reason else ""
-        super().__init__(f"the connection is closed with {code}{because}")
-        self.code = code
-        self.reason = reason
-
-
-class MessageRefused(ClientError):
-    """The server answered a request with an error, whose payload is ``payload``."""
-
-    def __init__(self, payload: Any) -> None:
-        super().__init__(f"the server answered with an error: {payload}")
-        self.payload = payload
-
-
-class UnknownMessage(ClientError):
-    """The server sent a message that its document does not declare."""
-
-
 class Speaker(Generic[Out, In]):
     """The client's side of a conversation: of a connection, or of a topic."""
 
@@ -76,6 +46,8 @@ class Speaker(Generic[Out, In]):
     """The validator of the server's messages."""
     discriminator: str = "action"
     """The field that identifies a message."""
+    own_names: Mapping[str, Collection[str]] = {}
+    """By tag, the names of the envelope that a message has for fields of its own."""
 
     def __init__(self) -> None:
         self._inbox: deque[In] = deque()
@@ -92,8 +64,8 @@ class Speaker(Generic[Out, In]):
         """Send ``message``; return its answer, within ``timeout`` seconds.
 
         Other messages are kept for ``receive()``. Raises MessageRefused if the answer
-        is an error, TypeError for an answer of another type, asyncio.TimeoutError, and
-        ConnectionLost.
+        is an error, TypeError for an answer of another type, ClientError for a message
+        with a field ``ref`` of its own, asyncio.TimeoutError, and ConnectionLost.
         """
         return await self._connection()._ask(
             self, self._frame(message), answer, timeout
@@ -137,6 +109,9 @@ class Speaker(Generic[Out, In]):
             why = f"{content} is not a known message: {error.errors()[0]['msg']}"
             raise UnknownMessage(why) from error
 
+    def _own_names(self, content: Mapping[str, Any]) -> Collection[str]:
+        return self.own_names.get(str(content.get(self.discriminator)), ())
+
     def _connection(self) -> Connection[Any, Any]:
         raise NotImplementedError
 
@@ -177,7 +152,8 @@ class Topic(Speaker[Out, In]):
         """Unsubscribe from the topic."""
         frame = self._addressed({self.discriminator: "unsubscribe"})
         await self._on._ask(self, frame, object, 10.0)
-        self._on._topics.pop(self.name, None)
+        if self._on._topics.get(self.name) is self:  # else another object has it by now
+            del self._on._topics[self.name]
         self._end(ConnectionLost(1000, "unsubscribed"))
 
     def _connection(self) -> Connection[Any, Any]:
@@ -187,7 +163,7 @@ class Topic(Speaker[Out, In]):
         return self._addressed(self.encode(message))
 
     def _addressed(self, frame: Mapping[str, Any]) -> dict[str, Any]:
-        return {**frame, "version": VERSION, "topic": self.name}
+        return {"version": VERSION, **frame, "topic": self.name}
 
 
 class Connection(Speaker[Out, In]):
@@ -261,12 +237,16 @@ class Connection(Speaker[Out, In]):
         )
 
     async def _subscribe(self, topic: T) -> T:
+        before = self._topics.get(topic.name)
         self._topics[topic.name] = topic
         frame = topic._addressed({topic.discriminator: "subscribe"})
         try:
             await self._ask(topic, frame, object, 10.0)
         except BaseException:
-            self._topics.pop(topic.name, None)
+            if self._topics.get(topic.name) is topic:
+                del self._topics[topic.name]
+                if before is not None:  # it is subscribed all the same
+                    self._topics[topic.name] = before
             raise
         return topic
 
@@ -286,6 +266,11 @@ class Connection(Speaker[Out, In]):
         answer: type[A],
         timeout: float,
     ) -> A:
+        if "ref" in asked._own_names(frame):
+            raise ClientError(
+                f"{frame} has a field 'ref' of its own, so the server takes it for no "
+                "request. Call send(), and receive_a() for the answer"
+            )
         ref = str(next(self._refs))
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting[ref] = (asked, future)
@@ -317,14 +302,23 @@ class Connection(Speaker[Out, In]):
                 if not future.done():
                     future.set_exception(error)
 
-    def _dispatch(self, content: dict[str, Any]) -> None:
+    def _dispatch(self, content: Any) -> None:
+        if not isinstance(content, dict):
+            raise UnknownMessage(f"expected a JSON object, received {content!r}")
         topic = content.get("topic")
-        mine = topic is None or self.is_topic
-        speaker: Speaker[Any, Any] | None = (
-            self if mine else self._topics.get(str(topic))
-        )
-        waiting = self._waiting.get(str(content.get("ref")))
-        message = {key: value for key, value in content.items() if key not in ENVELOPE}
+        speaker: Speaker[Any, Any] | None = self
+        if topic is not None and not self.is_topic:
+            speaker = self._topics.get(str(topic))
+            if speaker is None and "topic" in self._own_names(content):
+                speaker = self  # it is no topic's name
+        own = () if speaker is None else speaker._own_names(content)
+        ref = None if "ref" in own else content.get("ref")
+        waiting = self._waiting.get(str(ref))
+        message = {
+            key: value
+            for key, value in content.items()
+            if key not in ENVELOPE or key in own
+        }
         if waiting is not None and not waiting[1].done():
             self._answer(*waiting, message)
         elif speaker is not None:  # else the client has unsubscribed from the topic

@@ -132,11 +132,15 @@ def _constructor(channel: Channel) -> Iterator[str]:
     if channel.topic is None:
         tags.append("@param {Options} [options]")
         arguments.append("options = {}")
-        values = [tag, filled, "options", *(["true"] if channel.is_subscription else [])]
+        values = [tag, filled, "options", "true" if channel.is_subscription else "false"]
     else:
         tags.insert(0, "@param {Connection} connection")
         arguments.insert(0, "connection")
         values = [tag, "connection", filled]
+    if channel.own_names:
+        values.append(_literal(list(channel.own_names.items())))
+    elif values[-1] == "false":
+        values.pop()
     yield from _comment("", tags)
     yield f"constructor({', '.join(arguments)}) {{"
     yield f"  super({', '.join(values)});"

@@ -3,6 +3,7 @@
     messages.py     a pydantic model for each schema
     channels.py     a class for each channel, which sends and receives its messages
     connection.py   the runtime, a copy of ``compat.typed.codegen.connection``
+    errors.py       its errors, a copy of ``compat.typed.codegen.errors``
 
 It needs pydantic and websockets, but not channels-compat.
 """
@@ -31,6 +32,8 @@ __all__ = ["client_files", "write_client"]
 
 ARGUMENTS = ("cls", "base_url", "query", "headers")
 """The arguments of every ``connect()``."""
+RUNTIME_IN = "compat.typed.codegen"
+COPIED = ("connection.py", "errors.py")
 BASE_MODEL = '''
 
 class Model(BaseModel):
@@ -74,10 +77,16 @@ def _texts(document: Json) -> dict[str, str]:
     return {
         "__init__.py": _lines(_package(document, classes, models)),
         "channels.py": _lines(_channels(document, classes)),
-        "connection.py": (files("compat.typed.codegen") / "connection.py").read_text(encoding="utf-8"),
+        **{name: _copied(name) for name in COPIED},
         "messages.py": _lines(_messages(document, models)),
         "py.typed": "",
     }
+
+
+def _copied(name: str) -> str:
+    """Return a module of the runtime, which imports the others beside it."""
+    text = (files(RUNTIME_IN) / name).read_text(encoding="utf-8")
+    return text.replace(f"from {RUNTIME_IN}.", "from .")
 
 
 def _lines(lines: Iterable[str]) -> str:
@@ -130,6 +139,12 @@ class _ChannelClass:
                 yield "    is_topic = True"
         if channel.discriminator != "action":
             yield f"    discriminator = {literal(channel.discriminator)}"
+        if channel.own_names:
+            names = [
+                f"{literal(tag)}: {{{', '.join(map(literal, own))}}}"
+                for tag, own in channel.own_names.items()
+            ]
+            yield from assignment("own_names = ", Bracketed("", names, "{}"), "    ")
         kind: Expression = incoming if self.receives else "object"
         if channel.tagged and is_field_name(channel.discriminator):
             kind = Bracketed(
@@ -196,7 +211,7 @@ def _package(document: Json, classes: list[_ChannelClass], models: Models) -> It
     yield ""
     exported = {
         "channels": sorted((one.name for one in classes), key=str.lower),
-        "connection": list(RUNTIME),
+        "errors": list(RUNTIME),
         "messages": sorted(models.names.values(), key=str.lower),
     }
     for module, names in exported.items():

@@ -8,10 +8,16 @@
  *   the URL. `protocols` and all others are passed to the socket.
  */
 
+const ENVELOPE = ["version", "topic", "ref", "seq"];
+
 class Speaker {
-  /** @param {string} discriminator the field that identifies a message */
-  constructor(discriminator) {
+  /**
+   * @param {string} discriminator the field that identifies a message
+   * @param {[string, string[]][]} ownNames by tag, the names of the envelope that a message has for fields of its own
+   */
+  constructor(discriminator, ownNames) {
     this._discriminator = discriminator;
+    this._ownNames = new Map(ownNames);
     /** @type {Map<string, Set<(message: any) => void>>} */
     this._handlers = new Map();
   }
@@ -23,8 +29,18 @@ class Speaker {
     return () => sets.forEach((handlers) => handlers.delete(handler));
   }
 
-  /** @param {any} message */
-  _take(message) {
+  /** @param {any} content @param {string} name */
+  _owns(content, name) {
+    return (this._ownNames.get(content[this._discriminator]) || []).includes(name);
+  }
+
+  /** @param {any} content the message, with the envelope */
+  _take(content) {
+    /** @type {any} */
+    const message = {};
+    for (const key of Object.keys(content)) {
+      if (!ENVELOPE.includes(key) || this._owns(content, key)) message[key] = content[key];
+    }
     for (const handler of this._handlers.get(message[this._discriminator]) || []) {
       handler(message);
     }
@@ -32,9 +48,9 @@ class Speaker {
 }
 
 class Connection extends Speaker {
-  /** @param {string} discriminator @param {string} path @param {Options} options @param {boolean} [isSubscription] */
-  constructor(discriminator, path, { base, query, protocols, ...options }, isSubscription = false) {
-    super(discriminator);
+  /** @param {string} discriminator @param {string} path @param {Options} options @param {boolean} [isSubscription] @param {[string, string[]][]} [ownNames] */
+  constructor(discriminator, path, { base, query, protocols, ...options }, isSubscription = false, ownNames = []) {
+    super(discriminator, ownNames);
     const server = base === undefined ? location.origin.replace(/^http/, "ws") : base.replace(/\/$/, "");
     const search = query === undefined ? "" : `?${new URLSearchParams(query)}`;
     /** The socket, for its events: open, offline, resumed, unsure, close. */
@@ -56,19 +72,21 @@ class Connection extends Speaker {
   }
 
   /** @param {any} content */
-  _dispatch({ version, topic, ref, seq, ...message }) {
+  _dispatch(content) {
+    const { topic } = content;
     const isMine = this._isSubscription || topic === undefined || topic === null;
-    const speaker = isMine ? this : this._topics.get(topic);
+    let speaker = isMine ? this : this._topics.get(topic);
+    if (speaker === undefined && this._owns(content, "topic")) speaker = this; // it is no topic's name
     if (speaker !== undefined) {
-      speaker._take(message);
+      speaker._take(content);
     }
   }
 }
 
 class Topic extends Speaker {
-  /** @param {string} discriminator @param {Connection} connection @param {string} name */
-  constructor(discriminator, connection, name) {
-    super(discriminator);
+  /** @param {string} discriminator @param {Connection} connection @param {string} name @param {[string, string[]][]} [ownNames] */
+  constructor(discriminator, connection, name, ownNames = []) {
+    super(discriminator, ownNames);
     this.connection = connection;
     this.name = name;
     // A connection that begins anew has no topics.
@@ -92,6 +110,6 @@ class Topic extends Speaker {
 
   /** @param {object} message */
   _send(message) {
-    this.connection._send({ ...message, version: 1, topic: this.name });
+    this.connection._send({ version: 1, ...message, topic: this.name });
   }
 }

@@ -108,6 +108,7 @@ def test_a_client_is_generated(project: Path, source: str) -> None:
         "__init__.py",
         "channels.py",
         "connection.py",
+        "errors.py",
         "messages.py",
         "py.typed",
     ]
