@@ -1,7 +1,7 @@
 """Documents that were made for an earlier request: to make one takes 100 ms and more.
 
 What differs between requests, the servers, is put in each time: a client chooses its Host header. A document
-belongs to the routes and the texts that it was made of, so routes that are added later make a new one.
+belongs to the routes, the texts and the options that it was made of: if these change, there is a new one.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from compat.forks import new_lock
 from compat.typed.asyncapi.discovery import ConsumerRoute, consumer_routes
 from compat.typed.asyncapi.document import info_of, routes_document
 from compat.typed.asyncapi.yaml import to_yaml
+from compat.typed.config import config
 
 __all__ = ["Kept", "kept"]
 
@@ -54,10 +55,10 @@ def kept(app: Any, title: str | None, version: str | None, description: str | No
     routes = tuple((one.address, one.consumer, tuple(one.parameters.items())) for one in consumer_routes(app))
     info = tuple(info_of(app, title, version, description).items())
     with _making:  # the first requests come together
-        return _of(routes, info)
+        return _of(routes, info, config.camelize, config.send_completion)
 
 
 @lru_cache(maxsize=MOST)
-def _of(routes: Routes, info: Pairs) -> Kept:
+def _of(routes: Routes, info: Pairs, *options: bool) -> Kept:  # the document is made by these, too
     found = [ConsumerRoute(address, consumer, dict(parameters)) for address, consumer, parameters in routes]
     return Kept(routes_document(found, dict(info)))

@@ -23,10 +23,13 @@ from compat.typed.asyncapi import (
     asyncapi_docs,
     asyncapi_spec_json,
     asyncapi_spec_yaml,
+    document,
 )
+from compat.typed.asyncapi.kept import kept
 from compat.typed.asyncapi.schemas import MessageSchemas
 from compat.typed.asyncapi.views import render_page
 from compat.typed.asyncapi.yaml import to_yaml
+from compat.typed.config import config
 from tests.support.clients import get
 from tests.support.paths import REPO
 from tests.support.servers import Address, LiveServer
@@ -240,3 +243,11 @@ def test_documents_are_valid_by_the_official_parser(server: Address, parser: Pat
     assert (as_json["valid"], as_json["complaints"]) == (True, [])
     assert (as_yaml["valid"], as_yaml["complaints"]) == (True, [])
     assert as_json["read"] == as_yaml["read"]
+
+
+def test_a_document_follows_the_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Was: the first document was served, whatever `config` said later."""
+    app = an_app()
+    plain = kept(app, None, None, None).document({})
+    monkeypatch.setattr(config, "camelize", True)
+    assert kept(app, None, None, None).document({}) == {**document(app), "servers": {}} != plain
