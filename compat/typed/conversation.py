@@ -29,7 +29,7 @@ from compat.typed.messages import (
     EventCompleteMessage,
     GroupCompleteMessage,
 )
-from compat.typed.unions import Adapter, tags_of
+from compat.typed.unions import Adapter, tag_of, tags_of
 from compat.typed.wire import Wire, error_payload, not_json, text_of, unhandled
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ else:
 
     ReceiveEvent = TypeVar("ReceiveEvent", bound=BaseMessage)
 
-__all__ = ["COMPLETE_ACTIONS", "Conversation", "ReceiveEvent"]
+__all__ = ["COMPLETE_ACTIONS", "Conversation", "ReceiveEvent", "is_failure"]
 
 log = logging.getLogger("compat.typed")
 
@@ -51,6 +51,11 @@ PASSED_BY = ("receive_event", "handle_result", "send_message")
 """Methods that an event to be passed on does not reach if its text is sent as it is."""
 CONTROL = (StopConsumer, AcceptConnection, DenyConnection, RequestAborted)
 """Exceptions with which a handler controls its connection; they are not failures."""
+
+
+def is_failure(error: Exception) -> bool:
+    """Return False if the client has left, or if a handler controls its connection by ``error``."""
+    return not (isinstance(error, CONTROL) or is_disconnect(error))
 
 
 class Conversation(Generic[ReceiveEvent]):
@@ -144,6 +149,12 @@ class Conversation(Generic[ReceiveEvent]):
         camelize = config.camelize if cls.camelize is None else cls.camelize
         return Wire(bool(camelize), cls.discriminator_field)
 
+    @classmethod
+    def _compat_encoded(cls, event: BaseMessage) -> dict[str, str]:
+        """Return ``event`` for the layer: its tag, and its text with Python's names of fields."""
+        wire = Wire(False, cls.discriminator_field)
+        return {"action": tag_of(event, wire.discriminator), "text": wire.encode(event)}
+
     def _compat_settle_options(self) -> None:
         """Set options that are None from ``config``, when the client connects."""
         self.send_completion = self.should_send_completion
@@ -206,10 +217,8 @@ class Conversation(Generic[ReceiveEvent]):
             result = await getattr(self, self._compat_messages.method_for(message))(message)
             if result is not None:
                 await self.handle_result(result)
-        except CONTROL:
-            raise
         except Exception as error:
-            if is_disconnect(error):
+            if not is_failure(error):
                 raise
             await self.handle_message_handler_error(error, message.action, message)
 
@@ -220,10 +229,8 @@ class Conversation(Generic[ReceiveEvent]):
             result = event if name is None else await getattr(self, name)(event)
             if result is not None:
                 await self.handle_result(result)
-        except CONTROL:
-            raise
         except Exception as error:
-            if is_disconnect(error):
+            if not is_failure(error):
                 raise
             await self.handle_event_handler_error(error, event.action, event)
         if self.send_completion:

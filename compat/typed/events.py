@@ -259,8 +259,4 @@ class EventTarget(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
 def _event(cls: type[EventTarget[Any]], event: BaseMessage) -> dict[str, Any]:
     if not isinstance(event, BaseMessage):
         raise TypeError(f"an event for {cls.__qualname__} must be a message, not {event!r}")
-    return {"type": EVENT, "action": event.action, "text": _encoded(cls, event)}
-
-
-def _encoded(cls: type[EventTarget[Any]], event: BaseMessage) -> str:
-    return cls.wire()._replace(camelize=False).encode(event)
+    return {"type": EVENT, **cls._compat_encoded(event)}

@@ -10,10 +10,9 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from compat.engine.socket import is_disconnect
 from compat.exceptions import ImproperlyConfigured
 from compat.redis.waiting import settle
-from compat.typed.conversation import CONTROL
+from compat.typed.conversation import CONTROL, is_failure
 from compat.typed.envelope import current_ref, enclosed, stamp
 from compat.typed.events import groups_of
 from compat.typed.forms import Forms
@@ -119,7 +118,7 @@ class TopicHost:
             yield
         finally:
             settle(changed)
-            if self._compat_changing[name] is changed:
+            if self._compat_changing.get(name) is changed:  # handlers may be cancelled in any order
                 del self._compat_changing[name]
 
     async def _compat_ask_for_topic(self) -> None:
@@ -159,10 +158,8 @@ class TopicHost:
         token = current_ref.set(None)  # messages of on_subscribe() are not answers
         try:
             await subscription.on_subscribe()
-        except CONTROL:
-            raise
         except Exception as error:
-            if is_disconnect(error):
+            if not is_failure(error):
                 raise
             await subscription._compat_answer_failure("on_subscribe() failed", error)
         finally:
@@ -172,9 +169,9 @@ class TopicHost:
         """Return the result of ``authorize()``; None if it has failed, which is answered."""
         try:
             return bool(await subscription.authorize(**subscription.params))
-        except CONTROL:
-            raise
-        except Exception as error:  # noqa: BLE001 - the user's hook may raise anything
+        except Exception as error:
+            if not is_failure(error):
+                raise
             await subscription._compat_answer_failure("authorize() failed", error)
             return None
 

@@ -48,14 +48,16 @@ def messages_of(action: str) -> frozenset[type[BaseMessage]]:
 
 def literal_values(model: type[BaseModel], field: str) -> tuple[str, ...]:
     """Return the strings that ``field`` of ``model`` may have, or () if its annotation is not such a
-    Literal.
+    Literal. Members of a ``str`` enum are strings.
     """
     info = model.model_fields.get(field)
     annotation = info.annotation if info is not None else None
     if get_origin(annotation) is not Literal:
         return ()
-    values = [value.value if isinstance(value, enum.Enum) else value for value in get_args(annotation)]
-    return tuple(values) if all(isinstance(value, str) for value in values) else ()
+    values = get_args(annotation)
+    if not all(isinstance(value, str) for value in values):
+        return ()  # JSON has no members of other enums, so pydantic would take no message
+    return tuple(value.value if isinstance(value, enum.Enum) else value for value in values)
 
 
 class BaseMessage(BaseModel, abc.ABC):

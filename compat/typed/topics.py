@@ -143,8 +143,7 @@ class Topic(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
             )
         if intercepted(cls, "topic", event, (topic,), (topic,), seq):
             return
-        text = cls.wire()._replace(camelize=False).encode(event)
-        message: dict[str, Any] = {"type": TOPIC_EVENT, "topic": topic, "action": event.action, "text": text}
+        message: dict[str, Any] = {"type": TOPIC_EVENT, "topic": topic, **cls._compat_encoded(event)}
         if seq is not None:
             message["seq"] = seq
         await publish(layer_under(cls, cls.channel_layer_alias), [cls.group_name(topic)], message)
@@ -162,6 +161,8 @@ class Topic(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
         """
         if groups is not None:
             await self.consumer.broadcast_message(message, groups, exclude_current=exclude_current)
+            return
+        if intercepted(type(self), "broadcast", message, (self.topic,), groups):
             return
         stamped = self._compat_wire.encode(message, {"version": 1, "topic": self.topic})
         to = [self.group_name(self.topic)]

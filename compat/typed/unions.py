@@ -6,6 +6,7 @@ the cost does not depend on the number of models.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias, cast
 
@@ -14,7 +15,7 @@ from pydantic_core import core_schema, from_json, to_json
 
 from compat.typed.messages import ACTION, BaseMessage, literal_values
 
-__all__ = ["Adapter", "tag_field", "tags_of", "union_of"]
+__all__ = ["Adapter", "tag_field", "tag_of", "tags_of", "union_of"]
 
 Adapter: TypeAlias = "TypeAdapter[BaseMessage]"
 
@@ -27,6 +28,12 @@ def tag_field(model: type[BaseMessage], discriminator: str) -> str:
 def tags_of(model: type[BaseMessage], discriminator: str) -> tuple[str, ...]:
     """Return the tags of ``model`` on the wire."""
     return literal_values(model, tag_field(model, discriminator))
+
+
+def tag_of(message: BaseMessage, discriminator: str) -> str:
+    """Return the tag of ``message`` on the wire."""
+    tag: str = getattr(message, tag_field(type(message), discriminator))
+    return tag.value if isinstance(tag, enum.Enum) else tag
 
 
 def union_of(models: Iterable[type[BaseMessage]], discriminator: str = ACTION) -> Adapter | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import logging
 import threading
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -416,3 +417,63 @@ async def test_a_client_that_has_left_is_no_error_of_a_handler(
         came.put_nowait({"type": "websocket.disconnect", "code": 1006})
         await asyncio.wait_for(serving, 15)
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+class Kind(str, enum.Enum):
+    MARKED = "marked"
+
+
+class Marked(BaseMessage):
+    action: Literal[Kind.MARKED] = Kind.MARKED
+    payload: str = ""
+
+
+class Tagged(BaseMessage):
+    action: Literal["tagged"] = "tagged"
+    kind: Literal["k.tagged"] = "k.tagged"
+    payload: str = ""
+
+
+class Marking(AsyncJsonWebsocketConsumer):
+    groups = ["marking"]
+
+    @event_handler
+    async def marked(self, event: Marked) -> Marked:
+        return event
+
+
+class Tagging(AsyncJsonWebsocketConsumer):
+    groups = ["tagging"]
+    discriminator_field = "kind"
+
+    @event_handler
+    async def tagged(self, event: Tagged) -> Tagged:
+        return event
+
+
+@pytest.mark.parametrize(
+    ("consumer", "event", "tag"),
+    [
+        (Marking, Marked(payload="x"), {"action": "marked"}),
+        (Tagging, Tagged(payload="x"), {"kind": "k.tagged"}),
+    ],
+)
+async def test_an_event_travels_under_its_tag_on_the_wire(
+    layer: InMemoryChannelLayer, consumer: Any, event: BaseMessage, tag: dict[str, str]
+) -> None:
+    """Was: under its action, so the receiver knew no handler for it."""
+    client = await talk(consumer)
+    await consumer.broadcast_event(event)
+    got = await client.hear()
+    assert got == {**event.model_dump(mode="json"), **tag}
+    await client.leave()
+
+
+def test_an_action_of_an_enum_without_strings_is_refused() -> None:
+    class Plain(enum.Enum):
+        MARKED = "marked"
+
+    with pytest.raises(TypeError, match="needs an action that is a Literal of strings"):
+
+        class Unread(BaseMessage):
+            action: Literal[Plain.MARKED] = Plain.MARKED

@@ -19,7 +19,7 @@ from compat.typed.testing import (
     capture_topic_broadcasts,
 )
 from tests.unit.typed.room import Alert, Line, Note, Room, Said, Say
-from tests.unit.typed.test_topics import Console, RunTopic
+from tests.unit.typed.test_topics import Console, RunTopic, TeamTopic
 
 
 class Complete(Room):
@@ -193,3 +193,11 @@ async def test_a_failing_block_fails_as_itself(layer: InMemoryChannelLayer) -> N
     with pytest.raises(LookupError, match="mine"):
         async with assert_broadcast(Room, Said):
             raise LookupError("mine")
+
+
+async def test_a_message_to_the_subscribers_of_a_topic_is_seen(layer: InMemoryChannelLayer) -> None:
+    said = Said(payload=Line(text="x"))
+    async with communicator(Console) as client:
+        await client.subscribe("team:a:member:b")
+        async with assert_broadcast(TeamTopic, said, groups=["team:a:member:b"]):
+            await client.send_message(Say(payload=said.payload), topic="team:a:member:b")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -553,3 +554,28 @@ def test_faults_security_small_typed_errors_are_counted(wrong: int, listed: int)
     assert len(payload) == listed
     if wrong > 50:
         assert str(wrong if listed == 1 else wrong - 50) in payload[-1]["msg"]
+
+
+async def test_handlers_of_one_topic_may_be_cancelled_in_any_order(layer: InMemoryChannelLayer) -> None:
+    """Was: a KeyError, if the second had ended before the first."""
+
+    class Slow(Topic):
+        pattern = "slow:{id}"
+
+        async def authorize(self, id: str) -> bool:
+            # A cancel passes through two tasks, so that the other handler ends first.
+            return await asyncio.ensure_future(nested())
+
+    async def nested() -> bool:
+        return await asyncio.ensure_future(asyncio.Event().wait())
+
+    class Host(Console):
+        topics = [Slow]
+        concurrency = 4
+
+    client = Talk(Host.as_asgi(), served=False)
+    await client.open()
+    for ref in "ab":
+        await client.say({"action": "subscribe", "topic": "slow:1", "ref": ref})
+    await client.hears_nothing()  # both are being handled
+    await client.leave()
