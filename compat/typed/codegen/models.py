@@ -158,7 +158,7 @@ class Models:
             return "None"  # not sent unless it is set: the server has the default
         if isinstance(value, list) and _is_tuple(schema):
             return f"({literal(value)[1:-1]}{',' * (len(value) == 1)})"
-        if isinstance(value, list) and schema.get("uniqueItems"):
+        if isinstance(value, list) and self._is_set(schema):
             return f"{{{literal(value)[1:-1]}}}" if value else "set()"
         return literal(value)
 
@@ -217,9 +217,21 @@ class Models:
         items = schema.get("items")
         if isinstance(items, list):
             return Bracketed("tuple", [self.type_of(one) for one in items])
-        if schema.get("uniqueItems"):
-            return Bracketed("set", [self.type_of(items or {})])
-        return Bracketed("list", [self.type_of(items or {})])
+        kind = "set" if self._is_set(schema) else "list"
+        return Bracketed(kind, [self.type_of(items or {})])
+
+    def _is_set(self, schema: Schema) -> bool:
+        """Return True if the items are different, and scalars: models, lists and dicts have no hash."""
+        items = schema.get("items") or {}
+        if not schema.get("uniqueItems") or isinstance(items, list):
+            return False
+        if "$ref" in items:
+            items = self.schemas.get(items["$ref"].rpartition("/")[2], {})
+        values = [items["const"]] if "const" in items else items.get("enum")
+        if values is not None:
+            return not any(isinstance(value, (dict, list)) for value in values)
+        kind = items.get("type")
+        return isinstance(kind, str) and kind in SCALARS
 
     def _needs(self, module: str, name: str) -> None:
         self.imports.setdefault(module, set()).add(name)

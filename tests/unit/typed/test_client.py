@@ -22,7 +22,7 @@ from compat.typed import (
     UserAuthenticator,
     ws_handler,
 )
-from compat.typed.client import Client, ConnectionLost, MessageRefused, UnknownMessage, connect
+from compat.typed.client import Client, ConnectionLost, MessageRefused, TopicClient, UnknownMessage, connect
 from tests.support.servers import Address, LiveServer
 from tests.unit.typed.room import Alert, Fail, Line, Note, Room, Said, Say
 from tests.unit.typed.test_topics import Console, RunTopic, TeamTopic
@@ -48,6 +48,12 @@ class Members(Room):
     authenticator_class = UserAuthenticator
 
 
+class Listing(Ending):
+    @ws_handler
+    async def note(self, message: Note) -> None:
+        await self.send_json([message.payload])
+
+
 class Refusing(Room):
     async def connect(self) -> None:
         await self.close()
@@ -57,6 +63,7 @@ CONSUMERS: dict[str, type[AsyncJsonWebsocketConsumer[Any]]] = {
     "room": Room,
     "camel": Camel,
     "ending": Ending,
+    "listing": Listing,
     "console": Console,
     "members": Members,
     "no": Refusing,
@@ -264,3 +271,34 @@ async def test_a_subscribe_that_is_given_up(server: Address) -> None:
         await run.unsubscribe()
         assert await asyncio.wait_for(reading, 15) is None, "who reads it comes to its end"
         assert isinstance(await client.subscribe_to(RunTopic, run_id=2), object)
+
+
+async def test_what_is_no_message_ends_the_connection_with_an_error(server: Address) -> None:
+    """Was: iterating ended as after a normal close."""
+    async with client_of(server, "listing") as client:
+        await client.send(Note(payload=1))
+        with pytest.raises(UnknownMessage, match=r"expected a JSON object, received \[1\]"):
+            _ = [message async for message in client]
+
+
+async def test_a_second_subscription_leaves_the_first_when_it_fails(server: Address) -> None:
+    """Was: the messages of the first were thrown away from then on."""
+    say = Say(payload=Line(text="hi"))
+    async with client_of(server, "console") as client:
+        first: TopicClient = await client.subscribe_to(TeamTopic, team="a", member="b")
+        subscribing = asyncio.ensure_future(client.subscribe_to(TeamTopic, team="a", member="b"))
+        await asyncio.sleep(0)  # it has been sent
+        subscribing.cancel()
+        await asyncio.wait((subscribing,))
+        async with client_of(server, "console") as other:
+            second = await other.subscribe_to(TeamTopic, team="a", member="b")
+            await second.send(say)
+            assert (await first.receive_a(Said)).payload.text == "hi"
+
+
+async def test_an_older_subscription_takes_nothing_from_a_newer_one(server: Address) -> None:
+    async with client_of(server, "console") as client:
+        old = await client.subscribe_to(RunTopic, run_id=9)
+        new = await client.subscribe_to(RunTopic, run_id=9)
+        await old.unsubscribe()
+        assert client._topics == {"run:9": new}

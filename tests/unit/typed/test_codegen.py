@@ -78,6 +78,8 @@ async def test_it_talks_to_the_server(
         "pet": {"kind": "dog", "good": False},
         "root": {"name": "root", "children": [{"name": "leaf"}]},
         "page": {"items": [1]},
+        "pairs": [{"left": 1}],
+        "lists": [[1, "x"]],
         "schema": "mine",
     }
     with LiveServer(things.app) as server:

@@ -8,7 +8,7 @@ import uuid
 from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, Field, computed_field
+from pydantic import BaseModel, ConfigDict, Field, computed_field
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 
@@ -66,6 +66,12 @@ Alternatives = (
 )
 
 
+class Pair(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    left: int = 0
+
+
 class Page(BaseModel, Generic[T]):
     items: list[T]
     total: int = 0
@@ -88,6 +94,8 @@ class Everything(BaseModel):
     pair: tuple[int, str] = (1, "x")
     tags: set[str] = Field(default_factory=set)
     labels: set[str] = {"a"}
+    pairs: set[Pair] = set()
+    lists: set[tuple[int, str]] = set()
     scores: dict[str, float] = {}
     anything: Any = None
     schema_: str = Field("s", alias="schema")
