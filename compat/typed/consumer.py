@@ -6,6 +6,7 @@ messages and events are handled in order, one at a time.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,6 +17,7 @@ from pydantic_core import from_json
 
 from compat.advice.handlers import require_list
 from compat.engine.handshake import refuse_unless_decided
+from compat.engine.mailbox import settle
 from compat.engine.reports import named
 from compat.exceptions import AcceptConnection, DenyConnection
 from compat.generic import websocket
@@ -68,6 +70,10 @@ class AsyncJsonWebsocketConsumer(
     """See ``AUTHENTICATES``."""
     _compat_takes_text: ClassVar[bool] = True
     """Frames are validated as text; False if a subclass or a topic needs JSON values."""
+    _compat_accepts_later: bool = False
+    """``connect()`` has returned without a decision."""
+    _compat_begun: asyncio.Future[None] | None = None
+    """Done when a client that is being accepted later may be heard."""
     _compat_has_own_names: ClassVar[bool] = False
     """A message of the class, or of a topic, has a field that is named like one of the envelope."""
 
@@ -129,15 +135,41 @@ class AsyncJsonWebsocketConsumer(
                     f"{type(self).__qualname__}.connect() has neither accepted nor refused its client, and a "
                     "later accept() would skip authenticator_class: decide in connect()"
                 )
+            self._compat_accepts_later = not self._compat_socket.closed
             return
         if self.authenticator is not None and not await self.authenticator.authenticate(self.scope):
             await self.close(self.authenticator.close_code)
             return
+        await self._compat_join_groups()
+        await self._compat_begin()
+
+    async def accept(self, *args: Any, **kwargs: Any) -> None:
+        """Complete the handshake. If ``connect()`` has left that to later code, groups are joined before, and
+        ``post_authentication()`` is called; messages wait for it.
+        """
+        if not self._compat_accepts_later:
+            await super().accept(*args, **kwargs)
+            return
+        self._compat_begun = begun = asyncio.get_running_loop().create_future()
+        try:
+            await self._compat_join_groups()
+            self._compat_accepts_later = False
+            await super().accept(*args, **kwargs)
+            if self._compat_is_open():
+                await self._compat_begin()
+        finally:
+            settle(begun)
+            self._compat_begun = None
+
+    async def _compat_join_groups(self) -> None:
         declared = frozenset(self.groups)
         _, self.groups = own_groups(self)
         self._compat_silent_groups = frozenset(self.groups) - declared
         for group in tuple(self.groups):
             await groups_of(self).group_add(group, self.channel_name)
+
+    async def _compat_begin(self) -> None:
+        """Do what comes before the first message."""
         await self.post_authentication()
         if self.camelize:
             self._compat_own_form = SENDER[True]
@@ -190,6 +222,8 @@ class AsyncJsonWebsocketConsumer(
         if text_data is None:
             await self.handle_validation_error(not_json("binary frames are not supported", None))
             return
+        if self._compat_begun is not None:
+            await asyncio.wait((self._compat_begun,))
         plainly = self._compat_takes_text and not self.camelize
         if plainly and not SPELLED.search(text_data):
             await self._compat_handle_text(text_data)

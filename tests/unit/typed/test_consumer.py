@@ -22,6 +22,7 @@ from compat.typed import (
     ErrorMessage,
     PingMessage,
     PongMessage,
+    Topic,
     config,
     ws_handler,
 )
@@ -842,4 +843,64 @@ async def test_send_message_immediately_lets_others_have_their_turn(layer: InMem
     assert [(await client.hear())["payload"] for _ in range(50)] == list(range(50))
     counting.cancel()
     assert turns >= 50
+    await client.leave()
+
+
+class Notes(Topic):
+    pattern = "notes"
+
+    async def authorize(self) -> bool:
+        for _ in range(5):  # time for a message to come first
+            await asyncio.sleep(0)
+        return True
+
+    @ws_handler
+    async def note(self, message: Note) -> Note:
+        return message
+
+
+class AcceptingLater(Room):
+    """Accepts from a task; a room in whose `post_authentication()` a message may wait."""
+
+    async def connect(self) -> None:
+        self.admitted = asyncio.get_running_loop().create_task(self.accept())
+
+    async def post_authentication(self) -> None:
+        await self.broadcast_message(Note(payload="first"))
+        await asyncio.sleep(0)
+        await self.broadcast_message(Note(payload="second"))
+
+
+class AcceptingWhenTold(AcceptingLater):
+    async def connect(self) -> None:
+        await self.channel_layer.send(self.channel_name, {"type": "admit"})
+
+    async def admit(self, message: Any) -> None:
+        await self.accept()
+
+
+@pytest.mark.parametrize("consumer", [AcceptingLater, AcceptingWhenTold])
+async def test_a_client_that_is_accepted_later_has_its_groups(
+    layer: InMemoryChannelLayer, consumer: type[Room]
+) -> None:
+    """Was: it was in no group, and its `post_authentication()` was never called."""
+    client = await talk(consumer)
+    await client.say({"action": "ping"})
+    got = [await client.hear() for _ in range(3)]
+    assert sorted(str(one["payload"]) for one in got) == ["None", "first", "second"]
+    await client.leave()
+    assert layer.groups == {}
+
+
+async def test_a_topic_of_its_own_route_may_accept_later(layer: InMemoryChannelLayer) -> None:
+    class Route(AsyncJsonWebsocketConsumer):
+        topics = [Notes]
+        default_topic = Notes
+
+        async def connect(self) -> None:
+            self.admitted = asyncio.get_running_loop().create_task(self.accept())
+
+    client = await talk(Route)
+    await client.say({"action": "note"})
+    assert [(await client.hear())["action"] for _ in range(2)] == ["subscribed", "note"]
     await client.leave()
