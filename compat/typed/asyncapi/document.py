@@ -53,27 +53,27 @@ def routes_document(
 ) -> Json:
     """Return the document of consumers at their addresses."""
     channels = list(_channels(routes))
-    forms = _Forms(channels)
+    schemas = _SchemasByWire(channels)
     operation_id = _Names()
     made: Json = {
         "asyncapi": ASYNCAPI_VERSION,
         "info": {key: value for key, value in info.items() if value},
         "defaultContentType": "application/json",
         "servers": dict(servers or {"default": {"host": "localhost:8000", "protocol": "ws"}}),
-        "channels": {one.id: one.channel(forms.of(one)) for one in channels},
+        "channels": {one.id: one.channel(schemas.of(one)) for one in channels},
         "operations": {
             operation_id(f"{one.id}_{name}"): operation
             for one in channels
-            for name, operation in one.operations(forms.of(one))
+            for name, operation in one.operations(schemas.of(one))
         },
-        "components": _components(channels, forms),
+        "components": _components(channels, schemas),
     }
     if tags := dict.fromkeys(tag for one in channels for tag in one.tags):
         made["info"]["tags"] = [{"name": tag} for tag in tags]
     return made
 
 
-class _Forms:
+class _SchemasByWire:
     """The schemas of all channels. A model with schemas in several wire formats has a name for each."""
 
     def __init__(self, channels: Iterable[Channel]) -> None:
@@ -99,11 +99,11 @@ def _form(wire: Wire) -> str:
     )
 
 
-def _components(channels: Iterable[Channel], forms: _Forms) -> Json:
-    made: Json = {"messages": {}, "schemas": forms.schemas}
+def _components(channels: Iterable[Channel], schemas: _SchemasByWire) -> Json:
+    made: Json = {"messages": {}, "schemas": schemas.schemas}
     schemes: Json = {}
     for one in channels:
-        made["messages"].update(one.message_components(forms.of(one)))
+        made["messages"].update(one.message_components(schemas.of(one)))
         schemes.update(one.security_schemes())
     return {**made, "securitySchemes": schemes} if schemes else made
 
