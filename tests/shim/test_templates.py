@@ -1,11 +1,13 @@
-"""Tags in Django's templates: those of the subset, and of the real one."""
+"""Django's templates: those of the subset, and of the real one."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from tests.shim.made_templates import FILES, TAGS, made
 from tests.shim.running import run_code
 from tests.support.environments import environment
 
@@ -36,3 +38,30 @@ print(ticket.is_of_page, [cursor.offset for cursor in ticket.cursors])
 @pytest.mark.parametrize("name", ["bare", "django"])
 def test_the_ticket_of_a_page(tmp_path: Path, name: str) -> None:
     assert run_code(environment(name), CODE, tmp_path).strip() == "True [1, 0]"
+
+
+PAGES = """
+import json, pathlib
+from django.conf import settings
+settings.configure(TEMPLATES=[{
+    "BACKEND": "django.template.backends.django.DjangoTemplates",
+    "DIRS": [pathlib.Path.cwd()],
+    "OPTIONS": {"builtins": ["tags"]},
+}])
+import django
+django.setup()
+from django.template import Context, Template
+values = {"a": "A", "l": ["1", "2", "3"], "none": [], "pairs": [("p", "q"), ("r", "s")], "z": "Z"}
+sources = json.loads(pathlib.Path("sources.json").read_text())
+print(json.dumps([Template(source).render(Context(dict(values))) for source in sources]))
+"""
+
+
+def test_variables_live_as_long_as_in_django(tmp_path: Path) -> None:
+    sources = made(500)
+    files = {**FILES, "tags.py": TAGS, "sources.json": json.dumps(sources)}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    here, there = (json.loads(run_code(environment(name), PAGES, tmp_path)) for name in ("bare", "django"))
+    differing = [case for case in zip(sources, here, there, strict=True) if case[1] != case[2]]
+    assert not differing, min(differing, key=lambda case: len(case[0]))

@@ -68,7 +68,7 @@ class Builder:
         if isinstance(base, Constant):
             return _constant(base)
         if self.in_block and base.name == "block" and base.steps == ("super",):
-            return call("parent_block", nodes.Name("super", "load"))
+            return call("parent_block", nodes.Name("super", "load"), nodes.DerivedContextReference())
         shown = missing
         if missing == "" and self.invalid:
             shown = self.invalid.replace("%s", str(base))

@@ -16,6 +16,7 @@ from .exceptions import TemplateSyntaxError
 from .expressions import Expression, ExpressionError, parse_expression
 from .lexer import Kind, Token, tokenize
 from .messages import unknown_filter, unknown_tag
+from .scopes import scope
 
 if TYPE_CHECKING:
     from .environment import Environment
@@ -53,7 +54,7 @@ class Parser:
             # Text in front of the tag is shown, as Django does; people put comments there.
             start = body.index(self.extends) + 1
             body = [*body[:start], *(block for node in body[start:] for block in _outer_blocks(node))]
-        template = nodes.Template(body, lineno=1)
+        template = nodes.Template(scope(body), lineno=1)
         template.set_environment(self.environment)
         return template
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import inspect
 import operator
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from jinja2 import Undefined
+from jinja2.utils import missing as nothing
 
 from ..conf import settings
 from ..utils import formats
@@ -42,9 +43,13 @@ class Missing(Undefined):
     __slots__ = ()
 
 
-def parent_block(block: Any) -> Any:
-    """``{{ block.super }}``; nothing in a block that overrides none."""
-    return SafeString() if isinstance(block, Undefined) else SafeString(block())
+def parent_block(block: Any, context: Any = None) -> Any:
+    """``{{ block.super }}``, with the variables of ``context``, by default those that the block began with;
+    nothing in a block that overrides none.
+    """
+    if isinstance(block, Undefined):
+        return SafeString()
+    return SafeString(block() if context is None else "".join(block._stack[block._depth](context)))
 
 
 _REQUIRED: Any = object()
@@ -205,6 +210,18 @@ def _unpacked(item: Any, width: int) -> Any:
     return item
 
 
+def keep(values: MutableMapping[str, Any], name: str, value: Any) -> Any:
+    """``value``, which a pass of a loop has set, is noted for the next ones."""
+    values[name] = value
+    return value
+
+
+def kept(values: Mapping[str, Any], name: str, outside: Any) -> Any:
+    """Return what a pass begins with: what an earlier one has kept, else what is ``outside``, if anything."""
+    value = values.get(name, outside)
+    return nothing if isinstance(value, Undefined) else value
+
+
 def url(request: Any, silent: bool, viewname: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
     """``{% url %}``; with ``as`` a name that is not known gives nothing."""
     from ..urls import NoReverseMatch, reverse
@@ -257,6 +274,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
         parent_block,
         compare,
         iterate,
+        keep,
+        kept,
         url,
         static,
         csrf_input,

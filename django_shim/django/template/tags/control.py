@@ -9,6 +9,7 @@ from ..expressions import keyword
 from ..lexer import Token
 from ..parser import Nodes, Parser
 from ..runtime import mangled
+from ..scopes import looping, scope
 
 __all__ = ["CONTROL", "assign", "name_or_fail"]
 
@@ -49,7 +50,7 @@ def for_tag(parser: Parser, token: Token) -> Nodes:
     loop.body = parser.body("empty", "endfor")
     if parser.token.name == "empty":
         loop.else_ = parser.body("endfor")
-    return [loop]
+    return [looping(loop, targets)]
 
 
 def with_tag(parser: Parser, token: Token) -> Nodes:
@@ -61,7 +62,7 @@ def with_tag(parser: Parser, token: Token) -> Nodes:
     if not pairs:
         parser.fail("'with' is written {% with name=value %}")
     targets: list[nodes.Expr] = [_store(parser, name) for name, _ in pairs]
-    return [nodes.With(targets, [parser.value(value) for _, value in pairs], parser.body("endwith"))]
+    return [nodes.With(targets, [parser.value(value) for _, value in pairs], scope(parser.body("endwith")))]
 
 
 def _pair(parser: Parser, word: str) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from ..expressions import keyword
 from ..lexer import Token
 from ..parser import Nodes, Parser
 from ..runtime import mangled
+from ..scopes import scope
 
 __all__ = ["INHERITANCE"]
 
@@ -41,7 +42,17 @@ def block_tag(parser: Parser, token: Token) -> Nodes:
     if end and end != [name]:
         parser.fail(f"'endblock {end[0]}' ends the block '{name}'")
     # Scoped: a block within a loop sees the loop's variables.
-    return [nodes.Block(_identifier(name), body, True, False)]
+    block = nodes.Block(_identifier(name), scope(body), True, False)
+    if not any(block.find_all((nodes.Assign, nodes.For, nodes.With))):
+        _share_context(block)
+    return [block]
+
+
+def _share_context(block: nodes.Block) -> None:
+    """``{{ block.super }}`` of a block that sets nothing needs no context of its own."""
+    for made in block.find_all(nodes.Call):
+        if isinstance(made.node, nodes.EnvironmentAttribute) and made.node.name == "django_parent_block":
+            del made.args[1:]
 
 
 def _identifier(name: str) -> str:

@@ -690,4 +690,51 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         {"csrf_token": "abc<"},
         '<input type="hidden" name="csrfmiddlewaretoken" value="abc&lt;">',
     ),
+    (
+        (
+            "{% load static %}{% for i in l %}{% if forloop.first %}{% static i as u %}{% endif %}[{{ u }}]"
+            "{% endfor %}{{ u }}|"
+        ),
+        {"l": ["a", "b", "c"]},
+        "[/static/a][/static/a][/static/a]|",
+    ),
+    (
+        "{% load static %}{% for i, j in l %}[{{ u }}]{% static i as u %}{{ u }}{% endfor %}",
+        {"l": ["ab", "cd"]},
+        "[]/static/a[]/static/c",
+    ),
+    (
+        "{% load static %}{% for i in l %}{{ x }}{% endfor %}{% static 'f' as x %}{{ x }}",
+        {"l": "ab", "x": "X"},
+        "XX/static/f",
+    ),
+    (
+        (
+            "{% load static %}{% static 'f' as x %}{% for i in l %}{{ x }} {% static i as x %}"
+            "{% endfor %}{{ x }}"
+        ),
+        {"l": "ab"},
+        "/static/f /static/a /static/f",
+    ),
+    (
+        "{% load static %}{% for i in l %}{{ i }}{% static 'f' as i %}{{ i }} {% endfor %}",
+        {"l": "ab"},
+        "a/static/f b/static/f ",
+    ),
+    (
+        "{% load static %}{% with y=1 %}{{ x }}{% static 'f' as x %}{{ x }}{% endwith %}{{ x }}",
+        {"x": "X"},
+        "X/static/fX",
+    ),
+    ("{% load static %}{% if n %}{% static 'f' as x %}{% endif %}{{ x }}", {"x": "X"}, "X"),
+    (
+        "{% load static %}{% for i in n %}{% empty %}{{ x }}{% static 'f' as x %}{{ x }}{% endfor %}{{ x }}",
+        {"x": "X"},
+        "X/static/fX",
+    ),
+    (
+        "{% load static %}{% block a %}{{ x }}{% static 'f' as x %}{{ x }}{% endblock %}{{ x }}",
+        {"x": "X"},
+        "X/static/fX",
+    ),
 ]

@@ -45,6 +45,7 @@ INSIDE = (
     "django.template.messages",
     "django.template.parser",
     "django.template.runtime",
+    "django.template.scopes",
     "django.template.tags",
     "django.unserved",
     "django.urls.reversing",

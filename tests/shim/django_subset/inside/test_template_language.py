@@ -5,8 +5,9 @@ from __future__ import annotations
 import html
 
 import pytest
-from django.template import Context, Template, TemplateSyntaxError
+from django.template import Context, Engine, Template, TemplateSyntaxError
 from django.template.lexer import Kind, split_words, tokenize
+from django.template.parser import parse
 from django.utils.safestring import SafeString, mark_safe
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +22,16 @@ def rendered(source: str, **context: object) -> str:
 @pytest.mark.parametrize(("source", "context", "page"), CASES)
 def test_the_page_is_the_one_that_django_makes(source: str, context: dict[str, object], page: str) -> None:
     assert Template(source).render(Context(dict(context))) == page
+
+
+def test_a_loop_that_sets_nothing_keeps_nothing() -> None:
+    environment = Engine().environment
+
+    def code(source: str) -> str:
+        return str(environment.compile(parse(source, None, environment), raw=True))
+
+    assert "_kept" not in code("{% for x in l %}{% with y=x %}{{ y }}{% endwith %}{% endfor %}")
+    assert "_kept" in code("{% for x in l %}{% static x as y %}{% endfor %}")
 
 
 NO_TAGS = st.text().filter(lambda text: not any(start in text for start in ("{{", "{%", "{#")))
