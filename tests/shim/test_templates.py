@@ -57,11 +57,63 @@ print(json.dumps([Template(source).render(Context(dict(values))) for source in s
 """
 
 
+def pages(folder: Path, files: dict[str, str]) -> list[list[str]]:
+    """What the subset, and then Django, makes of the templates in ``sources.json``."""
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [json.loads(run_code(environment(name), PAGES, folder)) for name in ("bare", "django")]
+
+
 def test_variables_live_as_long_as_in_django(tmp_path: Path) -> None:
     sources = made(500)
     files = {**FILES, "tags.py": TAGS, "sources.json": json.dumps(sources)}
-    for name, text in files.items():
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    here, there = (json.loads(run_code(environment(name), PAGES, tmp_path)) for name in ("bare", "django"))
+    here, there = pages(tmp_path, files)
     differing = [case for case in zip(sources, here, there, strict=True) if case[1] != case[2]]
     assert not differing, min(differing, key=lambda case: len(case[0]))
+
+
+RETURNS = """
+import datetime
+from django import template
+from django.utils.safestring import mark_safe
+
+register = template.Library()
+
+class Html:
+    def __html__(self):
+        return "<i>"
+
+VALUES = [
+    datetime.datetime(2026, 1, 2, 3, 4, tzinfo=datetime.timezone.utc), datetime.date(2026, 1, 2), 1234.5,
+    None, "<", mark_safe("<b>"), Html(),
+]
+
+@register.simple_tag
+def value(index):
+    return VALUES[index]
+
+@register.simple_tag(takes_context=True)
+def pushes(context):
+    with context.push():
+        context["x"] = "<mine>"
+        return context["x"]
+
+@register.inclusion_tag("card.html", takes_context=True)
+def card(context):
+    context["x"] = "of the card"
+    return context
+"""
+
+
+def test_what_tags_of_a_project_show(tmp_path: Path) -> None:
+    shown = "".join(f"{{% value {index} %}} " for index in range(7))
+    sources = [
+        shown,
+        "{% value 2 as x %}{{ x }} {% value 4 as x %}{{ x }} {% value 6 as x %}{% if x %}y{% endif %}",
+        "{% autoescape off %}{% value 4 %}{% value 5 %}{% endautoescape %}",
+        "{% pushes %}{{ x }}",
+        "{{ x }}{% card %}",
+    ]
+    files = {"card.html": "<{{ x }}>", "tags.py": RETURNS, "sources.json": json.dumps(sources)}
+    here, there = pages(tmp_path, files)
+    assert here == there

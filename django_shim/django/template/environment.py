@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from ..unserved import needs_django
 from ..utils.safestring import SafeData, SafeString, mark_safe
 from ..utils.timezone import template_localtime
 from . import runtime
@@ -170,7 +171,8 @@ class Environment(jinja2.Environment):
             for name, value in context.get_all().items()
             if not name.startswith("_")
         }
-        given = RequestContext(variables.get("request"), variables, autoescape=autoescape)
+        kind = _TagContext if tag.template is None else RequestContext
+        given = kind(variables.get("request"), variables, autoescape=autoescape)
         result = tag.function(given, *args, **kwargs) if tag.takes_context else tag.function(*args, **kwargs)
         if tag.template is None:
             return result
@@ -178,6 +180,19 @@ class Environment(jinja2.Environment):
         if "csrf_token" in variables:
             values.setdefault("csrf_token", variables["csrf_token"])
         return self.render(self._select(tag.template), values)
+
+
+class _TagContext(RequestContext):
+    """What a ``simple_tag`` gets. Names are settled when a template is compiled, so it can set none."""
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if len(self.dicts) == 2:  # the constants, and the page's variables: nothing has been pushed
+            raise ImportError(
+                f"{needs_django(f'Setting {key!r} in the context of a simple_tag')} Or return the value and "
+                f"write {{% tag as {key} %}}; a layer of the tag's own (context.push()) can be changed.",
+                name="django",
+            )
+        super().__setitem__(key, value)
 
 
 def _plain(name: Any) -> str:

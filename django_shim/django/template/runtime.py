@@ -133,6 +133,11 @@ def display(value: Any, autoescape: bool) -> SafeString:
     return SafeString(conditional_escape(text) if autoescape else text)
 
 
+def shown(result: Any, autoescape: bool) -> SafeString:
+    """Return what a ``simple_tag`` puts into the page: a number or a date as it is, in no format."""
+    return SafeString(conditional_escape(result) if autoescape else result)
+
+
 def _contains(item: Any, container: Any) -> bool:
     return item in container
 
@@ -271,6 +276,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
         lookup,
         argument,
         display,
+        shown,
         parent_block,
         compare,
         iterate,

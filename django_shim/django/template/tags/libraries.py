@@ -79,6 +79,8 @@ def function_tag(key: str, tag: FunctionTag) -> Callable[[Parser, Token], Nodes]
             nodes.Dict(kwargs),
             nodes.Const(parser.autoescape),
         )
+        if tag.template is None and name is None:
+            return [nodes.Output([call("shown", result, nodes.Const(parser.autoescape))])]
         return show_or_assign(parser, result, name)
 
     return compile_tag

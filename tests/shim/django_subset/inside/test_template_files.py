@@ -252,6 +252,11 @@ def test_libraries_of_the_projects_own() -> None:
         Template("{% load initial from room_tags %}{% shout 'a' %}")
 
 
+def test_a_simple_tag_cannot_set_a_variable_by_its_context() -> None:
+    with pytest.raises(ImportError, match=r"Setting 'x' .* needs the real Django.* {% tag as x %}"):
+        Template("{% load room_tags %}{% remember x %}").render(Context({"x": 1}))
+
+
 def test_libraries_and_builtins_of_options(folder: Path) -> None:
     path = "tests.shim.django_subset.inside.rooms.templatetags.room_tags"
     with override_settings(TEMPLATES=engine(folder, libraries={"mine": path}, builtins=[path])):

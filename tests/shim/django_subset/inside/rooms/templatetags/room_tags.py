@@ -39,6 +39,12 @@ def who(context, prefix=""):
     return f"{prefix}{context['request'].path}" if "request" in context else prefix
 
 
+@register.simple_tag(takes_context=True)
+def remember(context, value):
+    context["x"] = value
+    return ""
+
+
 @register.simple_tag(name="tagged")
 def html_tag(name):
     return format_html("<{}>", name)
