@@ -51,14 +51,21 @@ settings.configure(TEMPLATES=[{
 import django
 django.setup()
 from django.template import Context, Template
-values = {"a": "A", "l": ["1", "2", "3"], "none": [], "pairs": [("p", "q"), ("r", "s")], "z": "Z"}
+values = {"a": "<A>", "l": ["1", "2", "3"], "none": [], "pairs": [("p", "q"), ("r", "s")], "z": "Z"}
 sources = json.loads(pathlib.Path("sources.json").read_text())
-print(json.dumps([Template(source).render(Context(dict(values))) for source in sources]))
+values["template"] = Template("{{ a }}")
+
+def page(source, escaped):
+    return Template(source).render(Context(dict(values), autoescape=escaped))
+
+print(json.dumps([[page(source, True), page(source, False)] for source in sources]))
 """
 
 
-def pages(folder: Path, files: dict[str, str]) -> list[list[str]]:
-    """What the subset, and then Django, makes of the templates in ``sources.json``."""
+def pages(folder: Path, files: dict[str, str]) -> list[list[list[str]]]:
+    """What the subset, and then Django, makes of the templates in ``sources.json``: with values escaped, and
+    then not.
+    """
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
     return [json.loads(run_code(environment(name), PAGES, folder)) for name in ("bare", "django")]
@@ -108,7 +115,7 @@ def card(context):
 def test_what_tags_of_a_project_show(tmp_path: Path) -> None:
     shown = "".join(f"{{% value {index} %}} " for index in range(7))
     sources = [
-        shown,
+        f"{{% autoescape on %}}{shown}{{% endautoescape %}}",
         "{% value 2 as x %}{{ x }} {% value 4 as x %}{{ x }} {% value 6 as x %}{% if x %}y{% endif %}",
         "{% autoescape off %}{% value 4 %}{% value 5 %}{% endautoescape %}",
         "{% pushes %}{{ x }}",
@@ -117,3 +124,23 @@ def test_what_tags_of_a_project_show(tmp_path: Path) -> None:
     files = {"card.html": "<{{ x }}>", "tags.py": RETURNS, "sources.json": json.dumps(sources)}
     here, there = pages(tmp_path, files)
     assert here == there
+
+
+def test_a_context_says_whether_values_are_escaped(tmp_path: Path) -> None:
+    shown = "{% include 'card.html' %}{% include template %}{% card %}"
+    sources = [
+        "{{ a }}{{ a|upper }}{{ a|linebreaks }}{% autoescape on %}{{ a }}{% endautoescape %}",
+        shown,
+        f"{{% autoescape off %}}{shown}{{% endautoescape %}}{{{{ a }}}}",
+        f"{{% autoescape on %}}{shown}{{% endautoescape %}}{{{{ a }}}}",
+        "{% extends 'parent.html' %}{% block x %}{{ a }}{{ block.super }}{% endblock %}",
+    ]
+    files = {
+        "card.html": "({{ a }}{{ x }})",
+        "parent.html": "{{ a }}{% block x %}{{ a }}{% endblock %}",
+        "tags.py": RETURNS.replace('"of the card"', "context.autoescape"),
+        "sources.json": json.dumps(sources),
+    }
+    here, there = pages(tmp_path, files)
+    assert here == there
+    assert here[0][0] != here[0][1]

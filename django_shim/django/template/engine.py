@@ -54,26 +54,41 @@ class Template:
         self.engine: Engine = engine or engines.default()
         self.name = name
         self.origin = origin
-        self.source = str(template_string)
-        self.compiled = self.engine.environment.from_source(self.source, name)
+        self.source: str | None = str(template_string)
+        self._compiled = {self.engine.autoescape: self.engine.environment.from_source(self.source, name)}
 
     @classmethod
     def loaded(cls, engine: Engine, name: str) -> Template:
         """Return the template of that name."""
         template = cls.__new__(cls)
-        template.engine, template.name, template.origin = engine, name, None
-        template.compiled = engine.environment.template(name)
+        template.engine, template.name, template.origin, template.source = engine, name, None, None
+        template._compiled = {engine.autoescape: engine.environment.template(name)}
         return template
 
+    def compiled(self, autoescape: bool) -> Any:
+        """Return Jinja2's template, which escapes or does not."""
+        if autoescape not in self._compiled:
+            environment = self.engine.environment.escaping(autoescape)
+            self._compiled[autoescape] = (
+                environment.template(self.name)
+                if self.source is None
+                else environment.from_source(self.source, self.name)
+            )
+        return self._compiled[autoescape]
+
     def render(self, context: Any = None, request: HttpRequest | None = None) -> SafeString:
-        """Return the page."""
+        """Return the page. A Context says whether values are escaped; with a dict the engine does."""
+        autoescape = self.engine.autoescape
         if isinstance(context, Context):
             request = getattr(context, "request", None) or request
             extra = getattr(context, "processors", ())
             values = context.flatten()
+            autoescape = bool(context.autoescape)
         else:
             extra, values = (), dict(context or {})
-        return self.engine.environment.render(self.compiled, self.engine.variables(values, request, extra))
+        variables = self.engine.variables(values, request, extra)
+        compiled = self._compiled.get(autoescape) or self.compiled(autoescape)
+        return self.engine.environment.render(compiled, variables)
 
 
 class Engine:
@@ -97,6 +112,7 @@ class Engine:
         self.dirs = [Path(folder) for folder in dirs]
         self.app_dirs = app_dirs or loaders is not None  # whatever the loaders were, they look into the apps
         self.context_processors = list(context_processors)
+        self.autoescape = autoescape
         self._options: dict[str, Any] = {
             "encoding": file_charset,
             "auto_reload": settings.DEBUG if debug is None else debug,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import posixpath
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from pathlib import Path
@@ -69,11 +70,30 @@ class Environment(jinja2.Environment):
             self.builtin_tags.update(
                 {one: function_tag(f"{name}.{one}", tag) for one, tag in library.tags.items()}
             )
-        for name, function in {**runtime.FUNCTIONS, **self._own_functions()}.items():
+        for name, function in runtime.FUNCTIONS.items():
             setattr(self, f"django_{name}", function)
+        self._offer_methods()
 
-    def _own_functions(self) -> dict[str, Callable[..., Any]]:
-        return {"parent": self._parent, "include": self._include, "function_tag": self._function_tag}
+    def _offer_methods(self) -> None:
+        """To compiled templates, which call those of their own environment."""
+        self.django_parent = self._parent
+        self.django_include = self._include
+        self.django_include_otherwise = self._include_otherwise
+        self.django_function_tag = self._function_tag
+
+    @functools.cached_property
+    def twin(self) -> Environment:
+        """The same templates with the other autoescape, which is part of a template's code."""
+        twin = self.overlay()
+        assert isinstance(twin, Environment)
+        twin.autoescape_by_default = not self.autoescape_by_default
+        twin.twin = self
+        twin._offer_methods()
+        return twin
+
+    def escaping(self, autoescape: bool) -> Environment:
+        """Return this one or its twin."""
+        return self if autoescape == self.autoescape_by_default else self.twin
 
     # Templates.
 
@@ -128,8 +148,14 @@ class Environment(jinja2.Environment):
 
     # What compiled templates call.
 
+    def _compiled(self, template: Any) -> jinja2.Template | None:
+        """Return what is in a template object, or None for a name."""
+        compiled = getattr(template, "compiled", None)
+        made: jinja2.Template | None = None if compiled is None else compiled(self.autoescape_by_default)
+        return made
+
     def _parent(self, template: Any) -> Any:
-        return getattr(template, "compiled", None) or _plain(template)
+        return self._compiled(template) or _plain(template)
 
     def _include(
         self, context: jinja2.runtime.Context, parent: str, template: Any, values: dict[str, Any], only: bool
@@ -142,11 +168,14 @@ class Environment(jinja2.Environment):
             )
         return SafeString(found.render(variables))
 
+    def _include_otherwise(self, *arguments: Any) -> SafeString:
+        return self.twin._include(*arguments)
+
     def _select(self, template: Any, parent: str | None = None) -> jinja2.Template:
         """Return a template object, a name, or the first of several names that exists."""
-        compiled = getattr(template, "compiled", None)
+        compiled = self._compiled(template)
         if compiled is not None:
-            return compiled  # type: ignore[no-any-return]  # our own Template has one
+            return compiled
         if not isinstance(template, (list, tuple)):
             return self.template(template, parent)
         tried: list[Any] = []
@@ -179,7 +208,7 @@ class Environment(jinja2.Environment):
         values = dict(result.flatten() if hasattr(result, "flatten") else result)
         if "csrf_token" in variables:
             values.setdefault("csrf_token", variables["csrf_token"])
-        return self.render(self._select(tag.template), values)
+        return self.render(self.escaping(autoescape)._select(tag.template), values)
 
 
 class _TagContext(RequestContext):

@@ -74,8 +74,9 @@ def include_tag(parser: Parser, token: Token) -> Nodes:
         if pair is None:
             parser.fail(f"'include' received an invalid token: {option!r}; expected name=value")
         pairs.append(nodes.Pair(nodes.Const(mangled(pair[0])), parser.value(pair[1])))
+    as_usual = parser.autoescape == parser.environment.autoescape_by_default
     included = call(
-        "include",
+        "include" if as_usual else "include_otherwise",
         nodes.DerivedContextReference(),
         nodes.Const(parser.name),
         parser.value(template),

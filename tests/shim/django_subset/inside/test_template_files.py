@@ -204,7 +204,9 @@ def test_the_first_of_several_names_that_exists(folder: Path) -> None:
 
 def test_string_if_invalid_and_autoescape(folder: Path) -> None:
     with override_settings(TEMPLATES=engine(folder, string_if_invalid="?%s?", autoescape=False)):
-        assert Template("{{ a.b }}{{ x }}{% if a %}y{% endif %}").render(Context({"x": "<"})) == "?a.b?<"
+        template = Template("{{ a.b }}{{ x }}{% if a %}y{% endif %}")
+        assert template.render({"x": "<"}) == "?a.b?<"
+        assert template.render(Context({"x": "<"})) == "?a.b?&lt;"
 
 
 def test_apps_templates_and_the_projects_own_come_with_context_processors() -> None:
