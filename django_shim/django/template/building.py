@@ -9,7 +9,7 @@ from jinja2 import nodes
 
 from .conditions import Condition, Infix, Negation
 from .expressions import Constant, Expression, ExpressionError, FilterCall, Lookup
-from .runtime import mangled
+from .runtime import SUCCEEDED, attempted, mangled
 
 __all__ = ["Builder", "call", "variable"]
 
@@ -84,18 +84,39 @@ class Builder:
         )
 
     def condition(self, condition: Condition, autoescape: bool) -> nodes.Expr:
-        """Return a truth value; variables that are missing are None in it."""
+        """Return a truth value; variables that are missing are None in it.
+
+        An operator is false if a filter of its operands fails.
+        """
         if isinstance(condition, Negation):
-            return nodes.Not(self.condition(condition.operand, autoescape))
-        if isinstance(condition, Infix):
-            left, right = (
-                self.condition(condition.left, autoescape),
-                self.condition(condition.right, autoescape),
-            )
-            if condition.operator in ("and", "or"):
-                return (nodes.And if condition.operator == "and" else nodes.Or)(left, right)
-            return call("compare", nodes.Const(condition.operator), left, right)
-        return self.expression(condition, None, autoescape, lenient=True)
+            return nodes.Not(self._operand(condition.operand, autoescape))  # FAILED counts as true
+        if not isinstance(condition, Infix):
+            return self.expression(condition, None, autoescape, lenient=True)
+        sides = (condition.left, condition.right)
+        left, right = (self._operand(side, autoescape) for side in sides)
+        may_fail = any(isinstance(side, Expression) and side.filters for side in sides)
+        if condition.operator == "and":
+            return nodes.And(*(_succeeded(side) if may_fail else side for side in (left, right)))
+        if condition.operator == "or":
+            either = nodes.Or(left, right)
+            return _succeeded(either) if may_fail else either
+        compare = "compare_attempts" if may_fail else "compare"
+        return call(compare, nodes.Const(condition.operator), left, right)
+
+    def _operand(self, operand: Condition, autoescape: bool) -> nodes.Expr:
+        """Return a side of an operator, which is FAILED where a filter raises."""
+        if not isinstance(operand, Expression):
+            return self.condition(operand, autoescape)
+        node = self._base(operand.base, None)
+        for one in operand.filters:
+            node = self.filter(node, one, autoescape, lenient=True)
+            node.name = attempted(node.name)
+        return node
+
+
+def _succeeded(value: nodes.Expr) -> nodes.Filter:
+    """Return False for what has failed. As a filter, since Jinja2 calls these without a detour."""
+    return nodes.Filter(value, SUCCEEDED, [], [], None, None)
 
 
 def _constant(constant: Constant) -> nodes.Expr:

@@ -63,6 +63,7 @@ class Environment(jinja2.Environment):
         self._loaded: dict[str, Library] = {}
         self.function_tags: dict[str, FunctionTag] = {}
         self.filters.clear()
+        self.filters[runtime.SUCCEEDED] = runtime.succeeded
         self.builtin_tags: dict[str, Any] = dict(BUILTIN_TAGS)
         self.builtin_filters = self.add_filters("django", BUILTIN_FILTERS)
         for name, library in builtins:
@@ -143,7 +144,9 @@ class Environment(jinja2.Environment):
         """Make a library's filters callable; returns their keys by name."""
         keys = {name: f"{prefix}.{name}" for name in library.filters}
         for name, function in library.filters.items():
-            self.filters.setdefault(keys[name], _applied(function))
+            if keys[name] not in self.filters:
+                self.filters[keys[name]] = apply = _applied(function)
+                self.filters[runtime.attempted(keys[name])] = _attempt(apply)
         return keys
 
     # What compiled templates call.
@@ -280,3 +283,17 @@ def _applied(function: Callable[..., Any]) -> Callable[..., Any]:
         return mark_safe(result) if is_safe and isinstance(value, SafeData) else result
 
     return apply
+
+
+def _attempt(apply: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a filter for the operands of an ``{% if %}``: FAILED where it raises, or an earlier one has."""
+
+    def attempt(value: Any, autoescape: bool, *args: Any) -> Any:
+        if value is runtime.FAILED:
+            return value
+        try:
+            return apply(value, autoescape, *args)
+        except Exception:  # noqa: BLE001 - taken for false, as with values that cannot be compared
+            return runtime.FAILED
+
+    return attempt

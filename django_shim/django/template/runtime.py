@@ -21,7 +21,17 @@ from ..utils.safestring import SafeString
 from ..utils.timezone import template_localtime
 from .exceptions import VariableDoesNotExist
 
-__all__ = ["FUNCTIONS", "ForLoop", "Missing", "mangled", "unmangled"]
+__all__ = [
+    "FAILED",
+    "FUNCTIONS",
+    "SUCCEEDED",
+    "ForLoop",
+    "Missing",
+    "attempted",
+    "mangled",
+    "succeeded",
+    "unmangled",
+]
 
 _RESERVED = {"self", "super", "loop", "caller", "varargs", "kwargs"}
 """Names that mean something to Jinja2 and nothing to Django."""
@@ -164,6 +174,29 @@ def compare(operation: str, left: Any, right: Any) -> bool:
         return False
 
 
+FAILED: Any = type("Failed", (), {})()
+"""The value of an operand of an ``{% if %}`` of which a filter has raised."""
+
+
+SUCCEEDED = "succeeded"
+"""The key of ``succeeded`` among the filters."""
+
+
+def attempted(key: str) -> str:
+    """Return the key of a filter that returns FAILED instead of raising."""
+    return f"{key} attempted"
+
+
+def succeeded(value: Any) -> Any:
+    """Return a value, or False for a failed one."""
+    return False if value is FAILED else value
+
+
+def compare_attempts(operation: str, left: Any, right: Any) -> bool:
+    """``compare`` of operands that may have failed: those are in no relation to anything."""
+    return left is not FAILED and right is not FAILED and compare(operation, left, right)
+
+
 class ForLoop:
     """``forloop`` within a loop."""
 
@@ -279,6 +312,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
         shown,
         parent_block,
         compare,
+        compare_attempts,
         iterate,
         keep,
         kept,

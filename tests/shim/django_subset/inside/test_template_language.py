@@ -34,6 +34,11 @@ def test_a_loop_that_sets_nothing_keeps_nothing() -> None:
     assert "_kept" in code("{% for x in l %}{% static x as y %}{% endfor %}")
 
 
+def test_a_condition_that_is_a_filter_alone_fails_as_the_filter_does() -> None:
+    with pytest.raises(TypeError):
+        rendered("{% if 1|first %}y{% endif %}")
+
+
 NO_TAGS = st.text().filter(lambda text: not any(start in text for start in ("{{", "{%", "{#")))
 
 
