@@ -10,11 +10,9 @@ __all__ = ["TemplateDoesNotExist", "TemplateSyntaxError", "VariableDoesNotExist"
 class TemplateDoesNotExist(Exception):
     """No engine has that template; the message lists where it was looked for."""
 
-    def __init__(self, msg: Any, tried: Any = None, backend: Any = None, chain: Any = None) -> None:
+    def __init__(self, msg: Any, tried: Any = None) -> None:
         super().__init__(msg)
         self.tried = list(tried or [])
-        self.backend = backend
-        self.chain = list(chain or [])
 
     def __str__(self) -> str:
         if not self.tried:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ..utils.text import smart_split
 
-__all__ = ["Kind", "Token", "split_words", "tokenize"]
+__all__ = ["Kind", "Token", "tokenize"]
 
 _TOKEN = re.compile(r"\{%(?P<tag>.*?)%\}|\{\{(?P<variable>.*?)\}\}|\{#(?P<comment>.*?)#\}")
 
@@ -42,7 +42,7 @@ class Token(NamedTuple):
     @property
     def arguments(self) -> list[str]:
         """A tag's other words."""
-        return split_words(self.text)[1:]
+        return list(smart_split(self.text))[1:]
 
 
 def tokenize(source: str) -> Iterator[Token]:
@@ -70,12 +70,3 @@ def tokenize(source: str) -> Iterator[Token]:
 def _token(match: re.Match[str], line: int) -> Token:
     kind = Kind(match.lastgroup)
     return Token(kind, match[match.lastgroup or 0].strip(), line, match[0])
-
-
-def split_words(text: str) -> list[str]:
-    """``text`` at white space, but not inside quotes, nor inside ``_("…")``.
-
-    >>> split_words('url "a b" x|default:"c d" _("e f")')
-    ['url', '"a b"', 'x|default:"c d"', '_("e f")']
-    """
-    return list(smart_split(text))

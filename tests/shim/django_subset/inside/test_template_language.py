@@ -6,9 +6,10 @@ import html
 
 import pytest
 from django.template import Context, Engine, Template, TemplateSyntaxError
-from django.template.lexer import Kind, split_words, tokenize
+from django.template.lexer import Kind, tokenize
 from django.template.parser import parse
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import smart_split
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -95,7 +96,7 @@ def test_verbatim_and_comments_leave_no_trace() -> None:
 
 
 def test_words_keep_quotes_together() -> None:
-    assert split_words("""a "b c" 'd e'|f:"g h" _("i j") k='l m' don't""") == [
+    assert list(smart_split("""a "b c" 'd e'|f:"g h" _("i j") k='l m' don't""")) == [
         "a",
         '"b c"',
         """'d e'|f:"g h\"""",
