@@ -222,7 +222,7 @@ class Worker(StatelessServer):
     async def _bury(self, channel: str) -> None:
         """Remove an instance that has ended, and give a new one the messages that it has not begun to handle.
 
-        If it has begun none since it got them, the first of them counts as the one at which it has failed.
+        If it was given such messages and has not begun the first of them, it counts as having failed at that one.
         """
         details = self.application_instances.get(channel)
         if details is None or not details["future"].done() or self._stop.is_set():
@@ -234,11 +234,11 @@ class Worker(StatelessServer):
         if self._stop.is_set():  # meanwhile
             self._left.setdefault(channel, []).extend(left)
             return
-        if left and details.get("inherited") == len(left):
+        if left and details.get("inherited") is left[0]:
             log.error("worker: a message on channel %r ends each consumer; dropped: %r", channel, left.pop(0))
         if left and self._take is None:  # a job is given back to the layer
             fresh = self.get_or_create_application_instance(channel, details["scope"])  # type: ignore[no-untyped-call]
-            self.application_instances[channel]["inherited"] = len(left)
+            self.application_instances[channel]["inherited"] = left[0]
             for message in left:
                 fresh.put_nowait(message)
 

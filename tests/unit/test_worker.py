@@ -189,6 +189,35 @@ async def test_a_message_that_ends_each_consumer_is_dropped(
     assert caplog.text.count("ends each consumer; dropped: {'type': 'job', 'n': 0}") == 1
 
 
+async def test_a_message_that_waits_behind_a_later_failure_is_not_dropped(
+    layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Was: as many waited as the instance had been given at its beginning, so it counted as not begun."""
+    seen: list[str] = []
+    began, fail = asyncio.Event(), asyncio.Event()
+
+    class Jobs(AsyncConsumer):
+        async def job(self, message: Message) -> None:
+            seen.append(message["name"])
+            if message["name"].startswith("fails"):
+                began.set()
+                await fail.wait()
+                raise ValueError("no")
+
+    async with working(Worker(Jobs.as_asgi(), ["jobs"], layer)):
+        for first, second in (("fails 1", "waits 1"), ("fails 2", "waits 2")):
+            await layer.send("jobs", {"type": "job", "name": first})
+            await asyncio.wait_for(began.wait(), 15)
+            await layer.send("jobs", {"type": "job", "name": second})
+            await until_async(lambda: layer.depth() == 0, "the second one waits in the worker")
+            began.clear()
+            fail.set()
+            await until_async(lambda name=second: seen[-1:] == [name], "it is handled")  # type: ignore[misc]
+            fail.clear()
+    assert seen == ["fails 1", "waits 1", "fails 2", "waits 2"]
+    assert "dropped" not in caplog.text
+
+
 async def test_a_handler_whose_task_is_cancelled_does_not_end_the_worker(
     layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
 ) -> None:
