@@ -207,6 +207,8 @@ class Worker(StatelessServer):
             job.failed()
         elif self._stop.is_set() and not progress.has_begun():
             job.put_back()
+        elif not progress.has_begun():  # a message of a group has ended the consumer
+            job.failed()
         else:
             job.acknowledge()
 
@@ -222,7 +224,7 @@ class Worker(StatelessServer):
     async def _bury(self, channel: str) -> None:
         """Remove an instance that has ended, and give a new one the messages that it has not begun to handle.
 
-        If it was given such messages and has not begun the first of them, it counts as having failed at that one.
+        If it was given such messages and has not begun the first of them, it has failed at that one.
         """
         details = self.application_instances.get(channel)
         if details is None or not details["future"].done() or self._stop.is_set():

@@ -29,6 +29,8 @@ class Progress:
         self._loop = asyncio.get_running_loop()
         self._done = asyncio.Event()
         self._is_told = False
+        self._is_known = False
+        """A handler has been given a message as it is handed over here: no middleware copies them."""
         self._has_got = False
         self._has_begun = False
         self._asks = False
@@ -85,16 +87,22 @@ class Progress:
             if not self.has_begun():
                 self._done.set()
 
-    def _begins(self, message: Message) -> bool:
-        """Note that a handler begins; return False if it may not, because of ``stop``."""
+    def _begins(self, message: Message) -> bool | None:
+        """Note that a handler begins, and return None if it may not, because of ``stop``.
+
+        Else return True for a message of the channel, and False for one of a group.
+        """
         with self._lock:
             if self._is_stopped:
-                return False
+                return None
             self._running += 1
-            if any(one is message for one in self._handed):  # otherwise it is a message of a group
-                self._has_begun = True
+            if any(one is message for one in self._handed):
+                self._is_known = True
                 while self._handed.popleft() is not message:
                     pass
+            elif self._is_known or not self._has_got:
+                return False
+            self._has_begun = True
         return True
 
     def _ended(self) -> None:
@@ -111,19 +119,23 @@ class Progress:
         handle = in_thread(dispatch) if threads else dispatch
 
         async def adispatch(message: Message) -> None:
-            if not self._begins(message):
+            is_handed = self._begins(message)
+            if is_handed is None:
                 return
             try:
                 await dispatch(message)
-                self._done.set()
+                if is_handed:
+                    self._done.set()
             finally:
                 self._ended()
 
         def dispatch_in_thread(message: Message) -> Any:
-            if self._begins(message):
+            is_handed = self._begins(message)
+            if is_handed is not None:
                 try:
                     handle(message)
-                    self._loop.call_soon_threadsafe(self._done.set)
+                    if is_handed:
+                        self._loop.call_soon_threadsafe(self._done.set)
                 finally:
                     self._loop.call_soon_threadsafe(self._ended)
             return HANDLED

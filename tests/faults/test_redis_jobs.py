@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 import time
 from typing import Any
 
 import pytest
 import redis
+from asgiref.sync import async_to_sync
 
-from compat.consumer import AsyncConsumer
-from compat.exceptions import ChannelFull
+from compat.consumer import AsyncConsumer, SyncConsumer
+from compat.exceptions import ChannelFull, StopConsumer
 from compat.layers import register_channel_layer, unregister_channel_layer
 from compat.layers.redis.jobs import Job
 from compat.layers.redis.serializers import make_fernet
@@ -296,3 +298,88 @@ async def test_a_worker_that_is_stopped(make: Make, wire: Any, busy: bool) -> No
     for details in worker_tasks:
         details["future"].cancel()
     await asyncio.gather(*(details["future"] for details in worker_tasks), return_exceptions=True)
+
+
+@pytest.mark.parametrize("base", [AsyncConsumer, SyncConsumer])
+@pytest.mark.parametrize("ends", [False, True])
+async def test_a_job_that_waits_behind_a_message_of_a_group_is_not_acknowledged(
+    make: Make, wire: Any, base: Any, ends: bool
+) -> None:
+    """Was: the end of that message's handler, or of the consumer by it, counted as the end of the job's."""
+    layer = make(prefix=unique_prefix(), takeover=1)
+    joined, noticed, go = threading.Event(), threading.Event(), threading.Event()
+    tries: list[int] = []
+
+    def job(self: Any, message: Message) -> None:
+        tries.append(message["n"])
+        if len(tries) == 1:
+            raise LookupError("a bug")
+
+    def notice(self: Any, message: Message) -> None:
+        noticed.set()
+        assert go.wait(WITHIN_S)
+        if ends:
+            raise StopConsumer
+
+    class Jobs(AsyncConsumer):
+        async def join(self, message: Message) -> None:
+            await self.channel_layer.group_add("workers", self.channel_name)
+            joined.set()
+
+        async def job(self, message: Message) -> None:
+            job(self, message)
+
+        async def notice(self, message: Message) -> None:
+            await asyncio.to_thread(notice, self, message)
+
+    class SyncJobs(SyncConsumer):
+        def join(self, message: Message) -> None:
+            async_to_sync(self.channel_layer.group_add)("workers", self.channel_name)
+            joined.set()
+
+    if base is SyncConsumer:
+        SyncJobs.job, SyncJobs.notice = job, notice  # type: ignore[attr-defined]
+    consumer: Any = Jobs if base is AsyncConsumer else SyncJobs
+    register_channel_layer("workers", layer)
+    consumer.channel_layer_alias = "workers"
+    task = asyncio.ensure_future(Worker(consumer.as_asgi(), ["jobs"], layer).arun())  # type: ignore[no-untyped-call]
+    try:
+        await layer.send("jobs", {"type": "join"})
+        await until_async(joined.is_set, "it has joined")
+        await layer.group_send("workers", {"type": "notice"})
+        await until_async(noticed.is_set, "a message of the group is handled")
+        await layer.send("jobs", {"type": "job", "n": 1})
+        await until_async(lambda: wire.xpending(layer.keys.jobs("jobs"), "workers")["pending"], "it waits")
+        go.set()
+        await until_async(lambda: tries == [1, 1], "it is tried again after its failure", deadline_s=WITHIN_S)
+        await until_async(lambda: wire.xlen(layer.keys.jobs("jobs")) == 0, "and acknowledged")
+    finally:
+        go.set()
+        task.cancel()
+        await asyncio.wait((task,))
+        unregister_channel_layer("workers")
+
+
+async def test_a_job_that_middleware_copies_is_acknowledged(make: Make, wire: Any) -> None:
+    layer = make(prefix=unique_prefix())
+    seen: list[int] = []
+
+    class Jobs(AsyncConsumer):
+        async def job(self, message: Message) -> None:
+            seen.append(message["n"] + message["more"])
+
+    consumer = Jobs.as_asgi()
+
+    async def middleware(scope: Any, receive: Any, send: Any) -> None:
+        async def copied() -> Message:
+            return {**await receive(), "more": 10}
+
+        await consumer(scope, copied, send)
+
+    task = asyncio.ensure_future(Worker(middleware, ["jobs"], layer).arun())  # type: ignore[no-untyped-call]
+    for number in range(3):
+        await layer.send("jobs", {"type": "job", "n": number})
+    await until_async(lambda: wire.xlen(layer.keys.jobs("jobs")) == 0, "all are acknowledged")
+    task.cancel()
+    await asyncio.wait((task,))
+    assert seen == [10, 11, 12]
