@@ -6,8 +6,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from compat.engine.shielding import is_a_handlers_own
 from compat.exceptions import ClientDisconnected
 from compat.resume.connection import ResumableConnection
+from compat.resume.parking import SERVICE_RESTART
 from compat.resume.registry import registry
 from compat.types import Receive, Scope, Send
 
@@ -27,8 +29,9 @@ async def _run(app: App, scope: Scope, made: ResumableConnection) -> None:
     try:
         await app(scope, made.receive, made.send)
         code = NORMAL
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as error:
         made.give_up("stopped")  # the server ends: nobody will come back to hear of it
+        code = FAILED if is_a_handlers_own(error) else SERVICE_RESTART  # hypercorn cancels before it closes
         raise
     except ClientDisconnected:
         if not made.told:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import sys
 from typing import Any
 
 import anyio
@@ -16,7 +18,7 @@ from compat.generic.websocket import AsyncWebsocketConsumer
 from compat.resume import Resumable
 from tests.resume.place import name
 from tests.support.clients import Refused
-from tests.support.resuming import PROTOCOL, Resuming, end_links
+from tests.support.resuming import PROTOCOL, Closed, Resuming, end_links
 from tests.support.servers import LiveServer
 from tests.support.waiting import until_async
 
@@ -180,3 +182,39 @@ async def test_middleware_whose_sends_have_a_time_limit() -> None:
             client.cut()
             assert await client.back() == "all"
         await client.leave()
+
+
+@pytest.mark.parametrize(
+    ("own", "code"),
+    [
+        (False, 1012),
+        pytest.param(
+            True, 1011, marks=pytest.mark.skipif(sys.version_info < (3, 11), reason="looks like any other")
+        ),
+    ],
+)
+async def test_a_client_comes_back_after_a_server_that_cancels_its_calls(own: bool, code: int) -> None:
+    """As hypercorn does when it stops. What the endpoint itself has cancelled is a failure."""
+    calls: list[asyncio.Task[None]] = []
+
+    async def awaits(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+        task = asyncio.ensure_future(asyncio.sleep(60))
+        task.cancel()
+        await task
+
+    async def stopping(scope: Any, receive: Any, send: Any) -> None:
+        calls.append(asyncio.ensure_future(Resumable(awaits)(scope, receive, send)))
+        await asyncio.wait(calls)
+
+    with LiveServer(stopping) as server:
+        client = await Resuming(server, f"/{name('cancelled')}").open()
+        if own:
+            await client.send("now")
+        else:
+            calls[0].get_loop().call_soon_threadsafe(calls[0].cancel)
+        with pytest.raises(Closed) as closed:
+            await client.receive()
+    assert closed.value.code == code
