@@ -216,10 +216,10 @@ async def _post(
         return
     try:
         frames = frames_of(text)
-        found = registry.connections.get(ticket.connection)
+        found = registry.find(ticket.connection)
         if found is None and relay is not None and ticket.home not in ("", await _home_of(relay)):
             carrier.settle(await relay.post(ticket, first, text))
-        elif found is None or found.loop is not asyncio.get_running_loop():
+        elif found is None:
             carrier.settle(registry.why_gone(ticket.connection))
         else:
             carrier.settle(await take(found, ticket.generation, first, frames))
@@ -275,14 +275,14 @@ async def _come_back(
     path, home, posts = path_of(scope), await _home_of(relay), carrier_of(scope) is not None
     # A home elsewhere may not have the new key yet: it gets the hashes by that with which it has signed.
     place = tickets.place_of(who, path, home, secret)
-    found = registry.connections.get(ticket.connection)
+    found = registry.find(ticket.connection)
     if found is None and relay is not None and ticket.home not in ("", place.home):
         why = await relay.serve(ticket, received, place, receive, send, posts=posts, session=session)
         if why == LATER:
             await turn_away(receive, send, TRY_AGAIN_LATER)
             return None
         return registry.lose(why) if why == ELSEWHERE else why  # the home has counted what it answers
-    if found is None or found.loop is not asyncio.get_running_loop():
+    if found is None:
         return registry.why_gone(ticket.connection)
     why = found.why_not(ticket.generation, received)
     if why is not None:

@@ -64,6 +64,11 @@ class Registry:
         drain.tell_stop(self)
         self.connections[connection.id] = connection
 
+    def find(self, connection: bytes) -> ResumableConnection | None:
+        """Return the connection with this number; None if it is not here, or in another event loop's server."""
+        found = self.connections.get(connection)
+        return found if found is not None and found.loop is asyncio.get_running_loop() else None
+
     def opened(self, pause: Callable[[], None]) -> None:
         """Call ``pause()`` when the server stops: a response has begun, which it waits for."""
         drain.tell_stop(self)
@@ -173,9 +178,9 @@ class Registry:
             self.given_up.popitem(last=False)
 
     def refuse(self, connection: bytes, generation: int) -> bool:
-        """End a connection whose client may not come back any more; return False if it is not here."""
-        found = self.connections.get(connection)
-        if found is not None and found.loop is asyncio.get_running_loop():
+        """End a connection whose client may not come back any more; return False if ``find`` finds none."""
+        found = self.find(connection)
+        if found is not None:
             found.refuse(generation)
         return found is not None
 

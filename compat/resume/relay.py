@@ -209,7 +209,7 @@ class Relay:
         session: str = "",
     ) -> None:
         identity = bytes.fromhex(connection)
-        found = registry.connections.get(identity)
+        found = registry.find(identity)
         if found is None:
             why: str | None = registry.why_gone(identity)
         elif registry.stopping:  # nobody would tell its socket when that is over
@@ -234,7 +234,7 @@ class Relay:
     async def _post(self, peer: Peer, number: int, value: str) -> None:
         connection, generation, first, text = value.split(" ", 3)
         identity = bytes.fromhex(connection)
-        found = registry.connections.get(identity)
+        found = registry.find(identity)
         alive = self.loop.create_task(self._show_posting(peer, number))
         try:
             if found is None:

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from compat.generic.websocket import AsyncWebsocketConsumer
+from compat.settings import override
 from tests.resume.place import SECRET, Place, name, placed
 from tests.support.clients import Refused
 from tests.support.layers import unique_prefix
@@ -22,6 +24,7 @@ from tests.support.paths import REPO
 from tests.support.processes import child_environment
 from tests.support.proxy import Proxy
 from tests.support.resuming import COME_BACK, Closed, Resuming
+from tests.support.servers import LiveServer
 from tests.support.waiting import until_async
 
 LAYERS = {
@@ -536,3 +539,26 @@ def examined(**env: str) -> str:
     )
     assert "several processes" in said.stdout or said.returncode in (3, 4), said.stdout + said.stderr
     return " ".join(said.stdout.split())
+
+
+async def test_servers_in_one_process_find_the_connections_of_each_other(redis_url: str) -> None:
+    """Was: what the other event loop had was not asked for over the layer, and counted as gone."""
+
+    class Echo(AsyncWebsocketConsumer):
+        async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            await self.send(text_data)
+
+    config = {"hosts": [redis_url], "prefix": unique_prefix()}
+    layers = {"default": {"BACKEND": LAYERS["queue"], "CONFIG": config}}
+    with (
+        override(CHANNEL_LAYERS=layers),
+        LiveServer(Echo.as_asgi()) as one,
+        LiveServer(Echo.as_asgi()) as other,
+    ):
+        client = await Resuming(one, f"/{name('loops')}").open()
+        for number, server in enumerate((other, one, other)):
+            client.cut()
+            assert await client.back(to=server) == "all", client.why
+            await client.send(f"{number}")
+            assert await client.receive() == f"{number}"
+        await client.leave()

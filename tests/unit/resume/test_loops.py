@@ -75,6 +75,18 @@ def test_who_has_no_room_ends_in_the_loop_it_belongs_to(
         connection.give_up("gone")
 
 
+def test_a_connection_is_found_in_its_own_loop_only(loops: list[asyncio.AbstractEventLoop]) -> None:
+    """Was: the other one found it, could not serve it, and did not ask over the layer."""
+    here = loops[0].run_until_complete(parked())
+    assert [loop.run_until_complete(called(partial(registry.find, here.id))) for loop in loops] == [
+        here,
+        None,
+    ]
+    refused = partial(registry.refuse, here.id, here.generation)
+    assert loops[1].run_until_complete(called(refused)) is False and not here.told
+    assert loops[0].run_until_complete(called(refused)) is True and here.told
+
+
 def test_each_loop_has_one_relay_on_a_layer(loops: list[asyncio.AbstractEventLoop]) -> None:
     class Layer:
         pass
