@@ -6,7 +6,7 @@ import asyncio
 import base64
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from compat.engine.socket import closes_otherwise
 from compat.redis.waiting import settle
@@ -17,7 +17,7 @@ from compat.types import Message, Receive, Send
 if TYPE_CHECKING:
     from compat.resume.peer import Peer
 
-__all__ = ["COME_BACK", "LATER", "LOST", "TRY_AGAIN_LATER", "AwayEnd", "HomeEnd"]
+__all__ = ["COME_BACK", "LATER", "LOST", "TRY_AGAIN_LATER", "Attach", "AwayEnd", "HomeEnd"]
 
 log = logging.getLogger("compat.resume")
 
@@ -55,6 +55,18 @@ def _weight(message: Message) -> int:
 def _kept(message: Message) -> int:
     """Return what a frame takes while it waits: an empty one is a message all the same."""
     return MESSAGE_BYTES + size_of(payload_of(message))
+
+
+class Attach(NamedTuple):
+    """What a socket's end asks the home for, in the order in which it travels."""
+
+    connection: str
+    generation: int
+    received: int
+    user: str
+    path: str
+    posts: bool = False
+    session: str = ""
 
 
 class HomeEnd:

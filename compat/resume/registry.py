@@ -65,7 +65,7 @@ class Registry:
         self.connections[connection.id] = connection
 
     def find(self, connection: bytes) -> ResumableConnection | None:
-        """Return the connection with this number; None if it is not here, or in another event loop's server."""
+        """Return the connection with this number; None if it is not in this event loop."""
         found = self.connections.get(connection)
         return found if found is not None and found.loop is asyncio.get_running_loop() else None
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import weakref
 from typing import Any
 
 from compat.clock import steady
 from compat.layers.memory import InMemoryChannelLayer
-from compat.resume.ends import COME_BACK, LOST, AwayEnd, HomeEnd
+from compat.resume.ends import COME_BACK, LOST, Attach, AwayEnd, HomeEnd
 from compat.resume.link import Link
 from compat.resume.logouts import LOGGED_OUT, belong
 from compat.resume.peer import DEAD_S, SILENT_S, Peer
@@ -39,6 +38,7 @@ OPENED = "compat.relay.opened"
 OPEN_S, OPEN_ATTEMPTS = 2.0, 40
 ALIVE_S = 2.0
 """Seconds between two batches, even empty ones, while there are links."""
+NOT_UNDERSTOOD = "what another process has sent cannot be understood"
 
 
 class Relay:
@@ -112,7 +112,7 @@ class Relay:
                 elif message.get("type") == LOGGED_OUT:
                     registry.log_out(frozenset(message["sessions"]))
             except Exception:  # one of another version, perhaps; the others must be heard
-                log.exception("what another process has sent cannot be understood")
+                log.exception(NOT_UNDERSTOOD)
 
     def _take(self, message: Message) -> None:
         peer = self._peer(str(message["from"]))
@@ -123,13 +123,17 @@ class Relay:
             peer.drop_links(but={number for numbers in begun for number in numbers})
         for numbers, kind, value in message["items"]:
             for number in numbers:
-                self._take_item(peer, number, kind, value)
+                try:
+                    self._take_item(peer, number, kind, value)
+                except Exception:  # that of one link may be lost, and nobody knows of which
+                    log.exception(NOT_UNDERSTOOD)
+                    peer.drop_links()
         if message.get("asks") and not peer.has_links():  # it has some, and sees that something is lost
             peer.show_life()
 
     def _take_item(self, peer: Peer, number: int, kind: str, value: Any) -> None:
         if kind == "attach":
-            self._attach(peer, number, *value)
+            self._attach(peer, number, Attach(*value))
         elif kind == "post":
             task = self.loop.create_task(self._post(peer, number, value))
             self._posting.add(task)
@@ -196,25 +200,14 @@ class Relay:
 
     # At the home
 
-    def _attach(
-        self,
-        peer: Peer,
-        number: int,
-        connection: str,
-        generation: int,
-        received: int,
-        user: str,
-        path: str,
-        posts: bool = False,
-        session: str = "",
-    ) -> None:
-        identity = bytes.fromhex(connection)
+    def _attach(self, peer: Peer, number: int, asked: Attach) -> None:
+        identity = bytes.fromhex(asked.connection)
         found = registry.find(identity)
         if found is None:
             why: str | None = registry.why_gone(identity)
         elif registry.stopping:  # nobody would tell its socket when that is over
             why = LATER
-        elif (why := found.why_not(generation, received)) is not None:
+        elif (why := found.why_not(asked.generation, asked.received)) is not None:
             registry.lose(why)
         elif found.is_shut_out():
             why = LATER
@@ -223,10 +216,10 @@ class Relay:
             return
         peer.put(number, "ok", found.subprotocol)
         end = peer.homes[number] = HomeEnd(peer, number)
-        link = Link(end.receive, end.send, found, received, relayed=True)
-        place = Place(bytes.fromhex(user), bytes.fromhex(path), self.channel)
-        found.belongs_to(session)
-        found.resume(link, place, generation, posts=posts)
+        link = Link(end.receive, end.send, found, asked.received, relayed=True)
+        place = Place(bytes.fromhex(asked.user), bytes.fromhex(asked.path), self.channel)
+        found.belongs_to(asked.session)
+        found.resume(link, place, asked.generation, posts=asked.posts)
         link.begin()
         if link.task is not None:  # it reads no further than a malformed frame
             link.task.add_done_callback(lambda _: end.leave())
@@ -268,16 +261,18 @@ class Relay:
             return self._not_reached()
         self.links += 1
         number = self.links
-        answered = peer.posts[number] = self.loop.create_future()
+        answered: asyncio.Future[str] = self.loop.create_future()
+        peer.posts[number] = answered
         try:
             peer.put(number, "post", f"{ticket.connection.hex()} {ticket.generation} {first} {text}")
-            await asyncio.wait((answered,), timeout=ANSWER_S)
+            peer.slow.add(number)
             while not answered.done() and number in peer.slow:
                 peer.slow.discard(number)
                 await asyncio.wait((answered,), timeout=ANSWER_S)
-            if not answered.done():
-                peer.does_not_answer()
-            return answered.result() if answered.done() else ELSEWHERE
+            if answered.done():
+                return answered.result()
+            peer.does_not_answer()
+            return ELSEWHERE
         finally:
             del peer.posts[number]
             peer.slow.discard(number)
@@ -313,8 +308,8 @@ class Relay:
         untold = True  # the home may have a link that nobody else ends
         try:
             whose = place.user.hex(), place.path.hex()
-            asked = [ticket.connection.hex(), ticket.generation, received, *whose, posts, session]
-            peer.put(number, "attach", asked)
+            asked = Attach(ticket.connection.hex(), ticket.generation, received, *whose, posts, session)
+            peer.put(number, "attach", list(asked))
             await asyncio.wait((away.answered,), timeout=ANSWER_S)
             if not away.answered.done():
                 peer.does_not_answer()
@@ -332,7 +327,7 @@ class Relay:
                 peer.put(number, "left", LOST)
 
 
-_relays: weakref.WeakKeyDictionary[Any, dict[asyncio.AbstractEventLoop, Relay]] = weakref.WeakKeyDictionary()
+_relays: dict[tuple[Any, asyncio.AbstractEventLoop], Relay] = {}
 """By layer and event loop."""
 
 
@@ -340,11 +335,11 @@ def relay_of(layer: Any) -> Relay | None:
     """Return the relay over ``layer`` on the running loop; None if no other process reads that layer."""
     if layer is None or isinstance(layer, InMemoryChannelLayer):
         return None
-    loop, relays = asyncio.get_running_loop(), _relays.setdefault(layer, {})
-    found = relays.get(loop)
+    key = layer, asyncio.get_running_loop()
+    found = _relays.get(key)
     if found is None:
-        for other in tuple(relays):
-            if other.is_closed():
-                relays.pop(other, None)
-        found = relays[loop] = Relay(layer)
+        for other in tuple(_relays):
+            if other[1].is_closed():
+                _relays.pop(other, None)
+        found = _relays[key] = Relay(layer)
     return found

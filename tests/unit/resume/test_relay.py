@@ -306,6 +306,32 @@ async def test_a_batch_that_is_not_understood_does_not_silence_the_others() -> N
         relay.timer.cancel()
 
 
+async def test_the_rest_of_a_batch_of_which_one_thing_is_not_understood() -> None:
+    """Was: it was lost, and no link ended for it, so a frame of a client was missing without a sign."""
+    relay = Relay(InMemoryChannelLayer())
+    relay.channel = "own"
+    peer = relay._peer("other")
+    home = peer.homes[5] = HomeEnd(peer, 5)
+    post = peer.posts[7] = asyncio.get_running_loop().create_future()
+    items = [
+        ([5], "text", "one"),
+        ([1], "attach", ["newer"] * 20),
+        ([7], "posted", TAKEN),
+        ([5], "text", "two"),
+    ]
+    with recorded() as records:
+        relay._take({"type": "compat.relay", "from": "other", "seq": 1, "items": items})
+    assert "cannot be understood" in "\n".join(records.messages())
+    assert (await home.receive())["text"] == "one"
+    assert (await home.receive())["code"] == 1006, "its client comes back, and sends the rest again"
+    assert peer.homes == {} and post.result() == LATER
+    items = [([8], "posted", TAKEN)]
+    post = peer.posts[8] = asyncio.get_running_loop().create_future()
+    relay._take({"type": "compat.relay", "from": "other", "seq": 2, "items": items})
+    assert post.result() == TAKEN
+    relay.timer.cancel()  # type: ignore[union-attr]
+
+
 @pytest.fixture
 async def two(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Relay, Relay]]:
     """Relays over one layer, as two processes would have them."""
