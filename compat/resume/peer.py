@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from compat.clock import steady
 from compat.exceptions import ChannelFull
+from compat.redis.loops import start_apart
 from compat.resume.posts import LATER
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class Peer:
     def show_life(self, *, asks: bool = False) -> None:
         """Send an empty batch if nothing was sent for a while; one that ``asks`` is answered."""
         if steady() - self.shown > 1 and self.sending is None:
-            self.sending = self.loop.create_task(self._send(empty=True, asks=asks))
+            self.sending = start_apart(self.loop, self._send(empty=True, asks=asks))
 
     def has_links(self) -> bool:
         """Return True if it has to know that this process lives."""
@@ -141,7 +142,7 @@ class Peer:
 
     def _begin(self) -> None:
         if self.sending is None:
-            self.sending = self.loop.create_task(self._send())
+            self.sending = start_apart(self.loop, self._send())
 
     async def _send(self, *, empty: bool = False, asks: bool = False) -> None:
         """Send what waits, and what comes meanwhile, one batch after another.

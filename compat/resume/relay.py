@@ -9,11 +9,13 @@ so each side knows that the other one lives.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from typing import Any
 
 from compat.clock import steady
 from compat.layers.memory import InMemoryChannelLayer
+from compat.redis.loops import start_apart
 from compat.resume.ends import COME_BACK, LOST, Attach, AwayEnd, HomeEnd
 from compat.resume.link import Link
 from compat.resume.logouts import LOGGED_OUT, belong
@@ -67,7 +69,7 @@ class Relay:
         """Return this process's mailbox, which is opened at the first call; "" while the layer is away."""
         if not self.channel:
             if self.opening is None or self.opening.done():
-                self.opening = self.loop.create_task(self._open())
+                self.opening = start_apart(self.loop, self._open())  # and so what it starts
             await asyncio.shield(self.opening)
         return self.channel
 
@@ -173,7 +175,7 @@ class Relay:
         if found is None:
             found = self.peers[channel] = Peer(self.layer, channel, self.channel, self.loop)
             if self.timer is None:
-                self.timer = self.loop.call_later(ALIVE_S, self._look)
+                self.timer = contextvars.Context().run(self.loop.call_later, ALIVE_S, self._look)
         return found
 
     def _look(self) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import gc
 import json
+import weakref
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
@@ -330,6 +333,30 @@ async def test_the_rest_of_a_batch_of_which_one_thing_is_not_understood() -> Non
     relay._take({"type": "compat.relay", "from": "other", "seq": 2, "items": items})
     assert post.result() == TAKEN
     relay.timer.cancel()  # type: ignore[union-attr]
+
+
+async def test_a_relay_keeps_nothing_of_the_handshake_in_which_it_began() -> None:
+    """Was: the context variables of the first client lived as long as the process."""
+    relay = Relay(InMemoryChannelLayer())
+    request: contextvars.ContextVar[object] = contextvars.ContextVar("request")
+
+    class Request:
+        pass
+
+    async def handshake() -> weakref.ref[Request]:
+        own = Request()
+        request.set(own)
+        await relay.home()
+        relay.refuse(Ticket(b"", 0, b"", b"", "other", 0))
+        return weakref.ref(own)
+
+    own = await asyncio.ensure_future(handshake())
+    await turns()
+    gc.collect()
+    assert own() is None
+    assert relay.reading is not None and not relay.reading.done() and relay.timer is not None
+    for going_on in (relay.reading, relay.belonging, relay.timer):
+        going_on.cancel()  # type: ignore[union-attr]
 
 
 @pytest.fixture
