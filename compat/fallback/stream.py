@@ -33,7 +33,7 @@ STREAM_S, POLL_S = 120.0, 20.0
 GATHER_S = 0.02
 """What is sent within this time of the first frame goes into the same answer to a poll."""
 ENOUGH, MAX_ANSWER = 64 * 1024, 2**20
-"""Bytes with which the answer to a poll ends at once, and with which it ends by a cut."""
+"""Bytes with which the answer to a poll is to end, and how many more, before another frame, cut it."""
 PAUSE_S, END_S = 5.0, 5.0
 """How long a connection may take to close a link that pauses, and a client to read the rest of a response."""
 LOST = 1006
@@ -96,6 +96,8 @@ class Stream:
         """What goes into the answer to a poll, and at the end of a stream."""
         self._size = 0
         """Their bytes, in all."""
+        self._most = 0
+        """With how many a response that pauses is cut."""
         self._code = LOST
         """That of the application's close, as servers give it."""
         self._sent_all = False
@@ -148,14 +150,15 @@ class Stream:
         if not self._polls:
             await self._flush()
             return
-        is_first, self._size = not self._size, self._size + len(event)
-        if is_first and text is not None and _goes_on(text):
+        before, self._size = self._size, self._size + len(event)
+        if not before and text is not None and _goes_on(text):
             return  # a client that has had a hello need not be answered for another one
-        if not self._gathering:
+        if self._pausing:
+            if before > self._most:
+                settle(self.over)  # it does not pause
+        elif not self._gathering:
             self._gathering = True
             self._wait(GATHER_S, self.pause)
-        elif self._size > MAX_ANSWER:
-            settle(self.over)  # control frames without an end: a journal has less
         elif self._size > ENOUGH:
             self.pause()
 
@@ -181,6 +184,7 @@ class Stream:
         """End the response, behind what has been sent, so that the client asks again."""
         if self._accepted and not self._pausing and not self.over.done():
             self._pausing = True
+            self._most = self._size + MAX_ANSWER
             self._incoming.put_nowait(PAUSE)
             self._wait(PAUSE_S, lambda: settle(self.over))
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
-from compat.fallback.stream import Stream
+from compat.fallback.stream import MAX_ANSWER, Stream
+from compat.resume.link import PAUSED
 from compat.types import Message
 
 
@@ -36,3 +38,39 @@ async def test_a_close_counts_when_the_response_has_been_sent(way: str) -> None:
     stream.disconnect()
     code = 4001 if way == "read" else 1006
     assert await stream.receive() == {"type": "websocket.disconnect", "code": code}
+
+
+async def polled() -> tuple[Stream, list[bytes]]:
+    """The answer to a poll, which has been accepted, and its bodies."""
+    bodies: list[bytes] = []
+
+    async def http_send(message: Message) -> None:
+        bodies.append(message.get("body", b""))
+
+    stream = Stream(http_send, polls=True)
+    stream.carrier.reached = True
+    assert (await stream.receive())["type"] == "websocket.connect"
+    await stream.send({"type": "websocket.accept"})
+    return stream, bodies
+
+
+@pytest.mark.parametrize("sizes", [(3 * 2**20,), (10, 3 * 2**20), (70_000, 10, 3 * 2**20)])
+async def test_a_long_frame_does_not_cut_the_answer_to_a_poll(sizes: tuple[int, ...]) -> None:
+    """Was: it ended without a word, which its client counts as a loss, and the application as a park."""
+    stream, bodies = await polled()
+    for size in sizes:
+        await stream.send({"type": "websocket.send", "text": "x" * size})
+    paused = await asyncio.wait_for(stream.receive(), 10)
+    assert paused == {"type": "websocket.receive", "text": '\x10{"type":"pause"}'}
+    await stream.send({"type": "websocket.close", "code": 1012, "reason": PAUSED})
+    await stream.finish()
+    events = [json.loads(event[5:]) for event in b"".join(bodies).split(b"\n\n") if event]
+    assert [len(event) for event in events[1:-1]] == [*sizes] and events[-1] == {"again": True}
+
+
+async def test_an_answer_that_does_not_pause_is_cut() -> None:
+    stream, _ = await polled()
+    with pytest.raises(ConnectionResetError):
+        for _ in range(1 + MAX_ANSWER // 50_000 + 5):
+            await stream.send({"type": "websocket.send", "text": "x" * 50_000})
+    stream.disconnect()
