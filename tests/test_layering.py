@@ -41,6 +41,7 @@ ROOMS = (
         "metrics",
         "names",
         "settings",
+        "subprotocols",
         "tickets",
         "timings",
         "tracing",

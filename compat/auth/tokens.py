@@ -22,6 +22,7 @@ from compat.auth.users import AnonymousUser, call
 from compat.engine.redaction import hide_header, hide_parameter, hide_subprotocols
 from compat.engine.refusal import refuse, shown, status_seen
 from compat.middleware import BaseMiddleware
+from compat.subprotocols import offered_in, offering
 from compat.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["Header", "Place", "Query", "Subprotocol", "TokenAuthMiddleware"]
@@ -105,14 +106,14 @@ class Subprotocol:
         hide_subprotocols()
 
     def find(self, scope: Scope) -> str | None:
-        offered = list(scope.get("subprotocols") or ())
+        offered = offered_in(scope)
         after = offered.index(self.word) + 1 if self.word in offered else len(offered)
         return offered[after] if after < len(offered) else None
 
     def taken(self, scope: Scope) -> Scope:
-        offered = list(scope["subprotocols"])
+        offered = offered_in(scope)
         del offered[offered.index(self.word) + 1]
-        return {**scope, "subprotocols": offered}
+        return {**scope, "subprotocols": offered, "headers": offering(scope.get("headers", ()), offered)}
 
     def __str__(self) -> str:
         return f"the subprotocol after {self.word!r}"

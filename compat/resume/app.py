@@ -37,6 +37,7 @@ from compat.resume.rules import (
 )
 from compat.resume.turning import send_on, turn_away
 from compat.resume.wire import PROTOCOL, Malformed, Offer, hide_offer, offer_of
+from compat.subprotocols import offered_in
 from compat.types import Receive, Scope, Send
 
 if TYPE_CHECKING:
@@ -59,12 +60,10 @@ def is_offered(scope: Scope) -> bool:
     offered = scope.get("subprotocols") or ()
     if PROTOCOL in offered:
         return True
-    # uvicorn 0.35 with websockets-sansio gives the lines of the header as they are.
-    parts = [part.strip() for line in offered for part in line.split(",")]
-    if PROTOCOL not in parts:
+    if not any(PROTOCOL in line for line in offered):
         return False
-    scope["subprotocols"] = parts
-    return True
+    scope["subprotocols"] = items = offered_in(scope)
+    return PROTOCOL in items
 
 
 class Resumable:

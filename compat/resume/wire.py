@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from compat.engine.contracts import MARK
+from compat.subprotocols import offering
 from compat.types import Scope
 
 __all__ = [
@@ -29,7 +30,6 @@ __all__ = [
 PROTOCOL = "channels.resume.v1"
 
 _TICKET = "channels.ticket."
-_HEADER = b"sec-websocket-protocol"
 MAX_TICKET = 4096
 MAX_CONTROL = 1024
 """Characters of a client's control frame; the longest one that has a meaning has some forty."""
@@ -68,14 +68,11 @@ def offer_of(subprotocols: Sequence[str]) -> Offer | None:
 def hide_offer(scope: Scope) -> None:
     """Take our items out of what the application sees of a handshake."""
     scope["subprotocols"] = others = [item for item in scope["subprotocols"] if not _is_ours(item)]
-    shown = ", ".join(others).encode()
     headers: Any = scope.get("headers") or ()
     if not isinstance(headers, list):
         headers = scope["headers"] = list(headers)
     # Else in the server's own list, which lasts as long as the socket: a copy costs memory for each client.
-    for index in range(len(headers) - 1, -1, -1):
-        if headers[index][0] == _HEADER:
-            headers[index : index + 1] = [(_HEADER, shown)] if others else []
+    headers[:] = offering(headers, others)
 
 
 def _is_ours(item: str) -> bool:

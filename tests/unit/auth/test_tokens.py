@@ -79,6 +79,28 @@ async def test_from_the_subprotocol_which_is_answered_and_not_shown() -> None:
     assert await answer(app(), subprotocols=["bearer"]) == (["nobody", ["bearer"]], None)
 
 
+@pytest.mark.parametrize("others", [[], ["chat.v2"]])
+@pytest.mark.parametrize("in_one_line", [False, True])
+async def test_no_application_sees_a_token_in_a_subprotocol(others: list[str], in_one_line: bool) -> None:
+    """Was: the header had it. And on a server that gives the header's lines as they are, it was not found."""
+    seen: list[Scope] = []
+
+    class Sees(Who):
+        async def connect(self) -> None:
+            seen.append(self.scope)
+            await super().connect()
+
+    items = [*others, "bearer", GOOD]
+    headers = [(b"host", b"here"), (b"sec-websocket-protocol", ", ".join(items).encode())]
+    offered = [", ".join(items)] if in_one_line else items
+    application = TokenAuthMiddleware(Sees.as_asgi(), user_of)
+    said, chosen = await answer(application, subprotocols=offered, headers=headers)
+    assert said == ["eva", [*others, "bearer"]] and chosen == "bearer"
+    kept = ", ".join((*others, "bearer")).encode()
+    assert seen[0]["headers"] == [(b"host", b"here"), (b"sec-websocket-protocol", kept)]
+    assert GOOD.encode() in headers[1][1], "the server's own list stays as it is"
+
+
 async def test_a_subprotocol_of_the_consumers_choice_stays() -> None:
     class Chooses(Who):
         async def connect(self) -> None:

@@ -1,0 +1,31 @@
+"""The subprotocols that the client of a websocket offers: a list in its scope, and a header.
+
+What is not for the application, such as a token, has to be taken out of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from compat.types import Scope
+
+__all__ = ["offered_in", "offering"]
+
+_HEADER = b"sec-websocket-protocol"
+
+
+def offered_in(scope: Scope) -> list[str]:
+    """Return what the client of a scope offers, one by one."""
+    # uvicorn 0.35 with websockets-sansio gives the lines of the header as they are.
+    return [item.strip() for line in scope.get("subprotocols") or () for item in line.split(",")]
+
+
+def offering(headers: Iterable[Any], subprotocols: Sequence[str]) -> list[Any]:
+    """Return ``headers`` with these ``subprotocols`` in place of those that they offer."""
+    shown = ", ".join(subprotocols).encode()
+    return [
+        (_HEADER, shown) if header[0] == _HEADER else header
+        for header in headers
+        if subprotocols or header[0] != _HEADER
+    ]
