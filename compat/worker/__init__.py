@@ -68,7 +68,7 @@ class Worker(StatelessServer):
     """Runs ``application`` (usually a ``ChannelNameRouter``) for each of ``channels`` of ``channel_layer``.
 
     ``run()`` blocks until SIGTERM or SIGINT; ``await arun()`` is its form for a running event loop, until
-    ``stop()``. At most ``max_applications`` instances are kept. Raises ValueError without a layer.
+    ``stop()``. At most ``max_applications`` instances are kept. Raises ValueError without a layer or channel.
     """
 
     def __init__(
@@ -78,6 +78,10 @@ class Worker(StatelessServer):
         watched = _watched(application, self._progress)
         super().__init__(watched, max_applications)  # type: ignore[no-untyped-call]  # asgiref's
         self.channels = list(channels)
+        if not self.channels:
+            raise ValueError(
+                "Worker(…, channels=[]): expected the names of one or more channels, such as ['jobs']"
+            )
         self.channel_layer = channel_layer
         if self.channel_layer is None:
             raise ValueError(
@@ -95,6 +99,8 @@ class Worker(StatelessServer):
         """What waited for its consumer when the worker was stopped."""
         self._late: list[str] = []
         """The channels whose handlers did not finish in time."""
+        self._last_resort: threading.Timer | None = None
+        """Ends the process if they do not end when they are cancelled."""
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT, and finish; a second signal ends the process at once."""
@@ -102,6 +108,9 @@ class Worker(StatelessServer):
             asyncio.run(self._run(unhandled()))
         except KeyboardInterrupt:
             log.info("worker: ended by Ctrl-C")
+        finally:
+            if self._last_resort is not None and not any(map(Progress.runs, self._progress.values())):
+                self._last_resort.cancel()
 
     async def _run(self, signals: list[Any]) -> None:
         with stopped_by_signals(signals, self.stop):
@@ -295,9 +304,9 @@ class Worker(StatelessServer):
     async def _close(self) -> None:
         """End the instances and the connections, and make sure that the process ends."""
         if self._late:  # the interpreter waits for its threads, and a handler may block one of them
-            last_resort = threading.Timer(CANCELLED_S, os._exit, (1,))
-            last_resort.daemon = True
-            last_resort.start()
+            self._last_resort = threading.Timer(CANCELLED_S, os._exit, (1,))
+            self._last_resort.daemon = True
+            self._last_resort.start()
         instances = [details["future"] for details in self.application_instances.values()]
         for instance in instances:
             instance.cancel()

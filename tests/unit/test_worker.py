@@ -39,6 +39,12 @@ async def test_a_layer_is_needed() -> None:
         Worker(ChannelNameRouter({}), ["jobs"], None)
 
 
+async def test_a_channel_is_needed(layer: InMemoryChannelLayer) -> None:
+    """Was: it began, and could not be stopped."""
+    with pytest.raises(ValueError, match="expected the names of one or more channels"):
+        Worker(ChannelNameRouter({}), [], layer)
+
+
 @pytest.mark.parametrize("base", [AsyncConsumer, SyncConsumer])
 async def test_the_scope_is_that_of_channels(layer: InMemoryChannelLayer, base: Any) -> None:
     """Was: it had an object of ours too, so it could not be written as JSON."""
@@ -391,6 +397,43 @@ def test_a_process_ends_also_if_a_handler_blocks_its_thread(
         process.send_signal(signal.SIGTERM)
         assert process.wait() == 1
         assert "stopping without the handlers of" in process.log()
+
+
+CANCELLED = """
+import asyncio
+import time
+import compat.worker
+from compat.consumer import AsyncConsumer
+from compat.layers.redis import RedisChannelLayer
+from compat.worker import Worker
+
+compat.worker.FINISH_S = 0.1
+compat.worker.CANCELLED_S = 1.0
+
+class Slow(AsyncConsumer):
+    async def job(self, message):
+        print("at work", flush=True)
+        await asyncio.sleep(60)
+
+layer = RedisChannelLayer(hosts=["URL"])
+layer.send_sync("CHANNEL", {"type": "job"})
+Worker(Slow.as_asgi(), ["CHANNEL"], layer).run()
+time.sleep(1.5)  # longer than those may take that do not end
+print("cleaned up", flush=True)
+"""
+
+
+def test_a_process_is_its_callers_when_all_handlers_have_ended(
+    bare: Environment, tmp_path: Path, redis_url: str, free_name: Callable[[], str]
+) -> None:
+    """Was: it was killed some seconds after a handler had to be cancelled, whatever it did meanwhile."""
+    code = CANCELLED.replace("URL", redis_url).replace("CHANNEL", free_name())
+    command = [bare.path("python"), "-c", code]
+    with Process(command, cwd=tmp_path, log=tmp_path / "log", env=UNCOVERED) as process:
+        process.wait_log("at work")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+        assert "stopping without the handlers of" in process.log() and "cleaned up" in process.log()
 
 
 class Prefixed(ChannelNameRouter):
