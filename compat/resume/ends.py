@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from compat.engine.socket import closes_otherwise
@@ -77,27 +76,20 @@ class HomeEnd:
 
     def __init__(self, peer: Peer, number: int) -> None:
         self.peer, self.number = peer, number
-        self.came: deque[Message] = deque()
+        self.came: asyncio.Queue[Message] = asyncio.Queue()
         self.taken = 0
-        self.waiter: asyncio.Future[None] | None = None
 
     def take(self, kind: str, value: Any) -> None:
         """Take what the other end has sent."""
         if kind == "left":
-            self._put({"type": "websocket.disconnect", "code": value})
+            self.came.put_nowait({"type": "websocket.disconnect", "code": value})
         else:
-            self._put(_unpacked(kind, value, "websocket.receive"))
-
-    def _put(self, message: Message) -> None:
-        self.came.append(message)
-        if self.waiter is not None:
-            settle(self.waiter)
-            self.waiter = None
+            self.came.put_nowait(_unpacked(kind, value, "websocket.receive"))
 
     def drop(self) -> None:
         """The other process is lost, or something that it has sent."""
         self.leave()
-        self._put({"type": "websocket.disconnect", "code": LOST})
+        self.came.put_nowait({"type": "websocket.disconnect", "code": LOST})
         self.peer.put(self.number, "close", [COME_BACK, ""])
 
     def leave(self) -> None:
@@ -106,10 +98,7 @@ class HomeEnd:
 
     async def receive(self) -> Message:
         """Return the client's next message."""
-        while not self.came:
-            self.waiter = asyncio.get_running_loop().create_future()
-            await self.waiter
-        message = self.came.popleft()
+        message = await self.came.get()
         if message["type"] == "websocket.disconnect":
             self.leave()
         else:
@@ -141,7 +130,8 @@ class AwayEnd:
         self.full = False
         """The client is asked to come back later, and gets nothing more."""
         self.credit = WINDOW
-        self.waiter: asyncio.Future[None] | None = None
+        self.moved = asyncio.Event()
+        """There is more credit, or the home has closed."""
         self.closed = False
         """The home takes nothing more."""
         self.final: int | None = None
@@ -154,7 +144,7 @@ class AwayEnd:
                 self.answered.set_result((kind, value))
         elif kind == "credit":
             self.credit += value
-            self._go_on()
+            self.moved.set()
         elif kind == "close":
             self._close(*value)
         elif self.held > MAX_HELD and not self.full:
@@ -169,12 +159,7 @@ class AwayEnd:
             self.closed = True
             self.final = None if own else code
             self.out.put_nowait({"type": "websocket.close", "code": code, "reason": reason})
-            self._go_on()
-
-    def _go_on(self) -> None:
-        if self.waiter is not None:
-            settle(self.waiter)
-            self.waiter = None
+            self.moved.set()
 
     def _give_up(self) -> None:
         log.warning("a relayed client does not read: it is asked to come back later")
@@ -202,8 +187,8 @@ class AwayEnd:
                     self.peer.put(self.number, *_packed(message))
                     self.credit -= _weight(message)
                 while self.credit <= 0 and not self.closed:
-                    self.waiter = asyncio.get_running_loop().create_future()
-                    await self.waiter
+                    self.moved.clear()
+                    await self.moved.wait()
             code = message.get("code", NO_CODE)
         except asyncio.CancelledError:
             if pump is not None:

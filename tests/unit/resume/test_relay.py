@@ -148,7 +148,7 @@ async def test_only_the_largest_link_is_dropped_when_too_much_waits(
         for letter in "axy":
             peer.put(1, "out text" if other == "home" else "text", letter * 500)
     assert "it is dropped" in "\n".join(records.messages())
-    dropped = [bool(home.came) for home in homes] + [away.answered.done() for away in aways]
+    dropped = [not home.came.empty() for home in homes] + [away.answered.done() for away in aways]
     assert dropped == [other == "home", False, other == "away", False]
     layer.flow.set()
     await turns()
@@ -185,7 +185,7 @@ async def test_what_many_links_share_does_not_drop_them_all(monkeypatch: pytest.
             peer.put(number, "out text", shared)
         for number in others:
             peer.put(number, "out text", str(number) * 3000)
-    dropped = [number for number, home in homes.items() if home.came]
+    dropped = [number for number, home in homes.items() if not home.came.empty()]
     assert dropped and set(dropped) <= set(others)
     assert peer.size <= 100_000 + peer_module.ITEM + len(shared)
     assert not set(dropped) & set(peer.homes)
@@ -535,7 +535,7 @@ async def test_a_layer_that_fails_at_once_does_not_hold_the_loop(monkeypatch: py
         peer.put(home.number, "out text", "x")
     await until_async(lambda: peer.is_idle() and not peer.waiting, "nothing is sent any more")
     assert layer.asked == 2, "the frames, and then that the links have ended"
-    assert not peer.homes and [len(home.came) for home in homes] == [1, 1, 1]
+    assert not peer.homes and [home.came.qsize() for home in homes] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("failures", [1, 2, 3])
