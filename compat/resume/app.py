@@ -24,7 +24,7 @@ from compat.resume.histories import Returned
 from compat.resume.link import Link
 from compat.resume.outliving import FAILED, NORMAL, App, run_on
 from compat.resume.parking import SERVICE_RESTART
-from compat.resume.posts import Carrier, carrier_of, frames_of, take
+from compat.resume.posts import Carrier, frames_of, reach, take
 from compat.resume.registry import registry
 from compat.resume.relay import ELSEWHERE, Relay, relay_of
 from compat.resume.rules import (
@@ -165,7 +165,7 @@ async def _made(
     """Return a new connection for the socket; None if it was that of a client which came back."""
     offer = offer_of(scope["subprotocols"])
     hide_offer(scope)
-    carrier = carrier_of(scope)
+    carrier = reach(scope)
     who = await principal_of(rules, scope)
     relay, why = relay_of(layer), None
     returned: Returned | None = None
@@ -181,7 +181,9 @@ async def _made(
     if offer is not None:
         ticket, secret, why = await _checked(offer, who, rules, scope, relay)
         if ticket is not None and why is None:
-            why = await _come_back(ticket, secret, offer.received, who, session, relay, scope, receive, send)
+            posts = carrier is not None
+            call = scope, receive, send
+            why = await _come_back(ticket, secret, offer.received, who, session, relay, posts, *call)
             if why is None:
                 return None
             # Only a consumer joins groups before its client is told what was recovered.
@@ -219,7 +221,7 @@ async def _post(
         if found is None and relay is not None and ticket.home not in ("", await _home_of(relay)):
             carrier.settle(await relay.post(ticket, first, text))
         elif found is None:
-            carrier.settle(registry.why_gone(ticket.connection))
+            carrier.settle(registry.count_gone(ticket.connection))
         else:
             carrier.settle(await take(found, ticket.generation, first, frames))
     except Malformed as error:
@@ -264,6 +266,7 @@ async def _come_back(
     who: str,
     session: str,
     relay: Relay | None,
+    posts: bool,
     scope: Scope,
     receive: Receive,
     send: Send,
@@ -271,7 +274,7 @@ async def _come_back(
     """Serve the socket of a client that comes back to its connection; return why it cannot, or None."""
     if ticket.is_of_page:
         return OF_PAGE
-    path, home, posts = path_of(scope), await _home_of(relay), carrier_of(scope) is not None
+    path, home = path_of(scope), await _home_of(relay)
     # A home elsewhere may not have the new key yet: it gets the hashes by that with which it has signed.
     place = tickets.place_of(who, path, home, secret)
     found = registry.find(ticket.connection)
@@ -282,7 +285,7 @@ async def _come_back(
             return None
         return registry.lose(why) if why == ELSEWHERE else why  # the home has counted what it answers
     if found is None:
-        return registry.why_gone(ticket.connection)
+        return registry.count_gone(ticket.connection)
     why = found.why_not(ticket.generation, received)
     if why is not None:
         return registry.lose(why)

@@ -26,7 +26,7 @@ class Acknowledging(Protocol):
     """What sends acknowledgements."""
 
     def acknowledge(self) -> None:
-        """Send the client an ``ack`` with ``Inbound.told()``, if there is a link."""
+        """Send the client an ``ack`` with ``Inbound.note_acknowledged()``, if there is a link."""
 
 
 class Inbound:
@@ -170,11 +170,11 @@ class Inbound:
     def acknowledge_rest(self) -> None:
         """Acknowledge what has come and is not acknowledged, also what waits: the application gets it yet."""
         if self.acked < self.count:
-            self.told(whole=True)
+            self.note_acknowledged(whole=True)
             self.connection.acknowledge()
 
-    def told(self, *, whole: bool = False) -> int:
-        """Return how many frames the client may forget; it is told so now, or when it is back.
+    def note_acknowledged(self, *, whole: bool = False) -> int:
+        """Note which frames the client may forget, and return how many: it is told now, or when it is back.
 
         These are the frames that the application has taken: those that wait would vanish with this process.
         ``whole``: all that have come, because they will be taken yet.

@@ -21,7 +21,7 @@ from compat.types import Message, Scope
 if TYPE_CHECKING:
     from compat.resume.connection import ResumableConnection
 
-__all__ = ["BUSY_S", "GAP", "LATER", "TAKEN", "Carrier", "Grace", "carrier_of", "carry", "frames_of", "take"]
+__all__ = ["BUSY_S", "GAP", "LATER", "TAKEN", "Carrier", "Grace", "carry", "frames_of", "reach", "take"]
 
 KEY = "compat.carrier"
 """The key of a scope under which the request stands that is served as a websocket."""
@@ -75,12 +75,12 @@ class Carrier:
 
 
 def carry(scope: Scope, carrier: Carrier) -> None:
-    """Let ``carrier_of(scope)`` find the request."""
+    """Let ``reach(scope)`` find the request."""
     scope[KEY] = carrier
 
 
-def carrier_of(scope: Scope) -> Carrier | None:
-    """Return the request that a scope stands for, or None for a websocket."""
+def reach(scope: Scope) -> Carrier | None:
+    """Note that a scope has come to something resumable; return its request, or None for a websocket."""
     found: Carrier | None = scope.get(KEY)
     if found is not None:
         found.reached = True

@@ -35,7 +35,7 @@ def ask(connection: ResumableConnection) -> None:
     inbound, link = connection.inbound, connection.link
     inbound.widen(True)
     if link is not None:
-        link.tell(control("ack", n=inbound.told(), ask=True))
+        link.tell(control("ack", n=inbound.note_acknowledged(), ask=True))
         if not inbound.has_space():
             connection.journal.wake()
 

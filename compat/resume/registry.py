@@ -197,8 +197,8 @@ class Registry:
         if len(self.left) > MAX_LEFT:
             self.left.popitem(last=False)
 
-    def why_gone(self, connection: bytes) -> str:
-        """Return why a connection is not here; it is counted once."""
+    def count_gone(self, connection: bytes) -> str:
+        """Count, once, a return whose connection is not here; return why that is so."""
         return self.given_up.get(connection) or self.lose("left" if connection in self.left else "gone")
 
     def counts(self) -> dict[str, Any]:

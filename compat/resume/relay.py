@@ -206,7 +206,7 @@ class Relay:
         identity = bytes.fromhex(asked.connection)
         found = registry.find(identity)
         if found is None:
-            why: str | None = registry.why_gone(identity)
+            why: str | None = registry.count_gone(identity)
         elif registry.stopping:  # nobody would tell its socket when that is over
             why = LATER
         elif (why := found.why_not(asked.generation, asked.received)) is not None:
@@ -233,7 +233,7 @@ class Relay:
         alive = self.loop.create_task(self._show_posting(peer, number))
         try:
             if found is None:
-                outcome = registry.why_gone(identity)
+                outcome = registry.count_gone(identity)
             else:
                 outcome = await take(found, int(generation), int(first), frames_of(text))
             peer.put(number, "posted", outcome)

@@ -54,7 +54,7 @@ class Telling(WatchesPeople):
         """Return the frame that begins a link; ``again``: it goes on where a pause has begun."""
         verdict = {"recovered": recovered, "why": why, "again": again or None}
         told = {name: value for name, value in verdict.items() if value is not None}
-        have = self.inbound.told(whole=True)
+        have = self.inbound.note_acknowledged(whole=True)
         whole = int(self.seconds)  # 120 and not 120.0, which some languages do not take for a whole number
         park = whole if whole == self.seconds else self.seconds
         return control("hello", ticket=self._ticket(), have=have, park=park, **told)
@@ -66,7 +66,7 @@ class Telling(WatchesPeople):
 
     def acknowledge(self, *, fresh: bool = False) -> None:
         """Tell the client, if there is a link, how many frames it may forget; ``fresh``: with a ticket."""
-        count = self.inbound.told(whole=registry.stopping)
+        count = self.inbound.note_acknowledged(whole=registry.stopping)
         if self.link is not None:
             ticket = {"ticket": self._ticket()} if fresh or tickets.is_old(self.ticket_expires) else {}
             self.link.tell(control("ack", n=count, **ticket))

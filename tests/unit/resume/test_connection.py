@@ -156,7 +156,7 @@ async def test_the_oldest_park_ends_when_there_is_no_more_room(
         socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1006})
         await turns()
     assert [left(connection) for connection, _ in parked] == [index < 4 - room for index in range(4)]
-    assert [registry.why_gone(connection.id) for connection, _ in parked[: 4 - room]] == ["overflow"] * (
+    assert [registry.count_gone(connection.id) for connection, _ in parked[: 4 - room]] == ["overflow"] * (
         4 - room
     )
     for connection, _ in parked:

@@ -69,7 +69,7 @@ def test_who_has_no_room_ends_in_the_loop_it_belongs_to(
     later = [loops[1].run_until_complete(parked()) for _ in range(2)]
     assert first.id not in registry.parked and not first.told
     loops[0].run_until_complete(called(lambda: None))
-    assert first.told and registry.why_gone(first.id) == "overflow"
+    assert first.told and registry.count_gone(first.id) == "overflow"
     assert [connection.told for connection in later] == [False, False]
     for connection in later:
         connection.give_up("gone")
