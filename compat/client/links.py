@@ -131,7 +131,7 @@ class World:
             status = error.response.status_code
             targets = error.response.headers.get_all("Location") if status in REDIRECTS else []
             raise Refused(status, " or ".join(targets)) from error
-        except (OSError, EOFError, TimeoutError, asyncio.TimeoutError, InvalidHandshake) as error:
+        except (OSError, EOFError, asyncio.TimeoutError, InvalidHandshake) as error:
             raise Closed(1006, str(error) or type(error).__name__) from error
         return WebsocketLink(socket)
 

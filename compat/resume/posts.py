@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import json
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -105,7 +104,7 @@ def _messages(frames: list[Any]) -> Iterator[Message]:
         elif isinstance(frame, list) and len(frame) == 1 and isinstance(frame[0], str):
             try:
                 yield {"type": "websocket.receive", "bytes": base64.b64decode(frame[0], validate=True)}
-            except (ValueError, binascii.Error) as error:
+            except ValueError as error:
                 raise Malformed("a binary frame must be base64") from error
         else:
             raise Malformed("a frame must be a string, or a list with one string of base64")

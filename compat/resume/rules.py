@@ -147,13 +147,13 @@ async def _answer(rules: Any, name: str, scope: Scope, default: Callable[[Scope]
     rule = getattr(rules, name, None)
     if rule is None:
         return default(scope)
-    if isinstance(rules, type) and inspect.isfunction(rule) and _is_method(rules, name):
+    if isinstance(rules, type) and _is_method(rules, name):
         raise TypeError(
             f"{rules.__name__}.{name}(scope) is asked before there is a consumer, so it must be a class "
             "method: write @classmethod above it"
         )
     answer = rule(scope)
-    return answer if answer is None or not inspect.isawaitable(answer) else await answer
+    return await answer if inspect.isawaitable(answer) else answer
 
 
 def _is_method(rules: type, name: str) -> bool:
