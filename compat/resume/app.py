@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
@@ -15,15 +14,13 @@ from compat.engine.fast.forgetting import forget_handshake
 from compat.engine.fast.write_batching import OneWrite
 from compat.engine.reader import cancels_late_calls
 from compat.engine.redaction import hide_tickets
-from compat.engine.shielding import is_a_handlers_own
-from compat.exceptions import ClientDisconnected, InvalidChannelLayerError
+from compat.exceptions import InvalidChannelLayerError
 from compat.layers import DEFAULT_CHANNEL_LAYER, channel_layers, get_channel_layer
 from compat.resume.connection import ResumableConnection
 from compat.resume.ends import COME_BACK, LATER, TRY_AGAIN_LATER
 from compat.resume.histories import Returned
 from compat.resume.link import Link
-from compat.resume.outliving import FAILED, NORMAL, App, run_on
-from compat.resume.parking import SERVICE_RESTART
+from compat.resume.outliving import App, Ending, run_on
 from compat.resume.posts import Carrier, frames_of, reach, take
 from compat.resume.registry import registry
 from compat.resume.relay import ELSEWHERE, Relay, relay_of
@@ -144,19 +141,8 @@ async def serve(
     if cancels_late_calls():
         await run_on(app, scope, made)
         return
-    code = FAILED
-    try:
+    async with Ending(made):
         await app(scope, made.receive, made.send)
-        code = NORMAL
-    except asyncio.CancelledError as error:
-        made.give_up("stopped")  # the server ends: nobody will come back to hear of it
-        code = FAILED if is_a_handlers_own(error) else SERVICE_RESTART  # hypercorn cancels before it closes
-        raise
-    except ClientDisconnected:
-        if not made.told:
-            raise
-    finally:
-        await made.finish(code)
 
 
 async def _made(

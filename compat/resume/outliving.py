@@ -13,7 +13,7 @@ from compat.resume.parking import SERVICE_RESTART
 from compat.resume.registry import registry
 from compat.types import Receive, Scope, Send
 
-__all__ = ["FAILED", "NORMAL", "App", "outlive", "run_on"]
+__all__ = ["App", "Ending", "outlive", "run_on"]
 
 log = logging.getLogger("compat.resume")
 
@@ -23,21 +23,31 @@ FAILED, NORMAL = 1011, 1000
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-async def _run(app: App, scope: Scope, made: ResumableConnection) -> None:
-    """Do what ``app.serve`` does by itself, which saves a coroutine for each client."""
-    code = FAILED
-    try:
-        await app(scope, made.receive, made.send)
-        code = NORMAL
-    except asyncio.CancelledError as error:
-        made.give_up("stopped")  # the server ends: nobody will come back to hear of it
-        code = FAILED if is_a_handlers_own(error) else SERVICE_RESTART  # hypercorn cancels before it closes
-        raise
-    except ClientDisconnected:
-        if not made.told:
-            raise
-    finally:
+class Ending:
+    """Ends a connection as the call of its application has ended: ``async with Ending(made):``."""
+
+    __slots__ = ("made",)
+
+    def __init__(self, made: ResumableConnection) -> None:
+        self.made = made
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        made, code = self.made, NORMAL if error is None else FAILED
+        if isinstance(error, asyncio.CancelledError):
+            made.give_up("stopped")  # the server ends: nobody will come back to hear of it
+            if not is_a_handlers_own(error):
+                code = SERVICE_RESTART  # hypercorn cancels calls before it closes their sockets
+        has_left = isinstance(error, ClientDisconnected) and made.told
         await made.finish(code)
+        return has_left
+
+
+async def _run(app: App, scope: Scope, made: ResumableConnection) -> None:
+    async with Ending(made):
+        await app(scope, made.receive, made.send)
 
 
 async def run_on(app: App, scope: Scope, made: ResumableConnection) -> None:
