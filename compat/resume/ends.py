@@ -8,7 +8,6 @@ import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from compat.engine.socket import closes_otherwise
-from compat.redis.waiting import settle
 from compat.resume.journal import MAX_BYTES, payload_of, size_of
 from compat.resume.link import COMES_BACK, NO_CODE, STOPS, send_away
 from compat.types import Message, Receive, Send

@@ -17,12 +17,12 @@ from pydantic_core import from_json
 
 from compat.advice.handlers import require_list
 from compat.engine.handshake import refuse_unless_decided
-from compat.engine.mailbox import settle
 from compat.engine.reports import named
 from compat.exceptions import AcceptConnection, DenyConnection
 from compat.generic import websocket
 from compat.generic.messages import own_groups
 from compat.layers import get_channel_layer
+from compat.redis.waiting import settle
 from compat.typed.authenticator import BaseAuthenticator
 from compat.typed.broadcasts import GroupMember
 from compat.typed.conversation import ReceiveEvent

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
-import redis
 from fastapi import APIRouter, Depends, FastAPI
+from redis import exceptions as redis_errors
 from starlette.applications import Starlette
 from starlette.routing import Mount, Router, WebSocketRoute
 
@@ -270,7 +270,7 @@ async def registered(**layers: Any) -> AsyncIterator[None]:
             unregister_channel_layer(alias)
 
 
-@pytest.mark.parametrize("error", [ConnectionResetError, redis.exceptions.ConnectionError, LookupError])
+@pytest.mark.parametrize("error", [ConnectionResetError, redis_errors.ConnectionError, LookupError])
 async def test_layers_are_closed_at_the_end_and_one_that_cannot_does_not_keep_the_others(
     error: type[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
