@@ -107,6 +107,8 @@ class DatabaseSyncToAsync(SyncToAsync[P, R]):
             close_old_connections()
             try:
                 return func(*args, **kwargs)
+            except StopIteration as error:  # no future takes it, and the caller would wait for ever
+                raise RuntimeError("sync code raised StopIteration") from error
             finally:
                 close_old_connections()
 

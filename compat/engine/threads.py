@@ -249,7 +249,7 @@ class _Once:
         _here.make(self)
         try:
             guarded(self._handler, self._message)
-        except GeneratorExit as error:
+        except (GeneratorExit, StopIteration) as error:  # asyncio's futures take no StopIteration
             interrupted = interrupted_by(error)
             self.done.set_exception(interrupted)
             raise interrupted from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from unittest import mock
@@ -99,6 +100,11 @@ async def test_an_exception_reaches_the_caller_and_connections_are_closed(connec
     with pytest.raises(LookupError, match="no such row"):
         await database_sync_to_async(fail)()
     assert len(connections.closed_in) == 2
+
+
+async def test_a_stop_iteration_ends_the_call() -> None:
+    with pytest.raises(RuntimeError, match="sync code raised StopIteration"):
+        await asyncio.wait_for(database_sync_to_async(next)(iter(())), 20)
 
 
 async def test_closes_before_and_after_the_call_in_the_thread_of_the_call(connections: Connections) -> None:

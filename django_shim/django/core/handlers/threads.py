@@ -64,10 +64,14 @@ class RequestThread(Executor):
     def _run(self) -> None:
         while (entry := self._calls.get()) is not None:
             future, call = entry
-            result = error = None
+            result: Any = None
+            error: BaseException | None = None
             if not future.cancelled():
                 try:
                     result = call()
+                except StopIteration as raised:  # no future takes it, and the request would wait for ever
+                    error = RuntimeError("sync code raised StopIteration")
+                    error.__cause__ = raised
                 except BaseException as raised:  # noqa: BLE001 - the request's, which awaits the future
                     error = raised
             self._ended += 1

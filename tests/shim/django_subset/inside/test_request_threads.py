@@ -184,12 +184,13 @@ async def test_what_a_request_leaves_in_locals_is_not_there_for_the_next() -> No
     assert len(set(names)) == 1
 
 
-async def test_an_error_of_a_view_is_a_page_and_its_thread_goes_on() -> None:
+@pytest.mark.parametrize("error", [ValueError("the view's"), StopIteration()])
+async def test_an_error_of_a_view_is_a_page_and_its_thread_goes_on(error: Exception) -> None:
     used: list[int] = []
 
     def fails(request: Any) -> HttpResponse:
         used.append(threading.get_ident())
-        raise ValueError("the view's")
+        raise error
 
     with serving(fails) as application:
         for _ in range(2):
