@@ -199,7 +199,9 @@ async def send_response(response: Any, scope: Scope, send: Send) -> None:
     """Status, headers, cookies, body; no body where HTTP has none (HEAD, 204, 304)."""
     status = response.status_code
     empty = status in (204, 304) or status < 200
-    if not (response.streaming or empty or "Content-Length" in response.headers):
+    if empty:
+        del response.headers["Content-Length"]  # servers drop a connection on which less than that follows
+    elif not (response.streaming or "Content-Length" in response.headers):
         response.headers["Content-Length"] = str(len(response.content))
     without_body = empty or scope["method"].upper() == "HEAD"
     cookies = (cookie.OutputString() for cookie in response.cookies.values())

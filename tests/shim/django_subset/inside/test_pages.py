@@ -16,7 +16,7 @@ from django.core.asgi import get_asgi_application
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.asgi import ASGIHandler
 from django.core.signals import request_finished, request_started
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.test import AsyncClient, Client, override_settings
 from django.urls import path
 from django.views.generic import View
@@ -493,6 +493,14 @@ async def test_the_asgi_application_answers_http() -> None:
     assert cookies.body == b'{"a": "1", "b": "2"}'
     names = [value for name, value in cookies.messages[0]["headers"] if name == b"set-cookie"]
     assert any(value.startswith(b'colour="dark blue"; ') for value in names) and len(names) == 2
+
+
+@pytest.mark.parametrize("status", [204, 304])
+async def test_a_response_that_has_no_body_in_http_has_no_length(status: int) -> None:
+    urls = type("urls", (), {"urlpatterns": [path("", lambda request: JsonResponse({}, status=status))]})
+    with override_settings(ROOT_URLCONF=urls):
+        answer = await asked(get_asgi_application(), "/")
+    assert (answer.status, answer.body) == (status, b"") and b"content-length" not in answer.headers
 
 
 async def test_the_asgi_application_takes_http_only() -> None:
