@@ -77,6 +77,18 @@ class _Rejected(Exception):
     """Why a request is refused."""
 
 
+def _own_host(request: HttpRequest) -> str:
+    """Return the host and port whose pages may send forms: those that get the cookie with the secret."""
+    domain = settings.SESSION_COOKIE_DOMAIN if settings.CSRF_USE_SESSIONS else settings.CSRF_COOKIE_DOMAIN
+    if domain:
+        port = request.get_port()  # cookies know no ports: another service may answer at another one
+        return domain if port in ("443", "80") else f"{domain}:{port}"
+    try:
+        return request.get_host()
+    except DisallowedHost as error:
+        raise _Rejected(str(error)) from None
+
+
 class CsrfViewMiddleware(LoopMiddleware):
     """Refuses requests that change something (403) unless they carry the token. Views may be exempt."""
 
@@ -181,8 +193,7 @@ class CsrfViewMiddleware(LoopMiddleware):
         if parts.scheme != "https":
             raise _Rejected("the form comes from a page over http to a site over https")
         trusted = [urlsplit(one).netloc.lstrip("*") for one in settings.CSRF_TRUSTED_ORIGINS]
-        good = settings.CSRF_COOKIE_DOMAIN or request.get_host()
-        if not any(is_same_domain(parts.netloc, host) for host in (good, *trusted)):
+        if not any(is_same_domain(parts.netloc, host) for host in (_own_host(request), *trusted)):
             raise _Rejected(
                 f"the form comes from {referer}, which is neither this site nor in CSRF_TRUSTED_ORIGINS"
             )

@@ -12,7 +12,7 @@ from django.contrib import messages
 from django.contrib.auth import get_user_model, models
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.http import HttpResponse
-from django.middleware.csrf import get_token
+from django.middleware.csrf import CsrfViewMiddleware, get_token
 from django.template import Context, RequestContext, Template
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import path
@@ -109,6 +109,38 @@ def test_trusted_origins_and_referers(strict: Client) -> None:
     with override_settings(CSRF_TRUSTED_ORIGINS=["https://a.org", "https://*.b.org"]):
         assert status(origin="https://a.org") == 200 and status(origin="https://x.b.org") == 200
         assert status(origin="http://x.b.org") == 403 and status(referer="https://x.b.org/y") == 200
+
+
+@pytest.mark.parametrize(
+    ("domain", "host", "referer", "status"),
+    [
+        (".a.org", "x.a.org:8443", "https://x.a.org:8443/", 200),
+        (".a.org", "x.a.org:8443", "https://y.a.org:8443/", 200),
+        (".a.org", "x.a.org:8443", "https://x.a.org/", 403),
+        (".a.org", "x.a.org:443", "https://y.a.org/", 200),
+        (".a.org", "x.a.org:443", "https://y.b.org/", 403),
+        (None, "x.a.org:8443", "https://x.a.org:8443/", 200),
+        (None, "x.a.org:8443", "https://y.a.org:8443/", 403),
+        (None, "x.b.org", "https://x.b.org/", 403),  # not in ALLOWED_HOSTS
+    ],
+)
+@pytest.mark.parametrize("kept_in", ["CSRF", "SESSION"])
+def test_the_referer_and_the_domain_of_the_cookie(
+    domain: str | None, host: str, referer: str, status: int, kept_in: str
+) -> None:
+    """The statuses are those of Django 5.2."""
+    others = {"CSRF_COOKIE_DOMAIN": ".z.org", "SESSION_COOKIE_DOMAIN": ".z.org"}
+    own = {f"{kept_in}_COOKIE_DOMAIN": domain, "CSRF_USE_SESSIONS": kept_in == "SESSION"}
+    with override_settings(ALLOWED_HOSTS=[".a.org"], **{**others, **own}):
+        middleware = CsrfViewMiddleware(lambda request: HttpResponse())
+        port = host.partition(":")[2] or "443"
+        headers = {"host": host, "referer": referer, "x-csrftoken": "a" * 32}
+        request = factory.post("/", secure=True, headers=headers, SERVER_PORT=port)
+        request.COOKIES["csrftoken"] = "a" * 32
+        request.session = {"_csrftoken": "a" * 32}
+        middleware.process_request(request)
+        refusal = middleware.process_view(request, lambda request: None, (), {})
+        assert (refusal.status_code if refusal else 200) == status
 
 
 def test_exempt_and_protected_views(strict: Client) -> None:
