@@ -21,6 +21,7 @@ __all__ = [
     "page_not_found",
     "permission_denied",
     "plain_server_error",
+    "rendered",
     "server_error",
 ]
 
@@ -35,14 +36,14 @@ def page_not_found(request: HttpRequest, exception: Exception, template_name: st
     """404; the template gets ``request_path`` and ``exception``."""
     reason = exception.args[0] if exception.args and isinstance(exception.args[0], str) else ""
     context = {"request_path": quote(request.path), "exception": reason}
-    body = _rendered(template_name, context, request)
+    body = rendered(template_name, context, request)
     text = "There is nothing at this address."
     return HttpResponseNotFound(_page("Not Found", text) if body is None else body)
 
 
 def server_error(request: HttpRequest, template_name: str = "500.html") -> Any:
     """500; the template gets nothing, not even context processors: they may be what failed."""
-    body = _rendered(template_name, {}, None)
+    body = rendered(template_name, {}, None)
     return plain_server_error() if body is None else HttpResponseServerError(body)
 
 
@@ -53,17 +54,17 @@ def plain_server_error() -> HttpResponseServerError:
 
 def bad_request(request: HttpRequest, exception: Exception, template_name: str = "400.html") -> Any:
     """400; what was wrong is in the log and not in the page."""
-    body = _rendered(template_name, {}, None)
+    body = rendered(template_name, {}, None)
     return HttpResponseBadRequest(_page("Bad Request (400)", "") if body is None else body)
 
 
 def permission_denied(request: HttpRequest, exception: Exception, template_name: str = "403.html") -> Any:
     """403; the template gets ``exception``."""
-    body = _rendered(template_name, {"exception": str(exception)}, request)
+    body = rendered(template_name, {"exception": str(exception)}, request)
     return HttpResponseForbidden(_page("403 Forbidden", "") if body is None else body)
 
 
-def _rendered(name: str, context: dict[str, Any], request: HttpRequest | None) -> str | None:
+def rendered(name: str, context: dict[str, Any], request: HttpRequest | None) -> Any:
     """Return the project's own page, if it has one (and the template engine is installed)."""
     from ..template import loader
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from pathlib import Path
 
 import pytest
 from channels.auth import login as channels_login
@@ -13,11 +14,12 @@ from django.contrib.auth import get_user_model, models
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.http import HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware, get_token
-from django.template import Context, RequestContext, Template
+from django.template import Context, RequestContext, Template, TemplateDoesNotExist
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import path
 from django.utils.safestring import mark_safe
-from django.views.decorators.csrf import csrf_protect, ensure_csrf_cookie
+from django.views.csrf import csrf_failure
+from django.views.decorators.csrf import csrf_protect, ensure_csrf_cookie, requires_csrf_token
 
 from tests.shim.django_subset.inside.backends import FixedUsers
 
@@ -153,6 +155,31 @@ def test_exempt_and_protected_views(strict: Client) -> None:
         assert client.post("/p/").status_code == 403
         cookie = client.get("/e/").cookies["csrftoken"].value
         assert client.post("/p/", {"csrfmiddlewaretoken": cookie}).text == "in"
+
+
+@override_settings(MIDDLEWARE=[])
+def test_a_view_that_requires_the_token_keeps_that_of_the_cookie() -> None:
+    view = requires_csrf_token(lambda request: HttpResponse(get_token(request)))
+    with override_settings(ROOT_URLCONF=type("urls", (), {"urlpatterns": [path("", view)]})):
+        client = Client(enforce_csrf_checks=True)
+        secret = client.get("/").cookies["csrftoken"].value
+        client.get("/")
+        assert client.cookies["csrftoken"].value == secret and client.post("/").status_code == 200
+
+
+def test_the_page_for_a_refused_form_is_the_projects_own(tmp_path: Path) -> None:
+    request = factory.get("/form/")
+    assert b"CSRF verification failed" in csrf_failure(request, "why").content
+    (tmp_path / "403_csrf.html").write_text("ours at {{ request.path }}{{ reason }}")
+    (tmp_path / "other.html").write_text("other")
+    folder = {"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [tmp_path]}
+    own = "django.template.context_processors.request"
+    with override_settings(TEMPLATES=[{**folder, "OPTIONS": {"context_processors": [own]}}]):
+        answer = csrf_failure(request, "why")
+        assert (answer.status_code, answer.content) == (403, b"ours at /form/")
+        assert csrf_failure(request, template_name="other.html").content == b"other"
+        with pytest.raises(TemplateDoesNotExist, match=r"nope\.html"):
+            csrf_failure(request, template_name="nope.html")
 
 
 def test_the_secret_can_live_in_the_session(strict: Client) -> None:
