@@ -30,17 +30,24 @@ class ChoicesType(enum.EnumMeta):
             member._label_ = label
         return enum.unique(cls)
 
+    def __contains__(cls, member: object) -> bool:
+        """Is it a member, or the value of one?"""
+        if isinstance(member, enum.Enum):
+            return super().__contains__(member)
+        members: list[Any] = list(cls)
+        return any(one.value == member for one in members)
+
     @property
     def choices(cls) -> list[tuple[Any, str]]:
         """Pairs of value and label."""
-        empty: Any = getattr(cls, "__empty__", None)
-        members: list[Any] = list(cls)
-        return [*([(None, empty)] if empty else []), *((member.value, member.label) for member in members)]
+        kind: Any = cls
+        empty = [(None, kind.__empty__)] if hasattr(kind, "__empty__") else []
+        return [*empty, *((member.value, member.label) for member in kind)]
 
     @property
     def names(cls) -> list[str]:
         """The members' names."""
-        return list(cls.__members__)
+        return [*(["__empty__"] if hasattr(cls, "__empty__") else []), *cls.__members__]
 
     @property
     def labels(cls) -> list[str]:
@@ -72,4 +79,8 @@ class IntegerChoices(int, Choices):
 
 
 class TextChoices(str, Choices):
-    """Texts."""
+    """Texts. ``auto()`` is the member's name."""
+
+    @staticmethod
+    def _generate_next_value_(name: str, start: int, count: int, last_values: list[Any]) -> str:
+        return name

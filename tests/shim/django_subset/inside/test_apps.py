@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import importlib
 import importlib.util
 import sys
@@ -220,6 +221,27 @@ def test_choices_need_no_database() -> None:
     from django.template import Context, Template
 
     assert Template("{{ S.OPEN }} {{ S.OPEN.label }}").render(Context({"S": Status})) == "o Open to all"
+
+
+def test_choices_that_are_named_only_and_whether_a_value_is_one() -> None:
+    """The values are those of Django 5.2."""
+    from django.db import models
+
+    class Status(models.TextChoices):
+        OPEN = enum.auto()
+        SHUT = "s", "Closed"
+        __empty__ = ""
+
+    class Size(models.IntegerChoices):
+        SMALL = enum.auto()
+        LARGE = enum.auto()
+
+    Medal = models.TextChoices("Medal", "GOLD SILVER")
+    assert Status.choices == [(None, ""), ("OPEN", "Open"), ("s", "Closed")]
+    assert (Status.names, Status.values) == (["__empty__", "OPEN", "SHUT"], [None, "OPEN", "s"])
+    assert Size.values == [1, 2] and Medal.choices == [("GOLD", "Gold"), ("SILVER", "Silver")]
+    assert "OPEN" in Status and Status.OPEN in Status and 2 in Size and None not in Status
+    assert "open" not in Status and Size.SMALL not in Status and 3 not in Size and [] not in Size
 
 
 def test_signals_of_models_can_be_connected_to() -> None:
