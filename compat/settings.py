@@ -26,6 +26,7 @@ from compat.exceptions import ImproperlyConfigured
 
 __all__ = [
     "DEFAULTS",
+    "MISSING",
     "MODULE_VARIABLES",
     "Settings",
     "changed",
@@ -92,7 +93,8 @@ SWITCHES = {
 }
 """What an environment variable may say to turn a setting on or off."""
 
-_MISSING: Any = object()
+MISSING: Any = object()
+"""No value: with it, ``override()`` hides those of all sources."""
 
 Source = Callable[[], "object | None"]
 
@@ -121,7 +123,7 @@ class Settings:
         if not name.isupper():
             raise AttributeError(f"settings have upper case names; there is no {name!r}")
         value = self._look_up(name)
-        if value is not _MISSING:
+        if value is not MISSING:
             return value
         if name in DEFAULTS:
             return DEFAULTS[name]
@@ -132,7 +134,7 @@ class Settings:
     def get(self, name: str, default: Any = None) -> Any:
         """Return the value of ``name``, else its default in ``DEFAULTS``, else ``default``."""
         value = self._look_up(name)
-        return DEFAULTS.get(name, default) if value is _MISSING else value
+        return DEFAULTS.get(name, default) if value is MISSING else value
 
     def kept(self, name: str) -> Any:
         """Return ``get(name)`` from a cache that lasts until any setting changes, for values of a source
@@ -172,7 +174,7 @@ class Settings:
 
     def is_set(self, name: str) -> bool:
         """Return True if a source other than the defaults has ``name``."""
-        return self._look_up(name) is not _MISSING
+        return self._look_up(name) is not MISSING
 
     def names(self) -> set[str]:
         """Return the names that a source other than the defaults has, also those that nothing here reads."""
@@ -311,7 +313,7 @@ class Settings:
         return value
 
     def _asked(self, name: str) -> tuple[Any, bool]:
-        """Return the value, or ``_MISSING``, and whether it stays so until ``forget()``."""
+        """Return the value, or ``MISSING``, and whether it stays so until ``forget()``."""
         for values in reversed(self._overrides):
             if name in values:
                 return values[name], True
@@ -321,11 +323,11 @@ class Settings:
             found = source()
             if found is not None:
                 # A source stands for the settings module: what it lacks, the module lacks too.
-                return getattr(found, name, _MISSING), False
+                return getattr(found, name, MISSING), False
         module = self._module
         if module is None and (named := module_name()):
             module = self.load_module(named)
-        return getattr(module, name, _MISSING), module is not None
+        return getattr(module, name, MISSING), module is not None
 
 
 def module_name() -> str | None:

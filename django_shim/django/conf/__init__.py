@@ -6,10 +6,12 @@ Where they come from and how they change is ``compat.settings``' affair; this ad
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any
 
 from compat.exceptions import ImproperlyConfigured
+from compat.settings import MISSING, override
 from compat.settings import settings as source
 
 from . import global_settings
@@ -20,6 +22,38 @@ ENVIRONMENT_VARIABLE = "DJANGO_SETTINGS_MODULE"
 
 BELOW_THE_PREFIX = ("STATIC_URL", "MEDIA_URL")
 """Settings that mean something else in each request, so they are not kept."""
+
+
+class Overriding:
+    """What one ``override_settings`` puts in place of other settings, until ``end()``.
+
+    What is set or deleted meanwhile belongs to it, and ends with it.
+    """
+
+    active: list[Overriding] = []  # noqa: RUF012 - of the process; it also holds those that nobody else does
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self._ends = contextlib.ExitStack()
+        self.deleted: set[str] = set()
+        self._ends.enter_context(override(**values))
+        self.active.append(self)
+
+    def set(self, name: str, value: Any) -> None:
+        self.deleted.discard(name)
+        self._ends.enter_context(override(**{name: value}))
+
+    def delete(self, name: str) -> None:
+        self.deleted.add(name)
+        self._ends.enter_context(override(**{name: MISSING}))
+
+    def end(self) -> None:
+        self.active.remove(self)
+        self._ends.close()
+
+
+def is_deleted(name: str) -> bool:
+    """Return True for a setting without a value that was deleted inside of an ``override_settings``."""
+    return not source.is_set(name) and any(name in one.deleted for one in Overriding.active)
 
 
 class LazySettings:
@@ -53,15 +87,23 @@ class LazySettings:
 
     @staticmethod
     def _found(name: str) -> Any:
+        if is_deleted(name):
+            raise AttributeError(f"the setting {name!r} was deleted inside of an override_settings()")
         if source.is_set(name) or not hasattr(global_settings, name):
             return getattr(source, name)  # AttributeError names the nearest
         return getattr(global_settings, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        source.adopt(**{name: value})
+        if Overriding.active:
+            Overriding.active[-1].set(name, value)
+        else:
+            source.adopt(**{name: value})
 
     def __delattr__(self, name: str) -> None:
-        source.withdraw(name)
+        if Overriding.active:
+            Overriding.active[-1].delete(name)
+        else:
+            source.withdraw(name)
 
     def __dir__(self) -> list[str]:
         return [*object.__dir__(self), *(name for name in dir(global_settings) if name.isupper())]
@@ -86,7 +128,7 @@ class LazySettings:
 
     def is_overridden(self, setting: str) -> bool:
         """Does the project give it a value of its own?"""
-        return source.is_set(setting)
+        return source.is_set(setting) or is_deleted(setting)
 
     def _setup(self, name: str | None = None) -> None:
         """Load the settings module now."""

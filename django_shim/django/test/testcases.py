@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from asgiref.sync import async_to_sync, iscoroutinefunction
 
+from ..unserved import needs_django
 from .client import AsyncClient, Client
 from .utils import modify_settings, override_settings
 
@@ -65,8 +66,8 @@ class SimpleTestCase(unittest.TestCase):
         msg_prefix: str = "",
         html: bool = False,
     ) -> None:
-        """The response has that status, and the text in it (``count`` times)."""
-        found = self._occurrences(response, text, status_code, msg_prefix)
+        """The response has that status, and the text in it (``count`` times). ImportError for ``html``."""
+        found = self._occurrences(response, text, status_code, msg_prefix, html)
         if count is not None:
             self.assertEqual(found, count, f"{msg_prefix}{text!r} is there {found} times, not {count}")
         else:
@@ -75,12 +76,14 @@ class SimpleTestCase(unittest.TestCase):
     def assertNotContains(
         self, response: Any, text: Any, status_code: int = 200, msg_prefix: str = "", html: bool = False
     ) -> None:
-        """The response has that status, and the text is not in it."""
-        self.assertEqual(
-            self._occurrences(response, text, status_code, msg_prefix), 0, f"{msg_prefix}{text!r} is there"
-        )
+        """The response has that status, and the text is not in it. ImportError for ``html``."""
+        found = self._occurrences(response, text, status_code, msg_prefix, html)
+        self.assertEqual(found, 0, f"{msg_prefix}{text!r} is there")
 
-    def _occurrences(self, response: Any, text: Any, status_code: int, prefix: str) -> int:
+    def _occurrences(self, response: Any, text: Any, status_code: int, prefix: str, html: bool) -> int:
+        if html:
+            what = "html=True, which compares elements,"
+            raise ImportError(needs_django(what), name="django")
         self.assertEqual(response.status_code, status_code, f"{prefix}Couldn't retrieve content")
         wanted = text if isinstance(text, bytes) else str(text).encode(response.charset)
         content: bytes = b"".join(response.streaming_content) if response.streaming else response.content

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
@@ -13,7 +12,7 @@ from asgiref.sync import iscoroutinefunction
 from compat.settings import override
 
 from ..apps import apps
-from ..conf import settings
+from ..conf import Overriding, settings
 from ..core.signals import setting_changed
 
 __all__ = [
@@ -32,15 +31,18 @@ class override_settings:
 
     def __init__(self, **kwargs: Any) -> None:
         self.options = kwargs
-        self._active: list[AbstractContextManager[Any]] = []
+        self._active: list[Overriding] = []
 
     def enable(self) -> None:
         """Begin."""
-        manager = override(**self.options)
-        manager.__enter__()
-        self._active.append(manager)
+        self._active.append(Overriding(self.options))
         if "INSTALLED_APPS" in self.options:
-            apps.set_installed_apps(self.options["INSTALLED_APPS"])
+            try:
+                apps.set_installed_apps(self.options["INSTALLED_APPS"])
+            except Exception:
+                apps.unset_installed_apps()
+                self._active.pop().end()
+                raise
         for name, value in self.options.items():
             setting_changed.send(sender=type(settings), setting=name, value=value, enter=True)
 
@@ -48,7 +50,7 @@ class override_settings:
         """End."""
         if "INSTALLED_APPS" in self.options:
             apps.unset_installed_apps()
-        self._active.pop().__exit__(None, None, None)
+        self._active.pop().end()
         for name in self.options:
             value = getattr(settings, name, None)
             setting_changed.send_robust(sender=type(settings), setting=name, value=value, enter=False)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import unittest
 
 import pytest
 from channels.layers import channel_layers
-from django.conf import LazySettings, global_settings, settings
+from django.conf import LazySettings, Overriding, global_settings, settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.test import Client, RequestFactory, SimpleTestCase, TestCase, TransactionTestCase
@@ -91,11 +92,43 @@ def test_without_any_settings_the_first_look_says_what_to_set() -> None:
 
 
 def test_setting_one_is_seen_by_channels() -> None:
-    with override_settings(CHANNEL_LAYERS={}):
-        settings.CHANNEL_LAYERS = {"other": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    settings.CHANNEL_LAYERS = {"other": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
     assert set(settings.CHANNEL_LAYERS) == {"other"}
     settings.CHANNEL_LAYERS = CONFIGURED["CHANNEL_LAYERS"]
     assert "default" in channel_layers.configs
+
+
+def test_what_is_changed_in_a_block_ends_with_it() -> None:
+    """As with Django 5.2."""
+    key, layers = settings.SECRET_KEY, channel_layers.configs
+    with override_settings(MINE=1):
+        del settings.SECRET_KEY, settings.CHANNEL_LAYERS, settings.APPEND_SLASH, settings.NOBODYS
+        settings.MINE = 2
+        with override_settings(SECRET_KEY="inner"):
+            assert (settings.SECRET_KEY, settings.MINE) == ("inner", 2)
+            del settings.MINE
+            assert not hasattr(settings, "MINE")
+        assert settings.MINE == 2 and channel_layers.configs == {}
+        for name in ("SECRET_KEY", "CHANNEL_LAYERS", "APPEND_SLASH"):
+            assert not hasattr(settings, name) and settings.is_overridden(name)
+        with pytest.raises(AttributeError, match="'SECRET_KEY' was deleted"):
+            _ = settings.SECRET_KEY
+        settings.SECRET_KEY = "set again"
+        assert settings.SECRET_KEY == "set again"
+    assert not hasattr(settings, "MINE") and settings.APPEND_SLASH
+    assert settings.SECRET_KEY == key and channel_layers.configs == layers
+
+
+def test_an_override_lasts_until_it_is_disabled() -> None:
+    override_settings(MINE=1).enable()
+    override = override_settings(MINE=2)
+    override.enable()
+    gc.collect()
+    assert settings.MINE == 2
+    override.disable()
+    assert settings.MINE == 1
+    Overriding.active[-1].end()
+    assert not hasattr(settings, "MINE")
 
 
 def test_what_has_been_read_is_kept_until_a_setting_changes() -> None:
@@ -229,6 +262,9 @@ class Case(TestCase):
         ):
             with self.assertRaises(AssertionError):
                 check()
+        for method in (self.assertContains, self.assertNotContains):
+            with self.assertRaisesRegex(ImportError, "html=True, .* needs the real Django"):
+                method(response, "<p>hello</p>", html=True)
 
 
 def test_the_test_case() -> None:
