@@ -24,15 +24,19 @@ __version__ = "5.2"
 
 
 def setup(set_prefix: bool = True) -> None:
-    """Read the settings, configure logging and load the apps; calling it again does nothing.
+    """Read the settings, configure logging and load the apps, which are not loaded again the next time.
 
+    With ``set_prefix``, URLs begin with FORCE_SCRIPT_NAME where no request is served.
     Raises ImproperlyConfigured when no settings are named.
     """
     from .apps import apps
     from .conf import settings
+    from .urls import set_script_prefix
     from .utils.log import configure_logging
 
     configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
+    if set_prefix:
+        set_script_prefix(settings.FORCE_SCRIPT_NAME or "/")
     apps.populate(settings.INSTALLED_APPS)
 
 

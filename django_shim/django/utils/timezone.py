@@ -45,8 +45,10 @@ get_current_timezone = get_default_timezone
 
 
 def now() -> datetime:
-    """Return the current time: aware and in UTC when USE_TZ is on, naive local time otherwise."""
-    return datetime.now(tz=timezone.utc if settings.USE_TZ else None)
+    """Return the current time: aware and in UTC when USE_TZ is on, else naive, by the clock of TIME_ZONE."""
+    if settings.USE_TZ:
+        return datetime.now(timezone.utc)
+    return datetime.now(get_default_timezone()).replace(tzinfo=None)
 
 
 def is_aware(value: Any) -> bool:

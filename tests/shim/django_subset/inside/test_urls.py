@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextvars
+
+import django
 import pytest
 from django.core.exceptions import ImproperlyConfigured, ViewDoesNotExist
 from django.http import Http404
@@ -14,6 +17,7 @@ from django.urls import (
     URLResolver,
     get_callable,
     get_resolver,
+    get_script_prefix,
     include,
     is_valid_path,
     path,
@@ -83,6 +87,18 @@ def test_a_script_prefix_stands_in_front() -> None:
         assert reverse("hello", args=["x"]) == "/below/hello/x/"
     finally:
         set_script_prefix("/")
+
+
+@pytest.mark.parametrize(("name", "prefix"), [("/pre", "/pre/"), ("/pre/", "/pre/"), (None, "/")])
+def test_outside_of_requests_the_prefix_is_force_script_name(name: str | None, prefix: str) -> None:
+    def set_up(*given: bool) -> str:
+        set_script_prefix("/before/")
+        django.setup(*given)
+        return get_script_prefix()
+
+    with override_settings(FORCE_SCRIPT_NAME=name):
+        assert contextvars.copy_context().run(set_up) == prefix
+        assert contextvars.copy_context().run(set_up, False) == "/before/"
 
 
 def test_what_cannot_be_reversed_says_why() -> None:

@@ -85,7 +85,10 @@ def test_zones() -> None:
     with override_settings(TIME_ZONE="Nowhere/Land"), pytest.raises(ValueError, match="pip install tzdata"):
         timezone.get_default_timezone()
     with override_settings(USE_TZ=False):
-        assert timezone.is_naive(timezone.now())
+        for name, hours in (("Asia/Tokyo", 9), ("UTC", 0), ("America/Phoenix", -7)):
+            with override_settings(TIME_ZONE=name):
+                ahead = timezone.now() - datetime.datetime.now(UTC).replace(tzinfo=None)
+                assert timezone.is_naive(timezone.now()) and round(ahead.total_seconds() / 3600) == hours
 
 
 def test_format_letters_and_what_they_need() -> None:
