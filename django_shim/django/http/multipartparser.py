@@ -58,7 +58,7 @@ class MultiPartForm:
                 value.file.seek(0)
                 post.appendlist(name, _text(value.file.read().decode(BYTES), encoding))
             elif filename := _base_name(_text(value.filename, encoding)):
-                files.appendlist(name, _uploaded(value, filename))
+                files.appendlist(name, _uploaded(value, name, filename))
         post._mutable = False
         return post, files
 
@@ -220,13 +220,12 @@ def _text(raw: str, encoding: str) -> str:
     return raw.encode(BYTES).decode(encoding, "replace")
 
 
-def _uploaded(upload: UploadFile, filename: str) -> uploadedfile.UploadedFile:
+def _uploaded(upload: UploadFile, field_name: str, filename: str) -> uploadedfile.UploadedFile:
     kind, extra = parse_content_type(upload.headers.get("content-type", ""))
-    in_memory = isinstance(upload.file, io.BytesIO)
-    made = uploadedfile.InMemoryUploadedFile if in_memory else uploadedfile.UploadedFile
-    uploaded = made(upload.file, filename, kind)
-    uploaded.charset, uploaded.content_type_extra = extra.pop("charset", None), extra
-    return uploaded
+    described = (filename, kind, None, extra.pop("charset", None), extra)
+    if isinstance(upload.file, io.BytesIO):
+        return uploadedfile.InMemoryUploadedFile(upload.file, field_name, *described)
+    return uploadedfile.UploadedFile(upload.file, *described)
 
 
 def _base_name(filename: str) -> str:

@@ -86,11 +86,15 @@ class File:
 
     def writable(self) -> bool:
         """Return True while it is open and its mode does not forbid it."""
-        return not self.file.closed and "r" not in str(getattr(self.file, "mode", "")).replace("r+", "")
+        mode = str(getattr(self.file, "mode", ""))
+        return not self.file.closed and ("+" in mode or "r" not in mode)
 
 
 class UploadedFile(File):
-    """A file that came with a form: ``name``, ``size``, ``content_type``, ``read()``, ``chunks()``."""
+    """A file that came with a form: ``name``, ``size``, ``content_type``, ``read()``, ``chunks()``.
+
+    Without ``size`` it is measured.
+    """
 
     def __init__(
         self,
@@ -102,9 +106,15 @@ class UploadedFile(File):
         content_type_extra: Any = None,
     ) -> None:
         super().__init__(file, None if name is None else _safe_name(str(name)))
+        self._size = size
         self.content_type = content_type
         self.charset = charset
         self.content_type_extra = content_type_extra
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return super().size if self._size is None else self._size
 
 
 def _safe_name(name: str) -> str:
@@ -118,11 +128,24 @@ def _safe_name(name: str) -> str:
 
 
 class InMemoryUploadedFile(UploadedFile):
-    """One whose content is in memory."""
+    """One whose content is in memory; ``field_name``: the form's field."""
+
+    def __init__(
+        self,
+        file: Any,
+        field_name: str | None,
+        name: str | None,
+        content_type: str | None,
+        size: int | None,
+        charset: str | None,
+        content_type_extra: Any = None,
+    ) -> None:
+        super().__init__(file, name, content_type, size, charset, content_type_extra)
+        self.field_name = field_name
 
 
 class SimpleUploadedFile(InMemoryUploadedFile):
     """One made of bytes; tests make them too."""
 
     def __init__(self, name: str, content: bytes | None, content_type: str = "text/plain") -> None:
-        super().__init__(io.BytesIO(content or b""), name, content_type)
+        super().__init__(io.BytesIO(content or b""), None, name, content_type, None, None)

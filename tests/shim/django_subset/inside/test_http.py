@@ -6,6 +6,7 @@ import datetime
 import encodings
 import io
 import os
+from pathlib import Path
 
 import pytest
 from django.core.exceptions import (
@@ -14,7 +15,8 @@ from django.core.exceptions import (
     TooManyFieldsSent,
     TooManyFilesSent,
 )
-from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.files import File
+from django.core.files.uploadedfile import InMemoryUploadedFile, SimpleUploadedFile, UploadedFile
 from django.http import (
     FileResponse,
     HttpRequest,
@@ -46,6 +48,20 @@ def test_a_form_with_files() -> None:
         assert next(iter(again)) == b"\r\n" and bool(file) and len(file) == 22 and str(file) == "a.txt"
     request.close()
     assert file.closed
+
+
+def test_files_by_hand(tmp_path: Path) -> None:
+    """As with Django 5.2."""
+    made = InMemoryUploadedFile(io.BytesIO(b"abc"), "field", "../a.txt", "text/plain", 7, "utf-8", {"x": "y"})
+    assert (made.field_name, made.name, made.size, made.read()) == ("field", "a.txt", 7, b"abc")
+    assert (made.content_type, made.charset, made.content_type_extra) == ("text/plain", "utf-8", {"x": "y"})
+    assert UploadedFile(io.BytesIO(b"abc"), "a", size=2).size == 2
+    assert SimpleUploadedFile("a", b"abc").size == 3
+    request = factory.post("/", {"picture": SimpleUploadedFile("a.png", b"abc")})
+    assert request.FILES["picture"].field_name == "picture"
+    for mode, writable in (("wb", True), ("rb+", True), ("r+b", True), ("ab", True), ("rb", False)):
+        with File(Path(tmp_path / "a").open(mode)) as file:
+            assert file.writable() is writable, mode
 
 
 @given(
