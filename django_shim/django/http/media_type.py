@@ -79,13 +79,15 @@ def _extended(value: str) -> str:
 
 
 def parse_accept(header: str) -> list[MediaType]:
-    """Return the types of an Accept header, those with the highest quality first."""
+    """Return the types of an Accept header, those with the highest quality first; none whose quality is 0."""
     found = [MediaType(one) for one in header.split(",") if one.strip()]
-    return sorted(found, key=_quality, reverse=True)
+    rated = [(quality, one) for one in found if (quality := _quality(one))]
+    return [one for _, one in sorted(rated, key=lambda pair: pair[0], reverse=True)]
 
 
 def _quality(media_type: MediaType) -> float:
     try:
-        return float(media_type.params.pop("q", 1))
+        quality = float(media_type.params.get("q", 1))
     except ValueError:
         return 1.0
+    return round(quality, 3) if 0 <= quality <= 1 else 1.0

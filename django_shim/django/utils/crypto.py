@@ -1,4 +1,4 @@
-"""Random strings, comparisons that take constant time, keyed digests."""
+"""Random strings, and comparisons that take constant time."""
 
 from __future__ import annotations
 

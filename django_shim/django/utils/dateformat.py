@@ -142,7 +142,7 @@ def _pieces(formatstr: str) -> tuple[str, ...]:
 
 
 class TimeFormat:
-    """Formats one time; date letters are an error in it."""
+    """Formats one time."""
 
     letters: ClassVar[dict[str, Callable[[Any], object]]] = TIME_LETTERS
 
@@ -150,7 +150,11 @@ class TimeFormat:
         self.data = obj
 
     def format(self, formatstr: str) -> str:
-        """``obj`` by the letters of ``formatstr``; TypeError for a letter that it has no value for."""
+        """Return ``obj`` by the letters of ``formatstr``.
+
+        TypeError for a letter of a time of day and a date, AttributeError for one of a date and a time of
+        day.
+        """
         return "".join(self._piece(piece) for piece in _pieces(str(formatstr)))
 
     def _piece(self, piece: str) -> str:
@@ -158,8 +162,8 @@ class TimeFormat:
             return piece[1:]
         if piece in TIME_LETTERS and type(self.data) is date:
             raise TypeError(f"{piece!r} formats a time of day, and {self.data} has none")
-        if piece in DATE_LETTERS and isinstance(self.data, time):
-            raise TypeError(f"{piece!r} formats a date, and {self.data} has none")
+        if piece in DATE_LETTERS and (piece not in self.letters or isinstance(self.data, time)):
+            raise AttributeError(f"{piece!r} formats a date, and {self.data} is formatted as a time of day")
         letter = self.letters.get(piece)
         return piece if letter is None else str(letter(self.data))
 

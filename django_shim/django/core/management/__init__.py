@@ -79,7 +79,8 @@ def load_command_class(module: str, name: str = "") -> BaseCommand:
 def call_command(command_name: Any, *args: Any, **options: Any) -> Any:
     """Run a command from code: ``call_command("greet", "Ann", shout=True)``; what it returns.
 
-    CommandError for a name or an option that is not known.
+    A list among ``args`` stands for its items. CommandError for an unknown name, TypeError for an unknown
+    option.
     """
     if isinstance(command_name, BaseCommand):
         command, name = command_name, type(command_name).__module__.rpartition(".")[2]
@@ -90,7 +91,8 @@ def call_command(command_name: Any, *args: Any, **options: Any) -> Any:
     names = {_flag(action): action.dest for action in parser._actions if action.option_strings}
     given = {names.get(option, option): value for option, value in options.items()}
     required = [str(flag) for flag in _required(parser, given)]
-    parsed = vars(parser.parse_args([*map(str, args), *required]))
+    words = [str(word) for arg in args for word in (arg if isinstance(arg, (list, tuple)) else [arg])]
+    parsed = vars(parser.parse_args([*words, *required]))
     known = {action.dest for action in parser._actions} | {
         *command.stealth_options,
         "stdout",

@@ -680,4 +680,35 @@ CASES: list[tuple[str, str]] = [
         "str(functional.SimpleLazyObject(lambda: 5)), functional.SimpleLazyObject(lambda: [1])[0]",
         "('5', 1)",
     ),
+    (
+        '[[rf.get("/", headers={"Accept": a}).accepts(t) for t in ("text/html", "text/plain")] for a in '
+        '("text/html;q=0", "text/html;q=0,*/*;q=0.1", '
+        '"text/html;q=0.0001", "text/html;q=7", "text/html;q=x")]',
+        "[[False, False], [True, True], [False, False], [True, False], [True, False]]",
+    ),
+    (
+        '[str(m) for m in rf.get("/", headers={"Accept": "a/b;q=0.1,c/d,e/f;q=0,g/h;q=0.5"}).accepted_types]',
+        "['c/d', 'g/h; q=0.5', 'a/b; q=0.1']",
+    ),
+    (
+        'html.strip_tags("<" * 50 + "b>" * 50 + "c")',
+        "'c'",
+    ),
+    (
+        'html.strip_tags("<" * 51 + "b>" * 51 + "c")',
+        "!SuspiciousOperation",
+    ),
+    (
+        '[dateformat.time_format(dt(2026, 1, 2, 3, 4), x) for x in ("H:i", "a", "T", "x", r"\\Y")]',
+        "['03:04', 'a.m.', 'CET', 'x', 'Y']",
+    ),
+    *(
+        (expression, "!AttributeError")
+        for expression in (
+            'dateformat.time_format(dt(2026, 1, 2, 3, 4), "Y")',
+            'dateformat.time_format(datetime.time(3, 4), "Y")',
+            'dateformat.format(datetime.time(3, 4), "Y")',
+            'formats.date_format(datetime.time(3, 4))',
+        )
+    ),
 ]

@@ -24,6 +24,7 @@ def output(*args: object, **options: object) -> str:
 
 def test_commands_of_the_projects_apps() -> None:
     assert output("greet", "Ann", "Bob") == "Hello Ann, Bob\n"
+    assert output("greet", ["Ann", "Bob"], ("--times", 1)) == "Hello Ann, Bob\n"
     assert output("greet", "Ann", shout=True, times=2) == "HELLO ANNHELLO ANN\n"
     assert output("greet", "Ann", "--shout") == "HELLO ANN\n"
     assert output("greet", "Ann", "--tone", "rude").endswith("hm\n")

@@ -1,4 +1,4 @@
-"""Cache backends: memory, and none at all."""
+"""Cache backends: memory."""
 
 from __future__ import annotations
 
