@@ -16,6 +16,15 @@ from .response_base import HttpResponseBase
 
 __all__ = ["FileResponse", "StreamingHttpResponse"]
 
+PACKED: dict[str | None, str] = {
+    "br": "application/x-brotli",
+    "bzip2": "application/x-bzip",
+    "compress": "application/x-compress",
+    "gzip": "application/gzip",
+    "xz": "application/x-xz",
+}
+"""The type of a packed file: with its content's and Content-Encoding, browsers would unpack it."""
+
 
 class StreamingHttpResponse(HttpResponseBase):
     """A response whose content comes bit by bit, from an iterator or an async iterator."""
@@ -103,15 +112,13 @@ class FileResponse(StreamingHttpResponse):
 
     def _describe(self, file: Any, explicit_type: bool) -> None:
         name = getattr(file, "name", "")
-        filename = self.filename or (os.path.basename(name) if isinstance(name, str) else "")
+        filename = os.path.basename(self.filename or (name if isinstance(name, str) else ""))
         length = _length(file)
         if length is not None:
             self.headers["Content-Length"] = str(length)
         if not explicit_type:
             kind, encoding = mimetypes.guess_type(filename)
-            packed = {"br": "application/x-brotli", "bzip2": "application/x-bzip", "gzip": "application/gzip"}
-            kind = packed.get(encoding, kind) if encoding else kind
-            self.headers["Content-Type"] = kind or "application/octet-stream"
+            self.headers["Content-Type"] = PACKED.get(encoding, kind) or "application/octet-stream"
         disposition = content_disposition_header(self.as_attachment, filename)
         if disposition:
             self.headers["Content-Disposition"] = disposition

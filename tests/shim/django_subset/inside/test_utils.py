@@ -213,6 +213,17 @@ def test_files_as_objects(tmp_path) -> None:
         response = FileResponse(path.open("rb"))
         assert response["Content-Disposition"] == 'inline; filename="x.txt"'
         response.close()
+        for name, kind in (
+            ("../a.tar.xz", "application/x-xz"),
+            ("a.tar.gz", "application/gzip"),
+            ("/a/b.tar.Z", "application/x-compress"),
+            ("b.txt", "text/plain"),
+            ("b.unknown", "application/octet-stream"),
+        ):
+            response = FileResponse(path.open("rb"), filename=name)
+            assert response["Content-Type"] == kind
+            assert response["Content-Disposition"] == f'inline; filename="{name.rpartition("/")[2]}"'
+            response.close()
     with pytest.raises(AttributeError):
         _ = File.__new__(File).file
 
