@@ -121,9 +121,11 @@ class LazySettings:
         """Settings without a module; RuntimeError when there are settings already."""
         if source.configured:
             raise RuntimeError("settings.configure() comes too late: there are settings already")
-        given = {name: getattr(default_settings, name) for name in dir(default_settings) if name.isupper()}
-        if default_settings is global_settings:
-            given = {"DEBUG": False}  # the others are beneath anyway
+        given = (
+            {"DEBUG": False}  # the others are beneath anyway
+            if default_settings is global_settings
+            else {name: getattr(default_settings, name) for name in dir(default_settings) if name.isupper()}
+        )
         source.adopt(**{**given, **options})
 
     def is_overridden(self, setting: str) -> bool:

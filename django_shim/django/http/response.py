@@ -65,7 +65,6 @@ class HttpResponse(HttpResponseBase):
         else:
             data = self.make_bytes(value)
         self._container = [data]
-        self.__dict__.pop("text", None)
 
     @property
     def text(self) -> str:

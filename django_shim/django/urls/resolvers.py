@@ -188,8 +188,3 @@ def get_resolver(urlconf: Any = None) -> URLResolver:
     if isinstance(urlconf, list):
         return URLResolver(RegexPattern("^/"), urlconf)
     return _resolver(urlconf)
-
-
-def clear_caches() -> None:
-    """Forget every resolver."""
-    _resolver.cache_clear()

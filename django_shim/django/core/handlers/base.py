@@ -89,16 +89,14 @@ class BaseHandler:
         return handler
 
     def _keep_hooks(self, instance: Any) -> None:
-        for hook, hooks in (
-            ("process_view", self._view_middleware),
-            ("process_exception", self._exception_middleware),
-        ):
-            if hasattr(instance, hook):
-                given = getattr(instance, hook)
-                method = _as_async(given, getattr(instance, "hooks_run_on_loop", False))
-                if hook == "process_view" and (hasattr(instance, "reads_form") or method is given):
-                    method = _after_form(method, getattr(instance, "reads_form", _always))
-                hooks.insert(0, method) if hook == "process_view" else hooks.append(method)
+        on_loop = getattr(instance, "hooks_run_on_loop", False)
+        if hasattr(instance, "process_view"):
+            method = _as_async(instance.process_view, on_loop)
+            if hasattr(instance, "reads_form") or iscoroutinefunction(instance.process_view):
+                method = _after_form(method, getattr(instance, "reads_form", _always))
+            self._view_middleware.insert(0, method)
+        if hasattr(instance, "process_exception"):
+            self._exception_middleware.append(_as_async(instance.process_exception, on_loop))
 
     async def _call_view(self, request: HttpRequest) -> Any:
         urlconf = vars(request).get("urlconf")  # middleware may have set it

@@ -28,17 +28,14 @@ def response_for_exception(request: HttpRequest, error: Exception) -> Any:
     elif isinstance(error, PermissionDenied):
         response = _handled(request, 403, error)
         _log(request, response, "Forbidden (Permission denied): %s", request.path)
-    elif isinstance(error, SuspiciousOperation):
-        response = (
-            debug.server_error(request, error, 400) if settings.DEBUG else _handled(request, 400, error)
-        )
-        named = logging.getLogger(f"{security_logger.name}.{type(error).__name__}")
-        _log(request, response, "%s: %s", request.path, error, to=named, level=logging.ERROR)
-    elif isinstance(error, (BadRequest, MultiPartParserError)):
-        response = (
-            debug.server_error(request, error, 400) if settings.DEBUG else _handled(request, 400, error)
-        )
-        _log(request, response, "Bad request: %s: %s", request.path, error)
+    elif isinstance(error, (SuspiciousOperation, BadRequest, MultiPartParserError)):
+        shown = settings.DEBUG
+        response = debug.server_error(request, error, 400) if shown else _handled(request, 400, error)
+        if isinstance(error, SuspiciousOperation):
+            named = logging.getLogger(f"{security_logger.name}.{type(error).__name__}")
+            _log(request, response, "%s: %s", request.path, error, to=named, level=logging.ERROR)
+        else:
+            _log(request, response, "Bad request: %s: %s", request.path, error)
     else:
         response = _unforeseen(request, error)
     return response
