@@ -75,6 +75,7 @@ EMBEDDED_VARIABLE = "COMPAT_EMBEDDED_LAYERS"
 class ChannelLayerManager:
     """The layers of this process by alias; each is made at its first use and then kept.
 
+    Threads whose first use is at the same time get one layer; another that one of them has made is dropped.
     ``backends`` is the cache. A change of ``CHANNEL_LAYERS`` removes the configured layers from it, and keeps
     those that were registered by hand.
     """
@@ -108,11 +109,15 @@ class ChannelLayerManager:
         return self._make(name, entry, "TEST_CONFIG")
 
     def __getitem__(self, alias: str) -> Any:
-        if alias not in self.backends:
-            layer = self.backends[alias] = _named(alias, self.make_backend(alias))
-            if isinstance(layer, BaseChannelLayer):
-                layer.made_beside(self.backends)
-        return self.backends[alias]
+        backends = self.backends  # a change of the setting makes another dict
+        if alias in backends:
+            return backends[alias]
+        made = _named(alias, self.make_backend(alias))
+        # No lock: who makes a layer imports its module, and a thread that imports may wait for a layer.
+        layer = backends.setdefault(alias, made)
+        if layer is made and isinstance(layer, BaseChannelLayer):
+            layer.made_beside(backends)
+        return layer
 
     def __contains__(self, alias: object) -> bool:
         return alias in self.backends or alias in self.configs

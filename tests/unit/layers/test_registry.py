@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -29,6 +31,16 @@ class Raising:
         raise KeyError("a bug of its own")
 
 
+class Together(InMemoryChannelLayer):
+    """A layer whose constructor ends when four threads are in it."""
+
+    four = threading.Barrier(4, timeout=20)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.four.wait()
+
+
 @pytest.fixture(autouse=True)
 def clean() -> Iterator[None]:
     with override(CHANNEL_LAYERS={}):
@@ -49,6 +61,12 @@ def test_a_backend_by_upstreams_path_or_ours(path: str) -> None:
         layer = get_channel_layer()
         assert isinstance(layer, InMemoryChannelLayer) and layer.capacity == 7
         assert get_channel_layer() is layer
+
+
+def test_threads_that_ask_first_at_the_same_time_get_one_layer() -> None:
+    with layers(default={"BACKEND": f"{__name__}.Together"}), ThreadPoolExecutor(4) as threads:
+        asked = [threads.submit(get_channel_layer) for _ in range(4)]
+        assert {id(one.result(30)) for one in asked} == {id(get_channel_layer())}
 
 
 def test_an_alias_that_is_not_configured_is_none() -> None:
