@@ -102,6 +102,8 @@ class Attendance:
             return
         if attendee.metas.get(group, (key,))[0] != key:
             await self.depart(group, channel, "now")
+            if self.attendees.get(channel) is not attendee:
+                return  # it has ended meanwhile
         departing = self._departing.pop(place, None)
         if isinstance(departing, asyncio.TimerHandle):
             departing.cancel()

@@ -47,6 +47,19 @@ class Failing(MemoryPeople):
         return await super().depart(place, how, last=last)
 
 
+class Departing(MemoryPeople):
+    """Notes a departure when it may."""
+
+    def __init__(self, hall: MemoryHall, attendance: Attendance) -> None:
+        super().__init__(hall, attendance)
+        self.departs, self.may_note = asyncio.Event(), asyncio.Event()
+
+    async def depart(self, place: Place, how: str, *, last: bool) -> tuple[bool, int]:
+        self.departs.set()
+        await self.may_note.wait()
+        return await super().depart(place, how, last=last)
+
+
 def attendance_of(people: type[MemoryPeople]) -> Any:
     hall = MemoryHall()
     return Attendance(
@@ -98,3 +111,17 @@ async def test_a_connection_that_enters_again_at_once_stays(key: str, calls: lis
     attendance.end("one")
     await until_async(lambda: not attendance._tasks, "its end is noted")
     assert attendance.people.calls[-1] == f"depart {key}"
+
+
+async def test_a_connection_that_ends_while_its_person_changes_is_gone() -> None:
+    attendance = attendance_of(Departing)
+    attendance.attend("one", {}, "one", hears=True, by_rule=False)
+    await attendance.enter(Place("chat_x", "ada", "one"), "{}")
+    changing = asyncio.create_task(attendance.enter(Place("chat_x", "bob", "one"), "{}"))
+    await attendance.people.departs.wait()
+    attendance.end("one")
+    attendance.people.may_note.set()
+    await changing
+    await until_async(lambda: not attendance._tasks, "its end is noted")
+    assert await attendance.read("chat_x") == {}
+    assert not attendance.groups, "nobody hears of changes any more"
