@@ -206,10 +206,13 @@ class Mailbox(QueueOfItems):
         return self.retired
 
     def hand_over(self) -> deque[tuple[float, Message]]:
-        """Retire the mailbox, and return the events that wait in it."""
+        """Retire the mailbox, and return the events that wait in it; its readers get Retired."""
         with self.lock:
             self.retired = True
             events, self.events = self.events, deque()
+            waiters = tuple(self.waiters)
+        for waiter in waiters:
+            _wake(waiter)
         return events
 
     def _expire(self) -> int:

@@ -287,6 +287,7 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
                 if inbox.cursors is not None:
                     inbox.cursors.lose()
             else:
+                inbox.hand_over()
                 self.remove(channel, inbox)
         self.groups.clear()
         self.histories.clear()

@@ -24,7 +24,7 @@ from compat.layers import PushLayer, register_channel_layer, unregister_channel_
 from compat.names import LIVE, require_valid_channel_name
 from compat.testing.websocket import WebsocketCommunicator
 from tests.support.layers import MOVING, Kind
-from tests.support.waiting import until_async
+from tests.support.waiting import turns, until_async
 
 Make = Callable[..., Any]
 WITHIN_S = 20.0
@@ -588,6 +588,35 @@ async def test_flush(layer: Any) -> None:
     fresh = await layer.new_channel()
     await layer.send(fresh, {"type": "y"})
     assert await receive(layer, fresh) == {"type": "y"}
+
+
+@pytest.mark.layers(ours=True)
+async def test_a_receive_that_waits_while_the_layer_is_flushed(layer: Any) -> None:
+    channel = await layer.new_channel()
+    receiving = asyncio.create_task(receive(layer, channel))
+    await layer.send(channel, {"type": "before"})
+    assert await receiving == {"type": "before"}
+    receiving = asyncio.create_task(receive(layer, channel))
+    await turns()  # it waits
+    await layer.flush()
+    await layer.send(channel, {"type": "after"})
+    assert await receiving == {"type": "after"}
+
+
+@pytest.mark.layers(ours=True)
+async def test_a_receive_that_waits_is_told_that_a_consumer_has_come(layer: Any) -> None:
+    channel = await layer.new_channel()
+    receiving = asyncio.create_task(receive(layer, channel))
+    await layer.send(channel, {"type": "x"})
+    assert await receiving == {"type": "x"}
+    receiving = asyncio.create_task(receive(layer, channel))
+    await turns()  # it waits
+    inbox = attach(layer, channel)
+    with pytest.raises(RuntimeError, match="is read by a consumer"):
+        await receiving
+    await layer.send(channel, {"type": "to.it"})
+    assert await asyncio.wait_for(inbox.get(), WITHIN_S) == {"type": "to.it"}
+    await layer.detach(channel)
 
 
 @pytest.mark.layers(ours=True)

@@ -8,7 +8,7 @@ import uuid
 from typing import Any, TypeVar
 
 from compat.engine.inbox import Inbox
-from compat.engine.mailbox import Mailbox
+from compat.engine.mailbox import Mailbox, Retired
 from compat.forks import new_lock
 from compat.layers.redis.keys import lease_of
 from compat.layers.redis.layer import RedisLayer
@@ -73,13 +73,18 @@ class OwnChannels(RedisLayer[S]):
     async def receive(self, channel: str) -> Message:
         """Wait for the next message of ``channel`` and return it; a cancelled call loses no message.
 
-        A "!" channel can be read only in the process that made it (AssertionError elsewhere). Raises
+        A "!" channel can be read only in the process that made it (AssertionError elsewhere), and by a
+        consumer or by this (RuntimeError, also if a consumer comes while the call waits). Raises
         LayerUnavailable if Redis cannot be reached at first; a later outage only makes the call wait.
         """
         self.require_valid_channel_name(channel)
         if "!" in channel:
-            mailbox = await self._own_mailbox(channel)
-            return await mailbox.next_message()
+            while True:
+                mailbox = await self._own_mailbox(channel)
+                try:
+                    return await mailbox.next_message()
+                except Retired:
+                    pass  # a consumer reads the channel now: the next turn says so
         return await self._receive_plain(channel)
 
     async def _receive_plain(self, channel: str) -> Message:

@@ -100,6 +100,11 @@ class PlainChannels:
         while held:
             held.pop().put_back()
 
+    def forget(self) -> None:
+        """Forget what was taken ahead: the layer is flushed."""
+        for held in self._held.values():
+            held.clear()
+
     def wanted(self, index: int | None = None) -> list[str]:
         """Return the channels that callers wait for; with ``index`` those that use this host."""
         wanted = list(self.waiters.counts())

@@ -15,7 +15,7 @@ from typing import Any
 
 from compat.engine.events import Overflow
 from compat.engine.inbox import Inbox
-from compat.engine.mailbox import Mailbox
+from compat.engine.mailbox import Mailbox, Retired
 from compat.layers.base import SendResult, require_message
 from compat.layers.options import Capacities
 from compat.layers.redis.keys import EXCLUDE_KEY, PLACE_KEY
@@ -145,24 +145,30 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         """Wait for the next message of ``channel`` and return it; subscribe first if necessary.
 
         A cancelled call loses no message if another call follows within a minute; after that the channel is
-        unsubscribed. Raises LayerUnavailable without Redis.
+        unsubscribed. Raises LayerUnavailable without Redis, RuntimeError if a consumer reads the channel.
         """
         _require_name("channel", channel)
+        while True:
+            owner, mailbox = await self._opened(channel)
+            try:
+                return await mailbox.next_message()
+            except Retired:
+                pass  # a consumer reads the channel now: the next turn says so
+            except asyncio.CancelledError:
+                _call_on(owner, channel)
+                raise
+
+    async def _opened(self, channel: str) -> tuple[PubSubStation, Mailbox]:
+        """Return the mailbox of a channel, and the station that reads it; raise what ``receive`` does."""
         owner = self.owners.get(channel)
         if owner is None or owner.loop.is_closed():
             owner = self._station()
         if owner is None:
             mailbox = await background.run(self._open_in_background(channel))
-            owner = self.owners[channel]
-        elif not owner.loop.is_running():
+            return self.owners[channel], mailbox
+        if not owner.loop.is_running():
             raise RuntimeError(f"channel {channel!r} is read on another event loop, which does not run now")
-        else:
-            mailbox = await self._on(owner, owner.open_channel(channel))
-        try:
-            return await mailbox.next_message()
-        except asyncio.CancelledError:
-            _call_on(owner, channel)
-            raise
+        return owner, await self._on(owner, owner.open_channel(channel))
 
     async def _open_in_background(self, channel: str) -> Mailbox:
         return await self._stations.get(background.loop).open_channel(channel)
@@ -288,7 +294,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
     # Upkeep
 
     async def flush(self) -> None:
-        """Leave all groups, and remove all channels of this loop except those of running consumers."""
+        """Leave all groups, and remove all channels of this loop that nobody reads."""
         station = self._station()
         if station is None:
             await background.run(self.flush())

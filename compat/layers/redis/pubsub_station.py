@@ -219,9 +219,9 @@ class PubSubStation(Station):
     # Upkeep
 
     async def flush(self) -> None:
-        """Leave all groups, and remove the channels that no consumer reads."""
+        """Leave all groups, and remove the channels that nobody reads."""
         for channel, box in tuple(self.boxes.items()):
-            if isinstance(box, Mailbox):
+            if isinstance(box, Mailbox) and not box.waiters:
                 self._abandon(channel)
             for group in tuple(self.groups_of(channel)):
                 self.leave(group, channel)

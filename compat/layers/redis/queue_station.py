@@ -298,6 +298,7 @@ class QueueStation(OwnStation):
             for channel in tuple(self.kept.members(group)):
                 self.kept.leave(group, channel)
         self._groups.clear()
+        self.plain.forget()
         for channel, box in tuple(self.boxes.items()):
             if isinstance(box, Inbox):
                 box.groups.clear()

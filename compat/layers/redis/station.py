@@ -112,8 +112,7 @@ class Station:
         inbox.groups.update(self._groups.pop(channel, ()))
         self.boxes[channel] = inbox
         if isinstance(waiting, Mailbox):
-            while waiting.events:
-                deadline, message = waiting.events.popleft()
+            for deadline, message in waiting.hand_over():
                 if not self._push(channel, inbox, message, deadline):
                     self.count_drop(channel, "overflow")
 

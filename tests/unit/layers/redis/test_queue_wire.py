@@ -622,6 +622,18 @@ async def test_a_subclass_that_serializes_in_its_own_way(redis_url: str) -> None
 # Upkeep
 
 
+async def test_what_was_taken_ahead_is_gone_after_a_flush(make_queue: Make) -> None:
+    layer = make_queue()
+    for number in range(6):
+        await layer.send("plain", {"type": "x", "n": number})
+    assert [(await receive(layer, "plain"))["n"] for _ in range(2)] == [0, 1]
+    (station,) = layer._stations.all()
+    assert station.plain._held, "there are some for whoever comes back"
+    await layer.flush()
+    await layer.send("plain", {"type": "x", "n": 6})
+    assert (await receive(layer, "plain"))["n"] == 6
+
+
 async def test_flush_deletes_by_prefix(make_queue: Make, wire: Any) -> None:
     layer = make_queue(prefix="odd*[prefix]?\\")
     neighbour = make_queue(prefix="oddXXp")
