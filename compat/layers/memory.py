@@ -76,7 +76,7 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
         self.key_values = MemoryValues()  # such as sessions
         self._names = NewNames()
         self._changing = new_lock()
-        """Held to replace or remove an entry of ``channels``."""
+        """Held to replace or remove an entry of ``channels``, and to join and leave groups."""
 
     # Channels
 
@@ -94,23 +94,24 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
         with self._changing:
             waiting = self.channels.get(channel)
             self.channels[channel] = inbox
+            if isinstance(waiting, Inbox):
+                inbox.groups.update(waiting.groups)
+            self._unread.read_by(inbox, channel)
         if isinstance(waiting, Mailbox):
             for deadline, message in waiting.hand_over():
                 inbox.push(message, deadline)
-        elif waiting is not None:
-            inbox.groups.update(waiting.groups)
-        self._unread.read_by(inbox, channel)
 
     async def detach(self, channel: str) -> None:
         """Remove ``channel``, also from its groups."""
-        inbox = self.channels.pop(channel, None)
-        if isinstance(inbox, Inbox):
-            for group in inbox.groups:
-                self._leave(group, channel)
-            inbox.groups.clear()
-        else:  # no consumer reads the channel, only receive()
-            for group in self._unread.groups_of(channel):
-                self._leave(group, channel)
+        with self._changing:
+            inbox = self.channels.pop(channel, None)
+            if isinstance(inbox, Inbox):
+                groups = tuple(inbox.groups)
+                inbox.groups.clear()
+            else:  # no consumer reads the channel, only receive()
+                groups = self._unread.groups_of(channel)
+        for group in groups:
+            self._leave(group, channel)
 
     async def send(self, channel: str, message: Message) -> None:
         """Put a copy of ``message`` into ``channel``.
@@ -185,12 +186,13 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
 
     def enter(self, group: str, channel: str) -> None:
         """Make ``channel`` a member of ``group``."""
-        inbox = self.channels.get(channel)
-        if isinstance(inbox, Inbox):
-            inbox.groups.add(group)
-        else:
-            self._unread.join(group, channel)
-        self.groups.setdefault(group, {})[channel] = time.time()
+        with self._changing:
+            inbox = self.channels.get(channel)
+            if isinstance(inbox, Inbox):
+                inbox.groups.add(group)
+            else:
+                self._unread.join(group, channel)
+            self.groups.setdefault(group, {})[channel] = time.time()
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove ``channel`` from ``group``; do nothing if it is not a member."""
@@ -327,7 +329,7 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
             mailbox.push_threadsafe(message, deadline)
         except RuntimeError:  # its loop was closed before the consumer could end
             self.remove(channel, mailbox)
-            for group in mailbox.groups:
+            for group in tuple(mailbox.groups):
                 self._leave(group, channel)
             self.count_drop(channel, "gone")
         return True
@@ -337,10 +339,11 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
         return inbox.on_overflow if isinstance(inbox, Inbox) else "drop"
 
     def _leave(self, group: str, channel: str) -> None:
-        members = self.groups.get(group)
-        if members is not None:
-            members.pop(channel, None)
-            if not members:
-                self.groups.pop(group, None)
-        if self._unread.joined:
-            self._unread.leave(group, channel)
+        with self._changing:
+            members = self.groups.get(group)
+            if members is not None:
+                members.pop(channel, None)
+                if not members:
+                    self.groups.pop(group, None)
+            if self._unread.joined:
+                self._unread.leave(group, channel)

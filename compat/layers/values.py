@@ -10,6 +10,8 @@ import time
 from collections.abc import Awaitable
 from typing import Any, Protocol
 
+from compat.forks import new_lock
+
 __all__ = ["KeyValues", "MemoryValues"]
 
 
@@ -30,7 +32,7 @@ class KeyValues(Protocol):
 
 
 class MemoryValues:
-    """Values in the memory of this process."""
+    """Values in the memory of this process; safe from any thread and loop."""
 
     clock = staticmethod(time.monotonic)
     sweep_interval_s = 60.0
@@ -38,6 +40,7 @@ class MemoryValues:
     def __init__(self) -> None:
         self._kept: dict[str, tuple[float, str]] = {}
         self._next_sweep = 0.0
+        self._changing = new_lock()
 
     async def get(self, name: str) -> str | None:
         expires_at, value = self._kept.get(name, (0.0, ""))
@@ -45,14 +48,16 @@ class MemoryValues:
 
     async def set(self, name: str, value: str, *, ex: int, xx: bool = False) -> bool:
         now = self.clock()
-        self._sweep(now)
-        if xx and await self.get(name) is None:
-            return False
-        self._kept[name] = (now + ex, value)
+        with self._changing:
+            self._sweep(now)
+            if xx and self._kept.get(name, (0.0, ""))[0] <= now:
+                return False
+            self._kept[name] = (now + ex, value)
         return True
 
     async def delete(self, name: str) -> None:
-        self._kept.pop(name, None)
+        with self._changing:
+            self._kept.pop(name, None)
 
     def _sweep(self, now: float) -> None:
         """Delete expired values every ``sweep_interval_s``; at each write it would take quadratic time."""

@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -21,6 +22,22 @@ from compat.layers import InMemoryChannelLayer
 from compat.layers.copies import copier, private, sent
 from compat.metrics import MOST_CAUSES, Throttle
 from compat.types import Message
+
+
+class Name(str):
+    """A name that lets another thread go on whenever a dict or a set looks for it."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        time.sleep(0)
+        return super().__hash__()
+
+
+def in_threads(count: int, work: Callable[[int], Any]) -> None:
+    """Call ``work(0)`` to ``work(count - 1)``, each in a thread of its own; raise what one of them raises."""
+    with ThreadPoolExecutor(count) as threads:
+        list(threads.map(work, range(count)))
 
 
 async def test_channel_names_are_upstreams() -> None:
@@ -475,3 +492,51 @@ async def test_members_share_a_message_until_they_take_it_and_then_have_their_ow
 def test_mistakes_are_explained(options: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         InMemoryChannelLayer(**options)
+
+
+def test_threads_that_join_and_leave_one_group() -> None:
+    """The last who leaves removes the group, and not what another thread has just entered."""
+    layer, room = InMemoryChannelLayer(), Name("room")
+
+    async def come_and_go(name: Name) -> None:
+        for _ in range(150):
+            await layer.group_add(room, name)
+            assert name in layer.groups.get(room, ()), "it is a member"
+            await layer.group_discard(room, name)
+
+    in_threads(3, lambda number: asyncio.run(come_and_go(Name(f"channel{number}"))))
+    assert layer.groups == {}
+
+
+def test_a_channel_that_ends_while_another_thread_lets_it_join() -> None:
+    layer, ended = InMemoryChannelLayer(), threading.Event()
+
+    async def come_and_go() -> None:
+        try:
+            for _ in range(40):
+                layer.attach("a", inbox_of(asyncio.get_running_loop()))
+                for number in range(10):
+                    await layer.group_add(Name(f"room{number}"), "a")
+                await layer.detach("a")
+        finally:
+            ended.set()
+
+    async def join() -> None:
+        number = 0
+        while not ended.is_set():
+            await layer.group_add(Name(f"room{(number := number + 1) % 50}"), "a")
+
+    in_threads(2, lambda number: asyncio.run(join() if number else come_and_go()))
+
+
+def test_values_that_threads_write_while_old_ones_are_swept() -> None:
+    values = InMemoryChannelLayer().key_values
+    values.sweep_interval_s = 0  # at each write
+
+    async def write(number: int) -> None:
+        for turn in range(100):
+            await values.set(Name(f"{number} {turn}"), "x", ex=60)
+            await values.delete(Name(f"{number} {turn - 5}"))
+
+    in_threads(3, lambda number: asyncio.run(write(number)))
+    assert len(values._kept) == 15
