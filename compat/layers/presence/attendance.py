@@ -9,40 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from collections.abc import Callable, Collection, Coroutine
+from typing import Any
 
 from compat.exceptions import LayerUnavailable
 from compat.layers.presence.people import MAX_ENTRIES, TOO_MANY, Diff, Place, Presence
-from compat.layers.presence.watching import Following, Show, Tell, Watched
+from compat.layers.presence.watching import People, Show, Tell, Watched
 from compat.metrics import Throttle
 
-__all__ = ["GRACE_S", "Attendance", "Attendee", "People"]
+__all__ = ["GRACE_S", "Attendance", "Attendee"]
 
 log = logging.getLogger("compat.layers")
 
 GRACE_S = 5.0
 """Seconds after the end of a connection until its person has left, if there is no other connection."""
 AT_ONCE = 500
-
-
-class People(Following, Protocol):
-    """Keeps who is here; its methods raise LayerUnavailable."""
-
-    async def enter(self, place: Place, meta: str, *, away: bool) -> int:
-        """Add a connection, or change what is told of it; return the version, or TOO_MANY."""
-        raise NotImplementedError
-
-    async def depart(self, place: Place, how: str, *, last: bool) -> tuple[bool, int]:
-        """Take a connection out; return False if that is to be repeated after a while, and the version.
-
-        ``how``: "soon", "later" (the repetition) or "now". ``last``: this event loop has no other one in the
-        group.
-        """
-        raise NotImplementedError
-
-    async def aclose(self) -> None:
-        """End all work."""
+MOST = 100_000  # departures that are kept in an outage, in which clients may try to enter for hours
 
 
 class Attendee:
@@ -83,6 +65,7 @@ class Attendance:
         self._name = name
         self._departing: dict[Place, asyncio.TimerHandle | str] = {}
         """Connections that have ended; if their departure is not noted yet, how they depart."""
+        self._settling: set[int] = set()  # the hosts that are told of departures again
         self._unsaid: set[tuple[str, str]] = set()
         """Groups and connections of which it could not be said that the client is away, or is back."""
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -172,6 +155,9 @@ class Attendance:
         try:
             departed, version = await self.people.depart(place, how, last=last)
         except LayerUnavailable:
+            if place in self._departing and len(self._departing) > MOST:  # it has most likely not entered
+                del self._departing[place]
+                self._forget(place)
             return  # ``settle`` tries again
         if place not in self._departing:
             return  # it has entered again, or all is forgotten
@@ -244,19 +230,35 @@ class Attendance:
         for start in range(0, len(calls), AT_ONCE):
             await asyncio.gather(*(self._enter_again(*call) for call in calls[start : start + AT_ONCE]))
 
-    def settle(self, answers: Callable[[str], bool]) -> None:
-        """Repeat what could not be noted; departures only from groups whose hosts answer (``answers``)."""
-        for place, how in tuple(self._departing.items()):
-            if isinstance(how, str) and answers(place.group):
-                self.in_background(self._depart(place, how))
-        for group, channel in tuple(self._unsaid):
+    def settle(self, host_of: Callable[[str], int], silent: Collection[int]) -> None:
+        """Repeat what could not be noted; departures only from groups whose hosts are not ``silent``."""
+        again: dict[int, list[tuple[Place, str]]] = {}
+        busy = {*silent, *self._settling}
+        for place, how in self._departing.items():
+            if isinstance(how, str) and (host := host_of(place.group)) not in busy:
+                again.setdefault(host, []).append((place, how))
+        for host, departures in again.items():
+            self._settling.add(host)
+            self.in_background(self._depart_again(host, departures))
+        unsaid, self._unsaid = self._unsaid, set()
+        for group, channel in unsaid:
             attendee = self.attendees.get(channel)
-            told = None if attendee is None else attendee.metas.get(group)
-            self._unsaid.discard((group, channel))
-            if attendee is not None and told is not None:
-                self.in_background(self._say_away(group, channel, attendee, told))
+            if attendee is not None and group in attendee.metas:
+                self.in_background(self._say_away(group, channel, attendee, attendee.metas[group]))
         for watched in tuple(self.groups.values()):
             watched.retry_if_lost()
+
+    async def _depart_again(self, host: int, departures: list[tuple[Place, str]]) -> None:
+        try:
+            for start in range(0, len(departures), AT_ONCE):
+                part = departures[start : start + AT_ONCE]
+                calls = (self._depart(*departure) for departure in part)
+                for outcome in await asyncio.gather(*calls, return_exceptions=True):
+                    self.report(outcome)
+                if all(isinstance(self._departing.get(place), str) for place, _ in part):
+                    break  # the host is still away
+        finally:
+            self._settling.discard(host)
 
     # Who is here
 

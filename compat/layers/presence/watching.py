@@ -7,9 +7,9 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from compat.layers.presence.people import Diff, Presence
+from compat.layers.presence.people import Diff, Place, Presence
 
-__all__ = ["DIFF", "Following", "Show", "Watched"]
+__all__ = ["DIFF", "Following", "People", "Show", "Watched"]
 
 DIFF = "presence.diff"
 """The type of the message about who has come and left."""
@@ -35,6 +35,25 @@ class Following(Protocol):
 
     def unfollow(self, group: str) -> None:
         """Pass them on no more."""
+
+
+class People(Following, Protocol):
+    """Keeps who is here; its methods raise LayerUnavailable."""
+
+    async def enter(self, place: Place, meta: str, *, away: bool) -> int:
+        """Add a connection, or change what is told of it; return the version, or TOO_MANY."""
+        raise NotImplementedError
+
+    async def depart(self, place: Place, how: str, *, last: bool) -> tuple[bool, int]:
+        """Take a connection out; return False if that is to be repeated after a while, and the version.
+
+        ``how``: "soon", "later" (the repetition) or "now". ``last``: this event loop has no other one in the
+        group.
+        """
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        """End all work."""
 
 
 class Watched:

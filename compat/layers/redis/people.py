@@ -243,7 +243,7 @@ class RedisPeople:
                 beat = self._station.loop.create_task(self._beat_on(shard, groups.get(shard, ())))
                 self._beats[shard] = beat
                 beat.add_done_callback(partial(self._beat_ended, shard))
-        self._attendance.settle(lambda group: self._where(group)[0] not in silent)
+        self._attendance.settle(lambda group: self._where(group)[0], silent)
 
     def _beat_ended(self, shard: int, beat: asyncio.Task[None]) -> None:
         """Log what was wrong with a beat: twice in a row without an outage, the host refuses it."""

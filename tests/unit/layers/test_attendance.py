@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from compat.exceptions import LayerUnavailable
+from compat.layers.presence import attendance as attendance_module
 from compat.layers.presence.attendance import Attendance
 from compat.layers.presence.memory import MemoryHall, MemoryPeople
 from compat.layers.presence.people import Place, Presence
@@ -58,6 +59,41 @@ class Departing(MemoryPeople):
         self.departs.set()
         await self.may_note.wait()
         return await super().depart(place, how, last=last)
+
+
+class Away(MemoryPeople):
+    """Is not there, until it is back."""
+
+    def __init__(self, hall: MemoryHall, attendance: Attendance) -> None:
+        super().__init__(hall, attendance)
+        self.is_back = False
+        self.asked, self.at_once, self.most_at_once = 0, 0, 0
+
+    async def _ask(self) -> None:
+        self.asked, self.at_once = self.asked + 1, self.at_once + 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await asyncio.sleep(0)
+        self.at_once -= 1
+        if not self.is_back:
+            raise LayerUnavailable("it is away")
+
+    async def enter(self, place: Place, meta: str, *, away: bool) -> int:
+        await self._ask()
+        return await super().enter(place, meta, away=away)
+
+    async def depart(self, place: Place, how: str, *, last: bool) -> tuple[bool, int]:
+        await self._ask()
+        return await super().depart(place, how, last=last)
+
+
+async def tries(attendance: Any, count: int) -> None:
+    """Clients try to enter, and go."""
+    for number in range(count):
+        attendance.attend(f"{number}", {}, f"{number}", hears=False, by_rule=False)
+        with pytest.raises(LayerUnavailable):
+            await attendance.enter(Place("chat_x", "ada", f"{number}"), "{}")
+        attendance.end(f"{number}")
+    await until_async(lambda: not attendance._tasks, "their ends are noted")
 
 
 def attendance_of(people: type[MemoryPeople]) -> Any:
@@ -125,3 +161,34 @@ async def test_a_connection_that_ends_while_its_person_changes_is_gone() -> None
     await until_async(lambda: not attendance._tasks, "its end is noted")
     assert await attendance.read("chat_x") == {}
     assert not attendance.groups, "nobody hears of changes any more"
+
+
+async def test_who_tries_to_enter_in_an_outage_costs_no_memory_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(attendance_module, "MOST", 5)
+    attendance = attendance_of(Away)
+    await tries(attendance, 20)
+    assert len(attendance._departing) == len(attendance.groups["chat_x"].channels) == 5
+
+
+async def test_departures_are_repeated_in_parts_while_the_host_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(attendance_module, "AT_ONCE", 5)
+    attendance = attendance_of(Away)
+    await tries(attendance, 20)
+
+    async def settle(*silent: int) -> int:
+        attendance.people.asked = attendance.people.most_at_once = 0
+        for _ in range(2):  # the second beat finds the first still at it
+            attendance.settle(lambda group: 1, silent)
+        await until_async(lambda: not attendance._tasks, "they have been repeated, or not")
+        assert attendance.people.most_at_once <= 5
+        return int(attendance.people.asked)
+
+    assert await settle(1) == 0, "the host is silent"
+    assert await settle(0) == 5, "it does not answer: the others wait"
+    attendance.people.is_back = True
+    assert await settle(0) == 20
+    assert not attendance._departing and not attendance.groups
