@@ -12,8 +12,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Literal
 
 from compat.engine.events import One
 from compat.engine.inbox import Inbox
@@ -23,9 +23,9 @@ from compat.exceptions import InvalidChannelLayerError
 from compat.layers import channel_layers
 from compat.layers.base import BaseChannelLayer, SendResult
 from compat.layers.history import History
+from compat.layers.moving_reads import Job, Received, found
 from compat.layers.options import check_options
 from compat.layers.presence.moving import MovesPresence
-from compat.layers.redis.waiters import Takeable
 from compat.layers.values import KeyValues
 from compat.types import Message
 
@@ -34,30 +34,6 @@ __all__ = ["MovingChannelLayer"]
 Side = Literal["old", "new"]
 SIDES: tuple[Side, Side] = ("old", "new")
 MARK = re.compile(r"\.moving-(old|new)\.")
-
-
-class Job(Takeable, Protocol):
-    """A message that a worker has taken."""
-
-    def failed(self) -> None: ...
-
-
-class _Received:
-    """A message that ``receive()`` has returned, so that its layer need not be told what becomes of it."""
-
-    def __init__(self, message: Message, keep: Callable[[_Received], None]) -> None:
-        self.message = message
-        self._keep = keep
-
-    def acknowledge(self) -> None:
-        """Do nothing."""
-
-    def put_back(self) -> None:
-        """Keep the message for the next caller."""
-        self._keep(self)
-
-    def failed(self) -> None:
-        """Do nothing: the layer has no second try."""
 
 
 class _Twin(Inbox):
@@ -110,7 +86,7 @@ class MovingChannelLayer(MovesPresence):
         self.channel_capacity = self.sending.channel_capacity
         self.metrics = self.sending.metrics
         self._own: dict[str, _Own] = {}
-        self._kept: dict[str, deque[_Received]] = {}
+        self._kept: dict[str, deque[Received]] = {}
         """Messages that came on one layer at the moment at which a caller got another one."""
 
     # Channels
@@ -136,7 +112,7 @@ class MovingChannelLayer(MovesPresence):
         return await self._first(channel, self._taken)
 
     async def _received(self, layer: Any, channel: str) -> Job:
-        return _Received(await layer.receive(channel), lambda received: self._keep(channel, received))
+        return Received(await layer.receive(channel), lambda received: self._keep(channel, received))
 
     async def _taken(self, layer: Any, channel: str) -> Job:
         if not hasattr(layer, "take"):
@@ -144,7 +120,7 @@ class MovingChannelLayer(MovesPresence):
         taken: Job = await layer.take(channel)
         return taken
 
-    def _keep(self, channel: str, received: _Received) -> None:
+    def _keep(self, channel: str, received: Received) -> None:
         self._kept.setdefault(channel, deque()).append(received)
 
     async def _first(self, channel: str, read: Callable[[Any, str], Awaitable[Job]]) -> Job:
@@ -158,10 +134,10 @@ class MovingChannelLayer(MovesPresence):
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            for message in _found(tasks)[0]:
+            for message in found(tasks)[0]:
                 message.put_back()
             raise
-        messages, errors = _found(tasks)
+        messages, errors = found(tasks)
         if not messages:
             raise errors[0] if errors else asyncio.CancelledError
         for message in messages[1:]:
@@ -206,9 +182,14 @@ class MovingChannelLayer(MovesPresence):
         """Add ``channel`` to ``group`` on both layers; after an error it is a member on neither.
 
         ``last``: see ``InMemoryChannelLayer``; the layer to send by has the messages. Raises RuntimeError for
-        a channel of another process, and what the layers raise: a name has to be valid on both.
+        a channel of another process, and what the layers raise: a name has to be valid on both. If its
+        consumer ends meanwhile, the channel is a member on neither.
         """
+        before = self._own.get(channel)
         name = await self._twin(channel)
+        own = self._own.get(channel)
+        if before is not None and own is not before:
+            return  # its consumer has ended
         self._attend_twin(channel, name)
         try:
             await self.sending.group_add(group, channel, last)
@@ -216,8 +197,11 @@ class MovingChannelLayer(MovesPresence):
         except BaseException:
             await whole(_all([self.group_discard(group, channel)], quiet=True))
             raise
-        if channel in self._own:
-            self._own[channel].groups.add(group)
+        if own is not None and own.inbox is not None and self._own.get(channel) is not own:  # it has ended
+            left = self.sending.group_discard(group, channel), self.other.group_discard(group, name)
+            await whole(_all(left, quiet=True))
+        elif own is not None:
+            own.groups.add(group)
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove ``channel`` from ``group`` on both layers."""
@@ -252,6 +236,9 @@ class MovingChannelLayer(MovesPresence):
         if own is not None and own.twin is not None:
             return own.twin
         twin: str = await self.other.new_channel(_marked("specific.", "new" if self.side == "old" else "old"))
+        if own is not None and self._own.get(channel) is not own:  # its consumer has ended meanwhile
+            await self.other.detach(twin)
+            return channel
         own = self._own.setdefault(channel, _Own())
         if own.twin is not None:  # another call has made one meanwhile
             await self.other.detach(twin)
@@ -332,14 +319,6 @@ def _layer_to_move(option: str, alias: str) -> Any:
 
 def _marked(prefix: str, side: Side) -> str:
     return f"{prefix.rstrip('.')}.moving-{side}."
-
-
-def _found(tasks: Sequence[asyncio.Future[Job]]) -> tuple[list[Job], list[BaseException]]:
-    """End reads: return what was read and what failed. One that can still be cancelled has taken nothing."""
-    done = [task for task in tasks if not task.cancel() and not task.cancelled()]
-    failed = [task.exception() for task in done]
-    messages = [task.result() for task, error in zip(done, failed, strict=True) if error is None]
-    return messages, [error for error in failed if error is not None]
 
 
 async def _all(calls: Iterable[Awaitable[Any]], *, quiet: bool = False) -> None:

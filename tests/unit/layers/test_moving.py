@@ -24,6 +24,29 @@ MEMORY = {"BACKEND": "compat.layers.InMemoryChannelLayer"}
 BACKEND = "compat.layers.moving.MovingChannelLayer"
 
 
+class Slow(InMemoryChannelLayer):
+    """One of its calls, ``slow``, waits until it may go on."""
+
+    slow = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.called, self.may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def _wait(self, call: str) -> None:
+        if call == self.slow:
+            self.called.set()
+            await self.may_go_on.wait()
+
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        await self._wait("new_channel")
+        return await super().new_channel(prefix)
+
+    async def group_add(self, group: str, channel: str, last: int | None = None) -> None:
+        await self._wait("group_add")
+        await super().group_add(group, channel, last)
+
+
 @pytest.fixture(autouse=True)
 def clean() -> Iterator[None]:
     with override(CHANNEL_LAYERS={}):
@@ -143,6 +166,21 @@ async def test_what_has_ended_leaves_nothing_behind() -> None:
         unread = await layer.new_channel()
         await layer.group_add("room", unread)
         await layer.group_discard("room", unread)
+    assert not layer._own and not old.groups and not new.groups and not new.channels
+
+
+@pytest.mark.parametrize("slow", ["new_channel", "group_add"])
+async def test_a_consumer_that_ends_while_it_joins_is_a_member_of_neither(slow: str) -> None:
+    old, new = InMemoryChannelLayer(), Slow()
+    layer = moving(old, new, "old")
+    channel = await layer.new_channel()
+    layer.attach(channel, inbox_of(asyncio.get_running_loop()))
+    new.slow = slow
+    joining = asyncio.create_task(layer.group_add("room", channel))
+    await new.called.wait()
+    await layer.detach(channel)
+    new.may_go_on.set()
+    await joining
     assert not layer._own and not old.groups and not new.groups and not new.channels
 
 
