@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from compat.layers.presence.people import Diff, Place, Presence
+from compat.redis.waiting import shared
 
 __all__ = ["DIFF", "Following", "People", "Show", "Watched"]
 
@@ -143,11 +144,11 @@ class Watched:
             self._waiting = None
 
     async def follow(self) -> None:
-        """Know who is here from now on; concurrent callers share one attempt."""
+        """Know who is here from now on; concurrent callers share one attempt. Raises LayerUnavailable."""
         if self._known is None or self._stale:
             self.retry()
         if self._follow is not None:
-            await asyncio.shield(self._follow)
+            await shared(self._follow)
 
     def lost(self) -> None:
         """Read again who is here: changes may be missing."""

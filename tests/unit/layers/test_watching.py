@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from compat.exceptions import LayerUnavailable
 from compat.layers.presence.people import Diff, Presence
 from compat.layers.presence.watching import Watched
 from tests.support.waiting import until_async
@@ -60,3 +61,12 @@ async def test_a_change_that_comes_when_all_has_just_been_read(missing: int) -> 
 
     assert await known() in (["ada"], ["ada", "bob"])
     await until_async(lambda: source.watched._known == here("ada", "bob", version=version), "bob is known")
+
+
+async def test_who_waits_while_the_layer_is_closed_is_told_and_not_cancelled() -> None:
+    source = Source((here(version=1), None))
+    waiting = asyncio.create_task(source.watched.people())
+    await asyncio.sleep(0)  # it waits
+    source.watched.cancel()
+    with pytest.raises(LayerUnavailable, match="were closed meanwhile"):
+        await waiting
