@@ -131,6 +131,8 @@ class MemoryHistories:
         joined: concurrent.futures.Future[None] = concurrent.futures.Future()
 
         def join() -> None:
+            if not joined.set_running_or_notify_cancel():
+                return  # the caller was cancelled
             try:
                 self._join(layer, group, channel, rule, last)
             except BaseException as error:  # noqa: BLE001 - the caller's

@@ -1,7 +1,7 @@
 """Expiry of the channels that no consumer reads, in the in-memory layer.
 
 A channel without a consumer leaves a group ``group_expiry`` seconds after it has joined. A mailbox whose
-messages have all expired is removed, and its channel leaves its groups.
+messages have all expired is removed, and its channel leaves its groups; an empty one is removed alone.
 """
 
 from __future__ import annotations
@@ -122,9 +122,10 @@ class Unread:
             channel, _ = self.channels.popitem(last=False)
             box = layer.channels.get(channel)
             if isinstance(box, Mailbox):
-                if box.events and box.retire():
+                has_had_messages = bool(box.events)
+                if box.retire():
                     layer.remove(channel, box)
-                    for group in self.groups_of(channel):
+                    for group in self.groups_of(channel) if has_had_messages else ():
                         layer._leave(group, channel)
                 else:
                     self.channels[channel] = None

@@ -22,6 +22,7 @@ from compat.layers import InMemoryChannelLayer
 from compat.layers.copies import copier, private, sent
 from compat.metrics import MOST_CAUSES, Throttle
 from compat.types import Message
+from tests.support.waiting import turns
 
 
 class Name(str):
@@ -540,3 +541,55 @@ def test_values_that_threads_write_while_old_ones_are_swept() -> None:
 
     in_threads(3, lambda number: asyncio.run(write(number)))
     assert len(values._kept) == 15
+
+
+async def test_an_empty_mailbox_is_removed_and_its_channel_stays_a_member(
+    later: Callable[[float], None],
+) -> None:
+    layer = InMemoryChannelLayer(history={"chat_*": {"count": 5}})
+    await layer.group_add("chat_a", "stays")
+    await layer.group_add("chat_a", "goes")
+    await layer.group_discard("chat_a", "goes")
+    assert set(layer.channels) == {"stays", "goes"}, "there is room for earlier messages"
+    later(121)
+    await layer.send("other", {"type": "x"})  # it sweeps
+    assert set(layer.channels) == {"other"} and set(layer.groups["chat_a"]) == {"stays"}
+    await layer.group_send("chat_a", {"type": "x"})
+    assert await layer.receive("stays") == {"type": "x"}
+
+
+async def test_a_join_on_another_loop_that_was_cancelled_before_it_began() -> None:
+    layer, errors = InMemoryChannelLayer(history={"chat_*": {"count": 5}}), list[Any]()
+    may_go_on, ready = threading.Event(), threading.Event()
+
+    async def there() -> str:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda loop, context: errors.append(context))
+        channel = await layer.new_channel()
+        layer.attach(channel, inbox_of(loop))
+        return channel
+
+    def hold_up() -> None:
+        ready.set()
+        may_go_on.wait(20)
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        channel = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(there(), loop))
+        loop.call_soon_threadsafe(hold_up)
+        await asyncio.to_thread(ready.wait, 20)
+        joining = asyncio.create_task(layer.group_add("chat_a", channel))
+        await turns()  # it waits for the other loop
+        joining.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await joining
+        may_go_on.set()
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(layer.detach(channel), loop))
+    finally:
+        may_go_on.set()
+        loop.call_soon_threadsafe(loop.stop)
+        await asyncio.to_thread(thread.join)
+        loop.close()
+    assert not errors and not layer.groups
