@@ -140,6 +140,10 @@ class BaseChannelLayer:
             return names.require_valid_group_name(name)
         return self._require("Group", self.group_name_regex, name)
 
+    def require_group(self, group: object) -> None:
+        """Raise TypeError for a name that is none for a group of this layer."""
+        self.require_valid_group_name(group)
+
     def _require(self, kind: str, rule: re.Pattern[str], name: object) -> bool:
         """Apply the rules of a subclass, which its ``invalid_name_error`` describes."""
         if isinstance(name, str) and len(name) < self.MAX_NAME_LENGTH and rule.match(name):

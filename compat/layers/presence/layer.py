@@ -39,7 +39,7 @@ class KeepsPresence(BaseChannelLayer):
 
         Raises TypeError for a bad name, LayerUnavailable without Redis.
         """
-        self.require_valid_group_name(group)
+        self.require_group(group)
         return await self._presence(group)
 
     async def track(self, group: str, channel: str, key: Any, meta: Mapping[str, Any] | None = None) -> None:
@@ -48,7 +48,7 @@ class KeepsPresence(BaseChannelLayer):
         ``key`` names its person: a user, or a str, int or UUID. ``meta``: what is told of it, at most 1 KiB
         as JSON. Another call replaces both. Raises TypeError, ValueError, and LayerUnavailable without Redis.
         """
-        self.require_valid_group_name(group)
+        self.require_group(group)
         if group.startswith(RESERVED):
             raise ValueError(f"presence: group {group!r} is one of the library's own")
         place, told = Place(group, key_of(key), channel), meta_text(meta)

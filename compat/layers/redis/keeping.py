@@ -52,7 +52,7 @@ class KeepsHistories(BaseChannelLayer):
 
     async def position(self, group: str) -> str:
         """See the base class."""
-        self.require_valid_group_name(group)
+        self.require_group(group)
         return await self._by_whom(self.recordings.position_by, group)
 
     async def forget(self, group: str, id: str | None = None) -> int:

@@ -194,6 +194,10 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
 
     # Groups
 
+    def require_group(self, group: object) -> None:
+        """Raise TypeError unless ``group`` is a non-empty str; channels_redis has no other rules here."""
+        _require_name("group", group)
+
     def _reader(self, channel: str) -> PubSubStation | None:
         return self.owners.get(channel)
 
@@ -202,7 +206,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
 
         Raises RuntimeError for a channel of another process, LayerUnavailable without Redis.
         """
-        _require_name("group", group)
+        self.require_group(group)
         owner = self.owners.get(channel)
         if owner is None:
             raise RuntimeError(
@@ -218,7 +222,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove ``channel`` from ``group``; do nothing if it is not a member."""
-        _require_name("group", group)
+        self.require_group(group)
         owner = self.owners.get(channel)
         if owner is not None:
             await self._on(owner, _leave(owner, group, channel))
@@ -237,7 +241,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         self, commands: Commands, group: str, message: Message, exclude: Iterable[str]
     ) -> SendResult:
         require_message(message)
-        _require_name("group", group)
+        self.require_group(group)
         excluded = list(exclude)
         if excluded or EXCLUDE_KEY in message or PLACE_KEY in message:
             message = without_reserved(message)

@@ -217,3 +217,26 @@ async def test_a_receive_that_cannot_subscribe_costs_no_membership(
             await layer.receive(channel)
     await layer.group_send("room", {"type": "later"})
     assert [await receive(layer, channel) for _ in range(2)] == [{"type": "waits"}, {"type": "later"}]
+
+
+async def test_a_group_with_any_name_has_a_history_and_people_too(make_pubsub: Make) -> None:
+    """As it has members: channels_redis has no rule for names here."""
+    rules = {"history": {"*": {"count": 5}}, "presence": {"room:*": {"key": "channel"}}}
+    layer, group = make_pubsub(**rules), "room:1 é"
+    channel = await layer.new_channel()
+    layer.attach(channel, inbox_of(asyncio.get_running_loop()))
+    layer.attend(channel, {}, hears=False)
+    await layer.group_add(group, channel)
+    assert list(await layer.presence(group)) == [channel]
+    await layer.untrack(group, channel)
+    await layer.track(group, channel, "ada")
+    assert list(await layer.presence(group)) == ["ada"]
+    before = await layer.position(group)
+    await layer.group_send(group, {"type": "x"})
+    assert list(await layer.history(group, since=before)) == [{"type": "x"}]
+    assert await layer.ticket([group])
+    for wrong in ("", 5):
+        for call in (layer.position, layer.presence):
+            with pytest.raises(TypeError, match="group name must be a non-empty str"):
+                await call(wrong)  # type: ignore[arg-type]
+    await layer.detach(channel)
