@@ -153,8 +153,7 @@ class Watched:
     def lost(self) -> None:
         """Read again who is here: changes may be missing."""
         self._stale = True
-        if self._known is not None:
-            self.retry()
+        self.retry_if_lost()
 
     def retry_if_lost(self) -> None:
         """Read again if an earlier attempt has failed."""

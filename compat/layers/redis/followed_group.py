@@ -13,7 +13,6 @@ from compat.redis.streams.history import Part
 
 __all__ = ["TAIL_ENTRIES", "FollowedGroup"]
 
-MISSING = object()
 KEPT_LEFT = 1000
 TAIL_ENTRIES = 100
 TAIL_BYTES = 256 * 1024
@@ -90,7 +89,8 @@ class FollowedGroup:
     def remove(self, channel: str) -> None:
         """Make ``channel`` no member."""
         now = steady()
-        if self.members.pop(channel, MISSING) is not MISSING:
+        if channel in self.members:
+            del self.members[channel]
             self.left[channel] = now + self.expiry
         while self.left:
             oldest = next(iter(self.left))

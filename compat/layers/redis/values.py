@@ -40,9 +40,9 @@ class RedisValues:
         self._crypter = crypter
         self._unreadable = unreadable
 
-    async def get(self, name: str) -> bytes | int | None:
+    async def get(self, name: str) -> bytes | None:
         found = await self._command("GET", self._key(name))
-        return decrypted(self._crypter, found, self._unreadable) if isinstance(found, bytes) else found
+        return decrypted(self._crypter, found, self._unreadable) if isinstance(found, bytes) else None
 
     async def set(self, name: str, value: str, *, ex: int, xx: bool = False) -> bool:
         only = ("XX",) if xx else ()
