@@ -70,6 +70,43 @@ async def test_a_job_that_fails_is_tried_again_however_old_it_is(make: Make, wir
     assert sorted((job.message["n"], job.tries) for job in again) == [(1, 2), (2, 1)]
 
 
+async def test_a_channel_beside_one_for_which_more_callers_wait(make: Make) -> None:
+    """Its jobs come at once and in order, as if it were alone."""
+    layer = make(prefix=unique_prefix())
+    others = [asyncio.ensure_future(layer.take("others")) for _ in range(4)]
+    jobs = layer._stations.here().jobs  # type: ignore[union-attr]
+    await until_async(lambda: jobs.wanted(0) == {"others": 4}, "they wait")
+    for number in range(20):
+        await layer.send("jobs", {"type": "job", "n": number})
+    began = time.monotonic()
+    for number in range(20):
+        job = await take(layer)
+        assert (job.message["n"], job.tries) == (number, 1)
+        job.acknowledge()
+    assert time.monotonic() - began < layer.block_s / 2
+    for other in others:
+        other.cancel()
+    await asyncio.wait(others)
+
+
+async def test_a_job_given_back_beside_a_channel_without_jobs(make: Make) -> None:
+    """Its caller looks for it at once, also if the other channel's has been served meanwhile."""
+    layer = make(prefix=unique_prefix())
+    other = asyncio.ensure_future(layer.take("others"))
+    await layer.send("jobs", {"type": "job", "n": 1})
+    job = await take(layer)
+    jobs = layer._stations.here().jobs  # type: ignore[union-attr]
+    (reader,) = jobs._readers
+    job.failed()
+    await until_async(lambda: not jobs._releasing, "it is given back")
+    await until_async(lambda: reader._blocked and reader._interrupting is None, "only the other one waits")
+    began = time.monotonic()
+    assert (await take(layer)).tries == 2
+    assert time.monotonic() - began < layer.block_s / 2
+    other.cancel()
+    await asyncio.wait([other])
+
+
 async def test_the_job_of_a_dead_worker_does_not_expire(make: Make, wire: Any) -> None:
     one = make(prefix=unique_prefix(), takeover=1, expiry=1)
     other = make(prefix=one.prefix, takeover=1, expiry=1)

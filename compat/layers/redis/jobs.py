@@ -150,7 +150,7 @@ class Jobs:
             await self.shards.call(self.shard_of(channel), *claim)
         except LayerUnavailable:
             return  # it will be taken over
-        self._readers[self.shard_of(channel)].look_again()
+        self._readers[self.shard_of(channel)].look_again(channel)
 
     async def _renew(self) -> None:
         """Say that the held messages are being handled, so that nobody takes them over."""
@@ -190,7 +190,8 @@ class JobReader(Reader):
         self._waits_for: dict[str, int] = {}
         self._grouped: set[str] = set()
         """The channels whose consumer group is there."""
-        self._next_takeover = 0.0
+        self._looked: dict[str, float] = {}
+        """The channels in which nothing was left to take over, until a time of ``steady()``."""
         self._refusals = Refusals(block_s)
 
     def changed(self) -> None:
@@ -204,14 +205,14 @@ class JobReader(Reader):
         wanted = self._jobs.wanted(self.index)
         return {channel: wanted[channel] for channel in self._refusals.without(wanted)}
 
-    def look_again(self) -> None:
-        """Look for messages that have been released, before more are read."""
-        self._next_takeover = 0.0
+    def look_again(self, channel: str) -> None:
+        """Look for messages of ``channel`` that have been released, before more are read."""
+        self._looked.pop(channel, None)
         self.interrupt()
 
     def connected(self) -> None:
         self._grouped.clear()
-        self._next_takeover = 0.0
+        self._looked.clear()
 
     def failed(self, error: RedisUnavailable) -> None:
         if not self._ever:
@@ -244,12 +245,16 @@ class JobReader(Reader):
                 lost = False
 
     async def _turn(self, link: Link, wanted: dict[str, int]) -> None:
-        """Take messages over if it is time to, or read new ones."""
-        if steady() >= self._next_takeover:
-            self._next_takeover = steady() + min(self._jobs.terms.takeover / 2, self.block_s)
-            found = await self._take_over(link, wanted)
-            if found or not self._next_takeover:  # there may be more, or something was released meanwhile
-                self._next_takeover = 0.0
+        """Take messages over from the channels for which it is time to, or read new ones."""
+        now = steady()
+        self._looked = {channel: until for channel, until in self._looked.items() if until > now}
+        due = {channel: count for channel, count in wanted.items() if channel not in self._looked}
+        if due:
+            until = now + min(self._jobs.terms.takeover / 2, self.block_s)
+            self._looked.update(dict.fromkeys(due, until))
+            for channel in await self._take_over(link, due):  # there may be more
+                self._looked.pop(channel, None)
+            if not wanted.keys() <= self._looked.keys():  # or something was released meanwhile
                 return
         if wanted == self._wanted():  # ``changed`` interrupts a read that has begun
             await self._read(link, wanted)
@@ -273,24 +278,25 @@ class JobReader(Reader):
     async def _read(self, link: Link, wanted: dict[str, int]) -> None:
         self._waits_for = wanted
         by_key = {self._jobs.terms.keys.jobs(channel).encode(): channel for channel in wanted}
-        block_s = min(self.block_s, self._next_takeover - steady())
-        count, block_ms = max(wanted.values()), max(1, int(1000 * block_s))
+        block_s = min(self.block_s, min(self._looked[channel] for channel in wanted) - steady())
+        # COUNT holds for each stream: more than one channel's callers can take would have to be put back.
+        count, block_ms = min(wanted.values()), max(1, int(1000 * block_s))
         read = (b"XREADGROUP", b"GROUP", GROUP, self._jobs.name, b"COUNT", count, b"BLOCK", block_ms)
         reply = await self.blocking(link, *read, b"STREAMS", *by_key, *(b">" for _ in by_key))
         for key, entries in reply or ():
             for id, fields in entries:
                 self._jobs.give(by_key[key], id, fields[1], 1)
 
-    async def _take_over(self, link: Link, wanted: dict[str, int]) -> bool:
-        """Take messages of workers that have been silent for too long; return False if there were none."""
-        found = False
+    async def _take_over(self, link: Link, wanted: dict[str, int]) -> set[str]:
+        """Take messages of workers that have been silent for too long; return the channels that had some."""
+        found: set[str] = set()
         idle_ms = int(1000 * self._jobs.terms.takeover)
         for channel, count in wanted.items():
             key = self._jobs.terms.keys.jobs(channel)
             link.tell(b"EXPIRE", key, self._jobs.terms.job_life_s)
             silent = await link.call(b"XPENDING", key, GROUP, b"IDLE", idle_ms, b"-", b"+", count)
             for id, _, _, tries in silent:
-                found = True
+                found.add(channel)
                 claimed = await link.call(b"XCLAIM", key, GROUP, self._jobs.name, idle_ms, id)
                 if claimed and claimed[0]:  # else another worker was faster
                     await self._try_again(link, channel, id, claimed[0][1][1], tries + 1)
