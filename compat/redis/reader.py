@@ -213,9 +213,10 @@ class Reader:
                 link = await self.shards.link(self.index)
                 if link.server.is_other(self._run_id):
                     break  # the commands go to another server now, where the id is that of a stranger
+                unwanted = self._unwanted
                 await link.call(b"CLIENT", b"UNBLOCK", self._client_id or 0)
                 await sleep(pause_s)
-                pause_s = min(2 * pause_s, 0.1)
+                pause_s = min(2 * pause_s, 0.1) if unwanted == self._unwanted else 0.001
         except LayerUnavailable:
             pass  # the reader's own connection will notice the outage
         finally:
@@ -229,3 +230,4 @@ class Reader:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        self._interrupting = None  # a task that was cancelled before its first step does not do it

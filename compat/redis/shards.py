@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from operator import methodcaller
 from typing import Any
 
@@ -151,6 +152,8 @@ class Shards:
         opening = self._opening.get(index)
         if opening is None:
             opening = self._opening[index] = start_apart(self._loop, self._open(index))
+            # Not in _open, whose first step a cancelled task need not reach.
+            opening.add_done_callback(lambda _: self._opening.pop(index))
         opened = await shared(opening)
         if isinstance(opened, str):
             raise self.explain(self.hosts[index], opened)
@@ -257,17 +260,20 @@ class Shards:
             self._told[index] = list(commands)
             task = self._loop.create_task(self._tell_all(index))
             self._posts.add(task)
-            task.add_done_callback(self._posts.discard)
+            task.add_done_callback(partial(self._has_told, index))
 
     async def _tell_all(self, index: int) -> None:
         """Send what has been told to a host, and what is told meanwhile."""
-        try:
-            while commands := self._told[index]:
-                self._told[index] = []
-                with contextlib.suppress(LayerUnavailable):  # the caller of ``tell`` expects no error
-                    await self._tell_in_order(index, commands)
-        finally:
-            del self._told[index]
+        while commands := self._told[index]:
+            self._told[index] = []
+            with contextlib.suppress(LayerUnavailable):  # the caller of ``tell`` expects no error
+                await self._tell_in_order(index, commands)
+
+    def _has_told(self, index: int, task: asyncio.Task[None]) -> None:
+        self._posts.discard(task)
+        commands = self._told.pop(index)
+        if commands and not task.cancelled():
+            self.tell(index, *commands)
 
     async def _tell_in_order(self, index: int, commands: list[Sequence[Argument]]) -> None:
         while commands:
@@ -295,8 +301,6 @@ class Shards:
             failed = steady()
             self._failed[index] = (failed + min(FAIL_FAST_S, failed - began), error.reason)
             return error.reason  # each waiting caller raises a new exception with it
-        finally:
-            self._opening.pop(index, None)
         self._links[index] = link
         self._lost.pop(index, None)
         self.opened(index)
@@ -307,7 +311,8 @@ class Shards:
         if self._posts:
             await asyncio.wait(self._posts, timeout=FAIL_FAST_S)
         self.following.close()
-        for task in (*self._opening.values(), *self._posts):
+        ending = (*self._opening.values(), *self._posts)
+        for task in ending:
             task.cancel()
         for index, link in enumerate(self._links):
             if link is not None:
@@ -318,3 +323,5 @@ class Shards:
             if pool is not None:
                 self._pools[index] = None
                 await close_pool(pool)
+        if ending:
+            await asyncio.wait(ending)

@@ -107,6 +107,38 @@ async def test_a_job_given_back_beside_a_channel_without_jobs(make: Make) -> Non
     await asyncio.wait([other])
 
 
+async def test_many_jobs_beside_a_channel_without_any(make: Make) -> None:
+    """Was: each began the read anew, and after some that took a tenth of a second."""
+    layer = make(prefix=unique_prefix())
+    other = asyncio.ensure_future(layer.take("others"))
+    for number in range(40):
+        await layer.send("jobs", {"type": "job", "n": number})
+    began = time.monotonic()
+    for _ in range(40):
+        (await take(layer)).acknowledge()
+    assert time.monotonic() - began < 1.5
+    other.cancel()
+    await asyncio.wait([other])
+
+
+async def test_a_reader_that_is_closed_when_it_is_to_read_anew(make: Make) -> None:
+    layer = make(prefix=unique_prefix())
+    waiting = [asyncio.ensure_future(layer.take("others"))]
+    (reader,) = layer._stations.here().jobs._readers  # type: ignore[union-attr]
+    await until_async(lambda: reader._blocked, "it reads")
+    reader.interrupt()
+    await reader.aclose()
+    waiting.append(asyncio.ensure_future(layer.take("more")))
+    await until_async(lambda: reader._blocked, "it reads again")
+    await layer.send("jobs", {"type": "job", "n": 1})
+    began = time.monotonic()
+    (await take(layer)).acknowledge()
+    assert time.monotonic() - began < layer.block_s / 2
+    for other in waiting:
+        other.cancel()
+    await asyncio.wait(waiting)
+
+
 async def test_the_job_of_a_dead_worker_does_not_expire(make: Make, wire: Any) -> None:
     one = make(prefix=unique_prefix(), takeover=1, expiry=1)
     other = make(prefix=one.prefix, takeover=1, expiry=1)

@@ -341,3 +341,6 @@ class Follower:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        for followed in self._topics.values():
+            if followed.task is not None and followed.task.done():  # it was cancelled before its first step
+                followed.task = None

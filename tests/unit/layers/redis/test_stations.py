@@ -11,9 +11,9 @@ import pytest
 
 from compat.engine.parts import inbox_of
 from compat.exceptions import LayerUnavailable
-from tests.support.layers import ON_REDIS, close
+from tests.support.layers import ON_REDIS, close, unique_prefix
 from tests.support.redis_server import RedisServer
-from tests.support.waiting import until_async
+from tests.support.waiting import until_async, until_awaited
 
 WITHIN_S = 20.0
 
@@ -129,6 +129,35 @@ async def test_closing_fails_those_who_wait_for_a_connection(kind: str, redis_se
     for task in (sending, joining):
         with pytest.raises(LayerUnavailable, match="were closed meanwhile"):
             await asyncio.wait_for(task, WITHIN_S)
+
+
+@pytest.mark.parametrize("kind", ON_REDIS)
+async def test_closing_in_the_turn_of_the_first_call(kind: str, redis_url: str) -> None:
+    """Was: the connection that had not begun to open was waited for by all later calls of this loop."""
+    layer = ON_REDIS[kind](hosts=[redis_url], prefix=unique_prefix())
+    await asyncio.gather(layer.send("jobs", {"type": "x"}), layer.close_pools(), return_exceptions=True)
+    await layer.send("jobs", {"type": "x"})
+    await close(layer)
+
+
+async def test_what_is_told_while_the_layer_closes(make_queue: Callable[..., Any], wire: Any) -> None:
+    """It need not arrive, but what is told later does."""
+    layer = make_queue()
+    await layer.new_channel()
+    shards, key = layer._stations.here().shards, f"{layer.prefix}:told"
+    shards.tell(0, (b"SET", key, 1))
+    (post,) = shards._posts
+    closing = asyncio.ensure_future(shards.aclose())
+    await asyncio.sleep(0)
+
+    def tell_more(_: object) -> None:
+        shards.retire(0)
+        shards.tell(0, (b"SET", key, 2))
+
+    post.add_done_callback(tell_more)  # is called after that of aclose()
+    await closing
+    shards.tell(0, (b"SET", key, 3, b"EX", 60))
+    await until_awaited(lambda: wire.get(key), b"3")
 
 
 async def test_closing_does_not_hide_a_cancellation(redis_server: RedisServer) -> None:
