@@ -17,6 +17,7 @@ from typing import Any
 from compat.clock import steady, wall
 from compat.exceptions import LayerUnavailable
 from compat.layers.redis.census import Census
+from compat.layers.redis.joins import Joins
 from compat.layers.redis.keys import lease_of
 from compat.layers.redis.leases import TURNS, Leases, Terms
 from compat.layers.redis.member_commands import MemberCommands
@@ -77,8 +78,8 @@ class Membership:
         self._wake = asyncio.Event()
         self._all = False
         """True if every membership must be written to Redis again."""
-        self._joining: set[tuple[str, str]] = set()
-        """(group, channel) of joins under way: Redis need not have them yet."""
+        self._joins = Joins(lambda group, channel: channel in self.groups.get(group, ()), self.withdraw)
+        """Redis need not have the new ones yet."""
         self._explained = False
         """True if an outage is recorded because of which members may be missing in Redis."""
         self._refreshed = 0.0
@@ -87,26 +88,23 @@ class Membership:
         self._task: asyncio.Task[None] | None = None
 
     async def join(self, group: str, channel: str) -> None:
-        """Add a channel of this process to a group; after LayerUnavailable it is not a member."""
-        members = self.groups.setdefault(group, {})
-        first = not members
-        members[channel] = wall()
-        self.census.joined(group, channel)
-        commands = self._commands.enter(group, channel, first=first)
-        if self.leases.hold(lease_of(channel)):
-            self._wake.set()
-        self._start()
-        self._joining.add((group, channel))
-        try:
+        """Add a channel of this process to a group; if that fails, it is no member that it was not before."""
+        with self._joins.call(group, channel):
+            members = self.groups.setdefault(group, {})
+            first = not members
+            members[channel] = wall()
+            self.census.joined(group, channel)
+            commands = self._commands.enter(group, channel, first=first)
+            if self.leases.hold(lease_of(channel)):
+                self._wake.set()
+            self._start()
             await self.shards.calls(self.index, commands)
-        except BaseException:  # also when cancelled: the commands may have arrived or not
-            self.withdraw(group, channel)
-            raise
-        finally:
-            self._joining.discard((group, channel))
 
     def withdraw(self, group: str, channel: str) -> None:
-        """Remove a channel that could not join; Redis is told soon, or when it can be reached."""
+        """Remove a channel that could not join; Redis is told soon, or when it can be reached.
+
+        The commands that were to add it may have arrived or not.
+        """
         self._forget(group, channel)
         self._owe(group, channel)
 
@@ -158,6 +156,7 @@ class Membership:
     def _forget(self, group: str, channel: str) -> bool:
         """Record that a channel has left; return True if it was this process's last member of the group."""
         self.census.left(group, channel)
+        self._joins.left(group, channel)
         members = self.groups.get(group)
         if members is None or members.pop(channel, None) is None or members:
             return False
@@ -243,7 +242,7 @@ class Membership:
         firsts: dict[str, str] = {}
         for group, members in self.groups.items():
             for channel in members:
-                if (group, channel) not in self._joining:
+                if not self._joins.is_new(group, channel):
                     firsts[group] = channel
                     break
         return firsts
@@ -305,7 +304,7 @@ class Membership:
             by_lease: dict[str, list[str]] = {}
             for channel in channels:
                 joined = members.get(channel)
-                if (group, channel) in self._joining:
+                if self._joins.is_new(group, channel):
                     continue
                 if joined is not None and self.is_read(channel):
                     joined = members[channel] = now

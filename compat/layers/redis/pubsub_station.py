@@ -122,8 +122,8 @@ class PubSubStation(Station):
     async def join(self, group: str, channel: str, last: int | None = None) -> None:
         """Add a channel of this loop to a group; return when Redis has confirmed the subscription."""
         topic = self.keys.topic(group)
-        self.note_joined(group, channel)
-        try:
+        with self.joins.call(group, channel):
+            self.note_joined(group, channel)
             if self.layer.recordings.record(group) is not None:
                 members = self.groups[topic] = self.kept.expect(group)
                 self._kept_topics[topic] = group
@@ -133,12 +133,9 @@ class PubSubStation(Station):
             else:
                 self.groups.setdefault(topic, {})[channel] = None
                 await self.subscriptions.subscribe(topic)
-        except BaseException:
-            self.leave(group, channel)
-            raise
 
     def leave(self, group: str, channel: str) -> None:
-        """Remove a channel from a group."""
+        """See the base class."""
         self.note_left(group, channel)
         topic = self.keys.topic(group)
         members = self.groups.get(topic)

@@ -63,19 +63,14 @@ class QueueStation(OwnStation):
             return
         if self.has_ended(channel):  # the consumer has left a task or a thread behind
             return
-        self.note_joined(group, channel)
-        try:
+        with self.joins.call(group, channel):
+            self.note_joined(group, channel)
             joining = self._membership(group).join(group, channel)
             if self.layer.recordings.record(group) is None:
                 await joining
             else:
                 self.kept.expect(group)
                 await self.kept.join(group, channel, last, joining)
-        except BaseException:
-            self.note_left(group, channel)
-            self.kept.leave(group, channel)
-            self._membership(group).withdraw(group, channel)
-            raise
         if group not in self.groups_of(channel):  # it has left meanwhile
             self.kept.leave(group, channel)
 
@@ -83,8 +78,7 @@ class QueueStation(OwnStation):
         if not self.layer.owns(self, channel):
             await self._discard_elsewhere(group, channel)
             return
-        self.note_left(group, channel)
-        self.kept.leave(group, channel)
+        self._removed(group, channel)
         await self._membership(group).leave(group, channel)
 
     async def _add_elsewhere(self, group: str, channel: str) -> None:
@@ -108,6 +102,11 @@ class QueueStation(OwnStation):
         there = [keys.group(group), keys.census(group), keys.at(shard).joined(lease_of(channel))]
         about = (group, channel, note_of(channel), NOTE, self.layer.group_expiry)
         await self.shards.run(shard, DISCARD, there, *about)
+
+    def leave(self, group: str, channel: str) -> None:
+        """See the base class."""
+        self._removed(group, channel)
+        self._membership(group).withdraw(group, channel)
 
     def _removed(self, group: str, channel: str) -> None:
         """Record that a channel of this loop has left a group: it was removed elsewhere, or has expired."""

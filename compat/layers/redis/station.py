@@ -21,6 +21,7 @@ from compat.engine.parts import scheduler_of
 from compat.engine.scheduler import turn
 from compat.layers.copies import copier
 from compat.layers.presence.attendance import Attendance
+from compat.layers.redis.joins import Joins
 from compat.layers.redis.people import RedisPeople
 from compat.layers.redis.receipts import Receipt, Receipts
 from compat.names import is_counted
@@ -72,6 +73,7 @@ class Station:
         """The inbox or mailbox of each channel of this loop."""
         self._groups: dict[str, set[str]] = {}
         """The groups of the channels that no consumer reads; those of a consumer are in its inbox."""
+        self.joins = Joins(lambda group, channel: group in self.groups_of(channel), self.leave)
         self._layer = layer
         self._probes: dict[int, asyncio.Task[None]] = {}
 
@@ -97,7 +99,12 @@ class Station:
         groups = box.groups if isinstance(box, Inbox) else self._groups.setdefault(channel, set())
         groups.add(group)
 
+    def leave(self, group: str, channel: str) -> None:
+        """Remove a channel of this loop from a group; if Redis has to be told, it is soon."""
+        raise NotImplementedError
+
     def note_left(self, group: str, channel: str) -> None:
+        self.joins.left(group, channel)
         groups = self.groups_of(channel)
         groups.discard(group)
         box = self.boxes.get(channel)

@@ -94,12 +94,9 @@ class StreamsStation(OwnStation):
         topic = self.keys.history_topic(group)
         members = self.kept.expect(group)
         self._by_topic[topic] = group
-        self.note_joined(group, channel)
-        try:
+        with self.joins.call(group, channel):
+            self.note_joined(group, channel)
             await self.kept.join(group, channel, last, self._ready(topic, channel))
-        except BaseException:
-            self.leave(group, channel)
-            raise
         if channel not in members:  # it has left meanwhile
             self.leave(group, channel)
 
@@ -108,7 +105,7 @@ class StreamsStation(OwnStation):
         await self.subscriptions.subscribe(topic)
 
     def leave(self, group: str, channel: str) -> None:
-        """Remove a channel from a group."""
+        """See the base class."""
         self.note_left(group, channel)
         if self.kept.leave(group, channel):
             topic = self.keys.history_topic(group)
