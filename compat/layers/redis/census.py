@@ -56,13 +56,13 @@ class Census:
         self._rolls: dict[str, Roll] = {}
         self._version = 0
 
-    def joined(self, group: str, channel: str) -> str | None:
-        """Count a new member; return what to write for the group, or None if it is not counted."""
-        return self._changed(group, channel, has_joined=True)
+    def joined(self, group: str, channel: str) -> None:
+        """Count a new member."""
+        self._change(group, channel, has_joined=True)
 
-    def left(self, group: str, channel: str) -> str | None:
-        """Count a member no more; return what to write for the group, or None if it was not counted."""
-        return self._changed(group, channel, has_joined=False)
+    def left(self, group: str, channel: str) -> None:
+        """Count a member no more."""
+        self._change(group, channel, has_joined=False)
 
     def told(self, group: str) -> str | None:
         """Return ``"<members>:<version>"`` for a group, or None if it has no counted members."""
@@ -86,14 +86,16 @@ class Census:
                 then[channel] = None
         return list(then)
 
-    def _changed(self, group: str, channel: str, *, has_joined: bool) -> str | None:
+    def _change(self, group: str, channel: str, *, has_joined: bool) -> None:
         if not self.queue or not channel.startswith(self.queue):
-            return None
+            return
         roll = self._rolls.get(group)
         if roll is None:
+            if not has_joined:
+                return
             roll = self._rolls[group] = Roll()
         if (channel in roll.members) is has_joined:
-            return self.told(group)
+            return
         if has_joined:
             roll.members[channel] = None
         else:
@@ -101,7 +103,6 @@ class Census:
         self._version += 1
         roll.changes.append((self._version, channel, has_joined, steady()))
         _forget(roll.changes, self._arrived())
-        return self.told(group) or ""
 
     def clear(self) -> None:
         """Count nobody."""

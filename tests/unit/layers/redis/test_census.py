@@ -58,6 +58,17 @@ def test_nobody_is_counted_without_a_queue() -> None:
     assert census.told("room") is None and census.members("room", 1) == []
 
 
+async def test_nothing_is_kept_of_groups_that_nobody_has_joined(make_queue: Make) -> None:
+    """Was: a roll of each until the next sweep, and one of a layer without members is never swept."""
+    layer = make_queue()
+    channel = await layer.new_channel()
+    await layer.group_add("room", channel)
+    for number in range(10):
+        await layer.group_discard(f"room{number}", channel)
+    (membership,) = layer._stations.here()._memberships.values()  # type: ignore[union-attr]
+    assert list(membership.census._rolls) == ["room"]
+
+
 def test_changes_are_forgotten_when_no_message_can_be_on_its_way() -> None:
     arrived = 0.0
     census = Census(QUEUE, lambda: arrived)
