@@ -20,6 +20,7 @@ from compat.redis.loops import start_apart
 from compat.redis.reasons import WAIT, asked_node
 from compat.redis.scripts import publishes, with_one_key
 from compat.redis.unavailable import Redirected, RedisUnavailable
+from compat.redis.waiting import fail
 
 __all__ = ["ShardLink"]
 
@@ -114,7 +115,7 @@ class _Node:
             self._link = await Link.open(home.host, pool, home.explain, extra_patience_s=extra_s)
         except RedisUnavailable as error:
             for future, _ in self._taken():
-                _fail(future, Redirected(str(error), WAIT))
+                fail(future, Redirected(str(error), WAIT))
         else:
             for future, command in self._taken():
                 self._send(self._link, future, command)
@@ -133,7 +134,7 @@ class _Node:
         try:
             answer = link.call(*command)
         except Exception as error:  # noqa: BLE001 - the caller waits for the future
-            _fail(future, error)
+            fail(future, error)
         else:
             answer.add_done_callback(partial(_pass_back, future))
 
@@ -142,7 +143,7 @@ class _Node:
         if self._opening is not None:
             self._opening.cancel()
         for future, _ in self._taken():
-            _fail(future, self._home.explain(self._home.host, reason))
+            fail(future, self._home.explain(self._home.host, reason))
         if self._link is not None:
             self._link.end(reason)
 
@@ -161,9 +162,4 @@ def _pass_back(future: asyncio.Future[Any], answer: asyncio.Future[Any]) -> None
     if error is None:
         future.set_result(answer.result())
     else:
-        _fail(future, error)
-
-
-def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
-    future.set_exception(error)
-    future.exception()  # marks it as retrieved: of several calls, the caller may see the first error only
+        fail(future, error)

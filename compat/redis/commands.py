@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from compat.exceptions import LayerUnavailable, MessageTooLarge
 from compat.redis.encoding import Argument
 from compat.redis.scripts import Script
-from compat.redis.waiting import CLOSED
+from compat.redis.waiting import CLOSED, fail
 
 __all__ = ["MOST_BYTES", "MOST_CALLS", "Commands", "Joined", "Share"]
 
@@ -140,5 +140,4 @@ def _fail(calls: Sequence[Call], error: BaseException) -> None:
     is_closing = isinstance(error, asyncio.CancelledError)  # the task is cancelled, and the callers are not
     for _, future in calls:
         if not future.done():
-            future.set_exception(LayerUnavailable(CLOSED) if is_closing else error)
-            future.exception()  # marks it as retrieved, because perhaps its caller is cancelled now
+            fail(future, LayerUnavailable(CLOSED) if is_closing else error)

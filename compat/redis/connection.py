@@ -28,7 +28,7 @@ from compat.redis.scripts import Script
 from compat.redis.servers import Server, introduced, is_slave
 from compat.redis.tls_hints import with_hint
 from compat.redis.unavailable import Redirected, RedisUnavailable
-from compat.redis.waiting import within
+from compat.redis.waiting import fail, within
 
 __all__ = ["ROLE", "Explain", "Link", "abandon", "opened"]
 
@@ -160,9 +160,9 @@ class Link:
         """
         future: asyncio.Future[Any] = self.loop.create_future()
         if self._is_retired:
-            future.set_exception(Redirected(self.host.where, MOVED))
+            fail(future, Redirected(self.host.where, MOVED))
         elif self.closed:
-            future.set_exception(self.explain(self.host, self.reason))
+            fail(future, self.explain(self.host, self.reason))
         else:
             self._submit(arguments, future)
         return future
@@ -255,16 +255,14 @@ class Link:
     def _refuse(self, future: asyncio.Future[Any], error: Exception) -> None:
         """Pass an error reply to the call that waits for it."""
         if isinstance(error, NoScriptError):
-            future.set_exception(error)  # ``Script.run`` handles it
-            future.exception()
+            fail(future, error)  # ``Script.run`` handles it
             return
         redirect = self.host.redirect_of(error)
         reason = redirect or refusal_of(error)
         if redirect is None:
-            future.set_exception(self.explain(self.host, reason))
+            fail(future, self.explain(self.host, reason))
         else:
-            future.set_exception(Redirected(f"{self.host.where}: {error}", redirect))
-        future.exception()  # marks it as retrieved: of several calls, the caller may see the first error only
+            fail(future, Redirected(f"{self.host.where}: {error}", redirect))
         if reason is REPLICA:
             self.end(reason)  # the next connection may reach the new master
 
@@ -289,8 +287,7 @@ class Link:
         pending, self._pending = self._pending, deque()
         for future in pending:
             if future is not None and future is not self._role and not future.done():
-                future.set_exception(self.explain(self.host, reason))
-                future.exception()  # marks it as retrieved, because perhaps no task awaits it
+                fail(future, self.explain(self.host, reason))
         this = asyncio.current_task(self.loop) if asyncio._get_running_loop() is self.loop else None
         for task in self._tasks:
             if task is not this:

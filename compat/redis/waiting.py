@@ -18,6 +18,7 @@ __all__ = [
     "CLOSED",
     "SharedAnswer",
     "done",
+    "fail",
     "settle",
     "shared",
     "sleep",
@@ -129,6 +130,12 @@ async def wait_for_result(future: asyncio.Future[None], seconds: float) -> None:
 async def sleep(seconds: float) -> None:
     """Wait for ``seconds``."""
     await wait_for_result(asyncio.get_running_loop().create_future(), seconds)
+
+
+def fail(future: asyncio.Future[Any], error: BaseException) -> None:
+    """Raise ``error`` in the task that awaits ``future``; if none does, nobody is told."""
+    future.set_exception(error)
+    future.exception()  # marks it as retrieved: of several calls, the caller may see the first error only
 
 
 def settle(future: asyncio.Future[Any]) -> None:

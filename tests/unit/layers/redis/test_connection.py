@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -119,6 +120,19 @@ async def test_a_connection_that_breaks(redis_server: RedisServer) -> None:
             with pytest.raises(LayerUnavailable, match=r"reset by peer|closed by server"):
                 await waiting
             assert link.closed and len(ends) == 1
+
+
+async def test_a_call_to_a_closed_connection_that_nobody_awaits(link: Link) -> None:
+    """Its error is no news: of several calls, the caller may see the first error only."""
+    told: list[str] = []
+    link.loop.set_exception_handler(lambda _, context: told.append(context["message"]))
+    link.end("it has to")
+    calls = [link.call(b"PING") for _ in range(2)]
+    with pytest.raises(LayerUnavailable, match="it has to"):
+        await calls[0]
+    calls.clear()
+    gc.collect()
+    assert told == []
 
 
 async def test_a_connection_that_is_half_closed(redis_server: RedisServer) -> None:
