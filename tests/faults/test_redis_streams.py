@@ -56,6 +56,16 @@ def numbers(inbox: Inbox, kind: str = "group") -> list[int]:
     return [event[1]["n"] for event in inbox.events if event[1]["type"] == kind]
 
 
+async def test_a_capacity_that_is_no_whole_number(make: Make) -> None:
+    """Was: each send to a channel failed."""
+    for capacity in (100.0, 0.5):
+        layer = make(prefix=unique_prefix(), capacity=capacity)
+        channel = await layer.new_channel()
+        receiving = asyncio.ensure_future(layer.receive(channel))
+        await layer.send(channel, {"type": "x"})
+        assert await asyncio.wait_for(receiving, WITHIN_S) == {"type": "x"}
+
+
 class Load:
     """Sends numbered messages to a group and to a channel until the block ends."""
 

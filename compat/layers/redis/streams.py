@@ -130,7 +130,7 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
             always=Record(int(catch_up), int(catch_up_seconds), self.group_expiry),
             in_head=True,
         )
-        self.direct = Record(capacity * DIRECT_FACTOR, self.expiry_s, self.group_expiry)
+        self.direct = Record(math.ceil(capacity * DIRECT_FACTOR), self.expiry_s, self.group_expiry)
 
     # Channels
 
