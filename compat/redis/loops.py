@@ -101,7 +101,7 @@ class PerLoop(Generic[C]):
         return None if is_throwaway(loop) else self.get(loop)
 
     def all(self) -> list[C]:
-        """Return the objects of all loops that are not closed."""
+        """Return the objects of all loops that are not closed, or were closed while another one ran."""
         self._check_fork()
         return list(self._kept.values())
 

@@ -1,4 +1,4 @@
-"""The base class of the two Redis layers: options, errors, and the choice of an event loop for each call."""
+"""The base class of the Redis layers: options, errors, and the choice of an event loop for each call."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ START = (
 
 
 class RedisLayer(KeepsPresence, KeepsHistories, Generic[S]):
-    """Base of both layers; the constructor checks every option, and does not connect.
+    """Base of the Redis layers; the constructor checks every option, and does not connect.
 
     ``on_disconnect``, ``on_reconnect``: the type of a message, such as ``"redis.disconnect"``, that every
     consumer gets when the layer loses the connection to Redis, and when it is back. ``on_reset``: of one to

@@ -119,9 +119,8 @@ class QueueReader(Reader):
                 self._batch = min(2 * batch, LARGEST_BATCH)
             else:
                 self._batch = min(batch, BATCH)
-            if (
-                emptied and is_shard and queues == tuple(self.queues)
-            ):  # ``listen`` interrupts one that has begun
+            # ``listen`` interrupts a read that has begun.
+            if emptied and is_shard and queues == tuple(self.queues):
                 blocked = self.block(link, queues)
             hit = await blocked if blocked is not None else None
             if hit is not None and (pause := self.on_message(hit[1], float(hit[2]))) is not None:

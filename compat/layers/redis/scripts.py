@@ -66,7 +66,7 @@ SEND = Script(FOLDER, "send", CLOCK)
 """Put a message into one queue."""
 TAKE = Script(FOLDER, "take")
 """Take messages from the queue of a process."""
-ALL = (*(CLEAN, DISCARD, FANOUT, FANOUT_RECORDED, LOOK, MEMBERS, POP, PUSH, REJOIN, RENEW, SEND, TAKE),)
+ALL = (CLEAN, DISCARD, FANOUT, FANOUT_RECORDED, LOOK, MEMBERS, POP, PUSH, REJOIN, RENEW, SEND, TAKE)
 """The scripts of the queue layer, but HOLD and PUT_BACK: they are sent with their text, because nobody hears
 that Redis does not know them.
 """

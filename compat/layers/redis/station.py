@@ -45,7 +45,7 @@ log = logging.getLogger("compat.layers")
 
 
 class Station:
-    """Base of ``QueueStation`` and ``PubSubStation``."""
+    """Base of ``OwnStation`` and ``PubSubStation``."""
 
     scripts: Sequence[Script] = ()
     """Scripts that are loaded with each connection, because commands without a reply are not repeated."""

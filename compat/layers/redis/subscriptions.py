@@ -47,8 +47,9 @@ class Subscriptions:
     async def subscribe(self, topic: str) -> None:
         """Subscribe to ``topic`` if necessary, and return when Redis has confirmed.
 
-        Concurrent callers share one attempt. After LayerUnavailable a topic that was known before is
-        subscribed to again by itself; a new one is not.
+        It also returns if others withdraw the topic again and again. Concurrent callers share one attempt.
+        After LayerUnavailable a topic that was known before is subscribed to again by itself; a new one is
+        not.
         """
         subscriber = self._subscriber(topic)
         for _ in range(TRIES):

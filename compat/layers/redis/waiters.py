@@ -13,7 +13,7 @@ __all__ = ["Takeable", "Waiters"]
 
 
 class Takeable(Protocol):
-    """A message that a caller has taken: ``plain.Taken``, or ``jobs.Job``."""
+    """A message that a caller has taken: ``taken.Taken``, or ``jobs.Job``."""
 
     message: Message
 
