@@ -115,12 +115,13 @@ class Membership:
         """
         last = self._forget(group, channel)
         self._owed.told(group, channel)
-        commands = self._commands.remove(group, channel)
-        if last:
-            commands.append(self._commands.left(group, channel))
-        return self._tell(group, channel, commands)
+        return self._tell(group, channel, last=last)
 
-    async def _tell(self, group: str, channel: str, commands: list[tuple[Argument, ...]]) -> None:
+    async def _tell(self, group: str, channel: str, *, last: bool) -> None:
+        # With the count of now: others may have joined since the channel has left.
+        commands = self._commands.remove(group, channel)
+        if last and group not in self.groups:
+            commands.append(self._commands.left(group, channel))
         try:
             await self.shards.calls(self.index, commands)
         except BaseException:

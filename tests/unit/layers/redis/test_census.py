@@ -16,7 +16,7 @@ from compat.engine.inbox import Inbox
 from compat.engine.parts import inbox_of
 from compat.layers.redis import RedisChannelLayer
 from compat.layers.redis.census import Census
-from tests.support.waiting import until_async, until_awaited
+from tests.support.waiting import turns, until_async, until_awaited
 
 Make = Callable[..., RedisChannelLayer]
 QUEUE = "specific.lease!"
@@ -106,6 +106,21 @@ async def hung(layer: RedisChannelLayer, wire: Any) -> None:
         return closed.isdisjoint(int(client["id"]) for client in await wire.client_list())
 
     await until_awaited(are_gone, True)
+
+
+@pytest.mark.parametrize("others", [0, 2])
+async def test_a_channel_that_joins_while_another_one_ends(make_queue: Make, wire: Any, others: int) -> None:
+    """Was: the count of before was written last, and the group was sent to by names until the refresh."""
+    layer = make_queue()
+    ending, *_ = [(await member(layer))[0] for _ in range(1 + others)]
+    leaving = asyncio.ensure_future(layer.detach(ending))
+    await turns(2)  # it has left, and Redis is told in the next turn
+    await member(layer)
+    await leaving
+    count, _, _ = (await wire.hvals(f"{layer.prefix}:census:room"))[0].partition(b":")
+    assert int(count) == await wire.zcard(f"{layer.prefix}:group:room") == 1 + others
+    joined = await wire.smembers(f"{layer.prefix}:joined:{layer.client_prefix}")
+    assert joined == {b"room"}
 
 
 @pytest.mark.parametrize("how", [{}, {"serializer_format": "json"}], ids=["msgpack", "json"])
