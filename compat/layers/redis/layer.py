@@ -66,6 +66,8 @@ class RedisLayer(KeepsPresence, KeepsHistories, Generic[S]):
     extensions = ["groups", "flush"]  # noqa: RUF012 - a list, as in Channels
     options: Iterable[str] = ()
     """The names of the constructor's options, for errors about unknown ones."""
+    ignored: Iterable[str] = ()
+    """Options of the queue layer that have no effect here, accepted so that the BACKEND can be changed."""
     role_every_s = math.inf
     """Seconds between two checks that Redis is still the master, if a replica would take what is sent."""
 
@@ -87,6 +89,7 @@ class RedisLayer(KeepsPresence, KeepsHistories, Generic[S]):
         presence: Mapping[Any, Any] | None,
         unknown: Mapping[str, Any],
     ) -> None:
+        unknown = {name: value for name, value in unknown.items() if name not in self.ignored}
         check_options(type(self).__name__, unknown, self.options)
         if not isinstance(prefix, str):
             raise TypeError(f"prefix must be a str, not {prefix!r}")

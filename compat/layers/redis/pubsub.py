@@ -61,7 +61,6 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         *("capacity", "channel_capacity", "expiry", "on_overflow", "on_reset", "history", "presence"),
     )
     ignored = ("group_expiry", "random_prefix_length", "lease")
-    """Options of the queue layer that have no effect here, accepted so that the BACKEND can be changed."""
 
     def __init__(
         self,
@@ -95,7 +94,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
             serializer_options={"symmetric_encryption_keys": symmetric_encryption_keys},
             history=history,
             presence=presence,
-            unknown={name: value for name, value in unknown.items() if name not in self.ignored},
+            unknown=unknown,
         )
         self.recordings = Recordings(
             self,

@@ -35,8 +35,6 @@ __all__ = ["QueueStation"]
 
 log = logging.getLogger("compat.layers")
 
-KEYS_PER_COMMAND = 1000
-
 
 class QueueStation(OwnStation):
     """The queue layer on one event loop."""
@@ -307,7 +305,7 @@ class QueueStation(OwnStation):
 
     async def _delete_all(self, index: int) -> None:
         """Delete the keys on one host that certainly belong to this prefix (``Keys.owned``)."""
-        keys, call = self.keys.at(index), self.shards.call
+        keys = self.keys.at(index)
         found = [key.decode(errors="surrogateescape") for key in await self.scan(index, keys.prefix)]
         leases = {*self.layer.client_prefixes(), *await self._names(index, keys.leases)}
         leases.update(key[len(keys.joined("")) :] for key in found if key.startswith(keys.joined("")))
@@ -319,9 +317,7 @@ class QueueStation(OwnStation):
                 else:
                     plain.add(channel)
         owned = [key for key in found if keys.owned(key, leases, plain)]
-        for start in range(0, len(owned), KEYS_PER_COMMAND):
-            part = [key.encode(errors="surrogateescape") for key in owned[start : start + KEYS_PER_COMMAND]]
-            await call(index, b"DEL", *part)
+        await self.delete(index, [key.encode(errors="surrogateescape") for key in owned])
         await self.forget_people(index)
 
     async def _names(self, index: int, key: str) -> list[str]:

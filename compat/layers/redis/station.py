@@ -297,9 +297,12 @@ class Station:
 
     async def delete_all(self, index: int, prefix: str) -> None:
         """Delete the keys on one host that begin with ``prefix``."""
-        found = await self.scan(index, prefix)
-        for start in range(0, len(found), KEYS_PER_COMMAND):
-            await self.shards.call(index, b"DEL", *found[start : start + KEYS_PER_COMMAND])
+        await self.delete(index, await self.scan(index, prefix))
+
+    async def delete(self, index: int, keys: Sequence[bytes]) -> None:
+        """Delete keys on one host."""
+        for start in range(0, len(keys), KEYS_PER_COMMAND):
+            await self.shards.call(index, b"DEL", *keys[start : start + KEYS_PER_COMMAND])
 
     async def forget_people(self, index: int) -> None:
         """Delete the keys of presence on one host."""

@@ -60,7 +60,6 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
         *("history", "presence", "catch_up", "catch_up_seconds", "tries", "takeover"),
     )
     ignored = ("lease",)
-    """Options of the queue layer that have no effect here, accepted so that the BACKEND can be changed."""
 
     def __init__(
         self,
@@ -104,7 +103,7 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
             },
             history=history,
             presence=presence,
-            unknown={name: value for name, value in unknown.items() if name not in self.ignored},
+            unknown=unknown,
         )
         for name, value in (
             ("expiry", max(expiry, 1)),
