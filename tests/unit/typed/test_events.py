@@ -313,7 +313,7 @@ async def test_a_message_to_a_group_cannot_speak_as_the_client(
         message = {"type": name, "action": "note", "payload": 5}
         await layer.group_send("till", message)
         await client.hears_nothing()
-        assert f"No handler for message type {name}; ignored" in caplog.text
+        assert f"No handler for message type {name!r}; ignored" in caplog.text
     await layer.group_send("till", {"type": "price", "price": 3})
     assert await client.hear() == {"action": "note", "payload": 3}
     await Till.broadcast_event(Alert(payload="fire"))
