@@ -36,7 +36,6 @@ class Incoming:
             if wire.camelize
             else {}
         )
-
         self.own_names = {
             tag: model._compat_own_sent
             for model in models

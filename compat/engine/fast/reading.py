@@ -168,16 +168,11 @@ class FastInbox(Inbox):
         if not self.events or self.events[0][1].get("type") != "websocket.send":
             return False
         passed = pass_frames(consumer, self.events)
-        if passed == len(self.events):
-            self._emptied()
+        if self.take_events(passed):
             return True
-        events = self.own()
-        for _ in range(passed):
-            events.popleft()
-        if not passed:
-            return False
-        self.taken()
-        return True
+        if passed:
+            self.taken()
+        return passed > 0
 
 
 class StepReader:

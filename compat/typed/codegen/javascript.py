@@ -129,18 +129,16 @@ def _constructor(channel: Channel) -> Iterator[str]:
     arguments = ["parameters"] if names else []
     filled = _template(path, encode=channel.topic is None)
     tag = _literal(channel.discriminator)
+    own = [_literal(list(channel.own_names.items()))] if channel.own_names else []
     if channel.topic is None:
         tags.append("@param {Options} [options]")
         arguments.append("options = {}")
-        values = [tag, filled, "options", "true" if channel.is_subscription else "false"]
+        is_subscription = ["true"] if channel.is_subscription else ["false"] if own else []
+        values = [tag, filled, "options", *is_subscription, *own]
     else:
         tags.insert(0, "@param {Connection} connection")
         arguments.insert(0, "connection")
-        values = [tag, "connection", filled]
-    if channel.own_names:
-        values.append(_literal(list(channel.own_names.items())))
-    elif values[-1] == "false":
-        values.pop()
+        values = [tag, "connection", filled, *own]
     yield from _comment("", tags)
     yield f"constructor({', '.join(arguments)}) {{"
     yield f"  super({', '.join(values)});"

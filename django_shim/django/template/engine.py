@@ -87,8 +87,7 @@ class Template:
         else:
             extra, values = (), dict(context or {})
         variables = self.engine.variables(values, request, extra)
-        compiled = self._compiled.get(autoescape) or self.compiled(autoescape)
-        return self.engine.environment.render(compiled, variables)
+        return self.engine.environment.render(self.compiled(autoescape), variables)
 
 
 class Engine:
