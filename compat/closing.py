@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from compat.exceptions import InvalidChannelLayerError
-from compat.layers import DEFAULT_CHANNEL_LAYER, channel_layers, get_channel_layer
+from compat.layers import DEFAULT_CHANNEL_LAYER, get_channel_layer, known_layers
 from compat.names import CLOSE, key_behind, person_group, user_group
 
 __all__ = ["CLOSE", "POLICY_VIOLATION", "close_group", "close_user", "user_group"]
@@ -27,9 +27,8 @@ async def close_group(
     """
     layer = get_channel_layer(alias)
     if layer is None:
-        configured = ", ".join(channel_layers) or "none"
         raise InvalidChannelLayerError(
-            f"close_group({group!r}): no channel layer {alias!r} is configured; configured: {configured}"
+            f"close_group({group!r}): no channel layer {alias!r} is configured; configured: {known_layers()}"
         )
     return await layer.group_send(group, {"type": CLOSE, "code": code, "reason": reason})
 

@@ -29,7 +29,13 @@ from compat.engine.outage import RETRY_AFTER_S, SERVICE_UNAVAILABLE, TRY_AGAIN_L
 from compat.engine.redaction import hide_usual_parameters
 from compat.engine.refusal import can_respond, connection_lost, listed
 from compat.exceptions import CompatError, ImproperlyConfigured, InvalidChannelLayerError, LayerUnavailable
-from compat.layers import DEFAULT_CHANNEL_LAYER, BaseChannelLayer, channel_layers, get_channel_layer
+from compat.layers import (
+    DEFAULT_CHANNEL_LAYER,
+    BaseChannelLayer,
+    channel_layers,
+    get_channel_layer,
+    known_layers,
+)
 from compat.layers.history import History
 from compat.layers.presence import Presence
 from compat.metrics import starting
@@ -69,10 +75,9 @@ def channel_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> Callable[[], Awaitable[
     async def the_layer() -> BaseChannelLayer:
         layer: BaseChannelLayer | None = get_channel_layer(alias)
         if layer is None:
-            configured = ", ".join(map(repr, channel_layers.aliases())) or "none"
             raise InvalidChannelLayerError(
-                f"Depends(channel_layer({alias!r})): there is no layer {alias!r}; configured: {configured}. "
-                f"Add it to CHANNEL_LAYERS, or call register_channel_layer({alias!r}, layer)"
+                f"Depends(channel_layer({alias!r})): there is no layer {alias!r}; configured: "
+                f"{known_layers()}. Add it to CHANNEL_LAYERS or call register_channel_layer({alias!r}, layer)"
             )
         return layer
 

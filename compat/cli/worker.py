@@ -9,7 +9,7 @@ from typing import Any
 from compat.cli.application import application_name, load_application, search_here
 from compat.cli.embedded import layer_states
 from compat.exceptions import CompatError
-from compat.layers import DEFAULT_CHANNEL_LAYER, InMemoryChannelLayer, channel_layers, get_channel_layer
+from compat.layers import DEFAULT_CHANNEL_LAYER, InMemoryChannelLayer, get_channel_layer, known_layers
 from compat.worker import Worker
 from compat.worker.application import problem_of
 
@@ -48,8 +48,9 @@ def layer_to_work_on(alias: str) -> Any:
     """Return the layer ``alias``; raise CannotWork if other processes cannot send to it."""
     layer = get_channel_layer(alias)
     if layer is None:
-        configured = ", ".join(map(repr, channel_layers.aliases())) or "none"
-        raise CannotWork(f"there is no layer {alias!r}; configured: {configured}. Choose one with --layer")
+        raise CannotWork(
+            f"there is no layer {alias!r}; configured: {known_layers()}. Choose one with --layer"
+        )
     if isinstance(layer, InMemoryChannelLayer):
         raise CannotWork(
             f"layer {alias!r} is in memory: other processes cannot send to this worker. Use Redis: in "

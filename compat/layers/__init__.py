@@ -42,6 +42,7 @@ __all__ = [
     "channel_layers",
     "get_channel_layer",
     "has_layers",
+    "known_layers",
     "missing_layer",
     "register_channel_layer",
     "stand_in",
@@ -294,12 +295,16 @@ def unregister_channel_layer(alias: str) -> None:
     channel_layers.unregister(alias)
 
 
+def known_layers() -> str:
+    """Return the aliases of all layers, for the text of an error."""
+    return ", ".join(map(repr, channel_layers.aliases())) or "none"
+
+
 def missing_layer(consumer: Any) -> str:
     """Return the error text for a consumer whose ``channel_layer_alias`` is not configured."""
-    configured = ", ".join(channel_layers) or "none"
     return (
         f"{type(consumer).__name__} uses channel layer {consumer.channel_layer_alias!r}, which is not "
-        f"configured. Configured: {configured}. Add it to CHANNEL_LAYERS, or set channel_layer_alias "
+        f"configured. Configured: {known_layers()}. Add it to CHANNEL_LAYERS, or set channel_layer_alias "
         "on the class."
     )
 

@@ -15,7 +15,7 @@ from compat.engine.fast.write_batching import OneWrite
 from compat.engine.reader import cancels_late_calls
 from compat.engine.redaction import hide_tickets
 from compat.exceptions import InvalidChannelLayerError
-from compat.layers import DEFAULT_CHANNEL_LAYER, channel_layers, get_channel_layer
+from compat.layers import DEFAULT_CHANNEL_LAYER, get_channel_layer, known_layers
 from compat.resume.connection import ResumableConnection
 from compat.resume.ends import COME_BACK, LATER, TRY_AGAIN_LATER
 from compat.resume.histories import Returned
@@ -103,7 +103,7 @@ class Resumable:
             if layer is None and alias != DEFAULT_CHANNEL_LAYER:
                 raise InvalidChannelLayerError(
                     f"Resumable(alias={alias!r}): no channel layer {alias!r} is configured; configured: "
-                    f"{', '.join(channel_layers) or 'none'}"
+                    f"{known_layers()}"
                 )
             await serve(self, seconds, layer, self.app, scope, receive, send)
         else:

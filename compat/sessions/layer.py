@@ -8,7 +8,7 @@ ends it everywhere. ``await layer.flush()``, which is for tests, may delete them
 from __future__ import annotations
 
 from compat.exceptions import ImproperlyConfigured
-from compat.layers import channel_layers, get_channel_layer
+from compat.layers import get_channel_layer, known_layers
 from compat.layers.values import KeyValues
 from compat.sessions.store import KeyValueSession
 from compat.settings import settings
@@ -26,8 +26,7 @@ class LayerSession(KeyValueSession):
         layer = get_channel_layer(alias)
         values: KeyValues | None = getattr(layer, "key_values", None)
         if values is None:
-            configured = ", ".join(map(repr, channel_layers.aliases())) or "none"
-            found = f"{type(layer).__name__} stores no values" if layer else f"configured: {configured}"
+            found = f"{type(layer).__name__} stores no values" if layer else f"configured: {known_layers()}"
             raise ImproperlyConfigured(
                 f"SESSION_ENGINE = 'compat.session_layer' needs a channel layer {alias!r} that stores "
                 f"values, as those of compat do; {found}. Name one in SESSION_CHANNEL_LAYER, or write your "

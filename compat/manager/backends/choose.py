@@ -15,6 +15,7 @@ from compat.layers import (
     channel_layers,
     get_channel_layer,
     has_layers,
+    known_layers,
     register_channel_layer,
 )
 from compat.layers.memory import InMemoryChannelLayer
@@ -69,10 +70,9 @@ def _redis(config: WSConfig, layer: Any) -> RedisBackend:
 def _configured(alias: str) -> Any:
     layer = get_channel_layer(alias)
     if layer is None:
-        known = ", ".join(map(repr, channel_layers)) or "none"
         raise LookupError(
-            f"ConnectionManager(layer={alias!r}): no such channel layer; configured: {known}. Add it to "
-            "CHANNEL_LAYERS, or pass the layer itself"
+            f"ConnectionManager(layer={alias!r}): no such channel layer; configured: {known_layers()}. Add "
+            "it to CHANNEL_LAYERS, or pass the layer itself"
         )
     return layer
 
