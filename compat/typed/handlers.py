@@ -12,7 +12,7 @@ from compat.advice.handlers import require_list
 from compat.typed.camel import reader
 from compat.typed.decorators import Handler, Kind, handler_of
 from compat.typed.messages import ACTION, BaseMessage, literal_values
-from compat.typed.unions import Adapter, tags_of, union_of
+from compat.typed.unions import Adapter, tagged, tags_of, union_of
 
 __all__ = ["Handlers", "listed", "merged_messages"]
 
@@ -51,12 +51,7 @@ class Handlers:
             model for model in passed_on if not by_tag.keys() & set(tags_of(model, discriminator))
         )
         self.models = (*self.methods, *self.passed_on)
-        self.own_names = {
-            tag: model._compat_own_received
-            for model in self.methods
-            for tag in tags_of(model, discriminator)
-            if model._compat_own_received
-        }
+        self.own_names = tagged(self.methods, discriminator, lambda model: model._compat_own_received)
         self.tags = tuple(tag for model in self.models for tag in tags_of(model, discriminator))
         if all(model.__pydantic_complete__ for model in self.models):
             _ = self.adapter  # incomplete models are left for the first message
@@ -68,7 +63,7 @@ class Handlers:
 
     @cached_property
     def _readers(self) -> dict[str, Any]:
-        return {tag: reader(model) for model in self.models for tag in tags_of(model, self.discriminator)}
+        return tagged(self.models, self.discriminator, reader)
 
     def method_for(self, message: BaseMessage) -> str:
         """Return the name of the method that handles ``message``."""

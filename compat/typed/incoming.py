@@ -10,7 +10,7 @@ from compat.typed.camel import reader
 from compat.typed.conversation import BUILT_IN, Conversation
 from compat.typed.envelope import strip_envelope
 from compat.typed.messages import BaseMessage, SubscribedMessage, UnsubscribedMessage
-from compat.typed.unions import Adapter, tags_of, union_of
+from compat.typed.unions import Adapter, tagged, union_of
 from compat.typed.wire import text_of
 
 __all__ = ["Incoming"]
@@ -31,17 +31,8 @@ class Incoming:
         )
         self.name = conversation.__name__
         self.adapter = cast(Adapter, union_of(models, wire.discriminator))
-        self.readers = (
-            {tag: reader(model) for model in models for tag in tags_of(model, wire.discriminator)}
-            if wire.camelize
-            else {}
-        )
-        self.own_names = {
-            tag: model._compat_own_sent
-            for model in models
-            for tag in tags_of(model, wire.discriminator)
-            if model._compat_own_sent
-        }
+        self.readers = tagged(models, wire.discriminator, reader) if wire.camelize else {}
+        self.own_names = tagged(models, wire.discriminator, lambda model: model._compat_own_sent)
 
     def message_in(self, frame: dict[str, Any]) -> BaseMessage:
         """Return the message of a frame that may have an envelope; for the rest see ``message()``."""

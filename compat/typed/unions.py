@@ -7,16 +7,17 @@ the cost does not depend on the number of models.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias, cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias, TypeVar, cast
 
 from pydantic import TypeAdapter
 from pydantic_core import core_schema, from_json, to_json
 
 from compat.typed.messages import ACTION, BaseMessage, literal_values
 
-__all__ = ["Adapter", "tag_field", "tag_of", "tags_of", "union_of"]
+__all__ = ["Adapter", "tag_field", "tag_of", "tagged", "tags_of", "union_of"]
 
+T = TypeVar("T")
 Adapter: TypeAlias = "TypeAdapter[BaseMessage]"
 
 
@@ -34,6 +35,13 @@ def tag_of(message: BaseMessage, discriminator: str) -> str:
     """Return the tag of ``message`` on the wire."""
     tag: str = getattr(message, tag_field(type(message), discriminator))
     return tag.value if isinstance(tag, enum.Enum) else tag
+
+
+def tagged(
+    models: Iterable[type[BaseMessage]], discriminator: str, of: Callable[[type[BaseMessage]], T]
+) -> dict[str, T]:
+    """Return ``of`` each model, if it is anything, by the model's tags on the wire."""
+    return {tag: found for model in models if (found := of(model)) for tag in tags_of(model, discriminator)}
 
 
 def union_of(models: Iterable[type[BaseMessage]], discriminator: str = ACTION) -> Adapter | None:
