@@ -215,6 +215,11 @@ class Mailbox(QueueOfItems):
             _wake(waiter)
         return events
 
+    def drop(self) -> None:
+        """Forget the events that wait."""
+        with self.lock:
+            self.events.clear()
+
     def _expire(self) -> int:
         now, expired = steady(), 0
         while self.events and self.events[0][0] <= now:

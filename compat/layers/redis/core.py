@@ -15,7 +15,6 @@ from typing import Any
 from redis.asyncio import Redis
 
 from compat.engine.events import Overflow
-from compat.engine.mailbox import Mailbox
 from compat.exceptions import ChannelFull
 from compat.layers.base import SendResult, require_message
 from compat.layers.options import Capacities
@@ -247,16 +246,6 @@ class RedisChannelLayer(OwnChannels[QueueStation], PrivateNamesOfQueue):
         if not 0 <= index < self.ring_size:
             raise ValueError(f"There are only {self.ring_size} hosts - you asked for {index}!")
         return self._stations.get(asyncio.get_running_loop()).shards.client(index)
-
-    @property
-    def receive_buffer(self) -> dict[str, Mailbox]:
-        """The mailboxes in which messages wait, by channel, as channels_redis names them."""
-        return {
-            channel: box
-            for station in self._stations.all()
-            for channel, box in tuple(station.boxes.items())
-            if isinstance(box, Mailbox) and box.events
-        }
 
     def _make_station(self, loop: asyncio.AbstractEventLoop, client_prefix: str) -> QueueStation:
         return QueueStation(self, loop, client_prefix)

@@ -1,4 +1,4 @@
-"""Private names of channels_redis 4.3 that some projects and their tests use.
+"""Names of channels_redis 4.3 that are in no documentation, and that some projects and their tests use.
 
 They do here what they do there; nothing else in this library uses them. channels_redis has an object for each
 event loop; its counterpart here is a view of the loop's station, whose only state is a lock.
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from redis.asyncio import ConnectionPool, Redis
 
+from compat.engine.inbox import Inbox
+from compat.engine.mailbox import Mailbox
 from compat.layers.redis.keys import RESERVED_KEY
 from compat.types import Message
 
@@ -26,6 +28,7 @@ __all__ = [
     "PrivateNames",
     "PrivateNamesOfPubSub",
     "PrivateNamesOfQueue",
+    "ReceiveBuffer",
     "RedisLoopLayer",
     "RedisPubSubLoopLayer",
     "RedisSingleShardConnection",
@@ -84,8 +87,47 @@ class PrivateNames(Generic[V]):
         return Views(self)
 
 
+class ReceiveBuffer(dict[str, Mailbox]):
+    """The mailboxes in which messages wait, by channel; the messages of one that is taken out are dropped."""
+
+    def __missing__(self, channel: str) -> Mailbox:
+        return Mailbox(channel)
+
+    def __delitem__(self, channel: str) -> None:
+        self.pop(channel)
+
+    def pop(self, channel: str, *default: Any) -> Any:
+        box = super().pop(channel, *default)
+        if isinstance(box, Mailbox):
+            box.drop()
+        return box
+
+    def clear(self) -> None:
+        for channel in tuple(self):
+            del self[channel]
+
+
 class PrivateNamesOfQueue(PrivateNames["RedisLoopLayer"]):
-    """The private names of ``RedisChannelLayer``."""
+    """The private names of ``RedisChannelLayer``, and some without an underscore."""
+
+    @property
+    def receive_buffer(self) -> ReceiveBuffer:
+        """The mailboxes in which messages wait now."""
+        return ReceiveBuffer(
+            (channel, box)
+            for station in self._stations.all()
+            for channel, box in tuple(station.boxes.items())
+            if isinstance(box, Mailbox) and box.events
+        )
+
+    @property
+    def receive_count(self) -> int:
+        """How many consumers and callers of this process wait for messages to channels of their own."""
+        return sum(
+            1 if isinstance(box, Inbox) else len(box.waiters)
+            for station in self._stations.all()
+            for box in tuple(station.boxes.values())
+        )
 
     def _new_view(self: Any, station: Station) -> RedisLoopLayer:
         return RedisLoopLayer(self, station)

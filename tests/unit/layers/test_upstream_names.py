@@ -17,6 +17,7 @@ from compat.layers import InMemoryChannelLayer
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from compat.layers.redis.utils import _consistent_hash, _wrap_close
 from tests.support.layers import databases, unique_prefix
+from tests.support.waiting import until_async
 
 WITHIN_S = 15.0
 Make = Callable[..., Any]
@@ -173,3 +174,46 @@ async def test_faults_projects_03_remove_from_groups_of_the_memory_layer() -> No
     assert not inbox.groups
     layer._remove_from_groups("unread")
     assert layer.groups == {}
+
+
+@pytest.mark.parametrize("waiting", [1, 2, 3])
+async def test_how_many_wait_in_the_queue_layer(make: Make, waiting: int) -> None:
+    """Products take it for the number of those who are online."""
+    layer = make(RedisChannelLayer)
+    consumers = [await layer.new_channel() for _ in range(waiting)]
+    for channel in consumers:
+        layer.attach(channel, inbox_of(asyncio.get_running_loop()))
+    callers = [asyncio.ensure_future(layer.receive(await layer.new_channel())) for _ in range(waiting)]
+    await until_async(lambda: layer.receive_count == 2 * waiting, "all wait")
+    await layer.detach(consumers[0])
+    callers[0].cancel()
+    await asyncio.wait(callers[:1])
+    assert layer.receive_count == 2 * waiting - 2
+    for caller in callers:
+        caller.cancel()
+    await asyncio.wait(callers)
+    for channel in consumers[1:]:
+        await layer.detach(channel)
+    assert layer.receive_count == 0
+
+
+async def test_the_buffer_of_the_queue_layer(make: Make) -> None:
+    """Tests clear it, and products drop in it what a consumer has left."""
+    layer = make(RedisChannelLayer)
+    channels = [await layer.new_channel() for _ in range(4)]
+    for channel in channels[:3]:
+        for number in range(2):
+            await layer.send(channel, {"type": "x", "n": number})
+    reading = asyncio.ensure_future(layer.receive(channels[3]))
+    await until_async(lambda: len(layer.receive_buffer) == 3, "all have come")
+    assert layer.receive_buffer[channels[3]].qsize() == 0 and layer.receive_buffer[channels[0]].qsize() == 2
+    layer.receive_buffer.pop(channels[0], "")
+    assert layer.receive_buffer.pop(channels[0], "") == ""
+    del layer.receive_buffer[channels[1]]
+    assert set(layer.receive_buffer) == {channels[2]}
+    layer.receive_buffer.clear()
+    for channel in channels:
+        await layer.send(channel, {"type": "x", "n": "new"})
+    for channel in channels[:3]:
+        assert await asyncio.wait_for(layer.receive(channel), WITHIN_S) == {"type": "x", "n": "new"}
+    assert await asyncio.wait_for(reading, WITHIN_S) == {"type": "x", "n": "new"}

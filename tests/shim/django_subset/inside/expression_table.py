@@ -708,7 +708,7 @@ CASES: list[tuple[str, str]] = [
             'dateformat.time_format(dt(2026, 1, 2, 3, 4), "Y")',
             'dateformat.time_format(datetime.time(3, 4), "Y")',
             'dateformat.format(datetime.time(3, 4), "Y")',
-            'formats.date_format(datetime.time(3, 4))',
+            "formats.date_format(datetime.time(3, 4))",
         )
     ),
 ]
