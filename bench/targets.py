@@ -134,8 +134,10 @@ LOSSLESS = (
     "ours_queue",
     "ours_typed",
     "ours_manager",
+    "ours_async_resumable",
+    "ours_pubsub_resumable",
+    "ours_queue_resumable",
 )
-LOSSLESS += ("ours_async_resumable", "ours_pubsub_resumable", "ours_queue_resumable")
 """Peers that may not lose messages in any case."""
 
 A3_OVER_A1 = 1.3
