@@ -44,7 +44,12 @@ def test_the_reference_has_the_docstrings(site: Site) -> None:
         ("routing", "compat.routing.URLRouter"),
         ("testing", "compat.testing.application.ApplicationCommunicator.receive_nothing"),
         ("typed", "compat.typed.topics.Topic"),
+        ("typed", "compat.typed.config.config"),
         ("manager", "compat.manager.ConnectionManager"),
+        ("manager", "compat.manager.current.get_manager"),
+        ("manager", "compat.manager.serializers.JSONSerializer"),
+        ("manager", "compat.manager.utils.BatchProcessor"),
+        ("fastapi", "compat.fastapi.add_exception_handlers"),
         ("shim", "django_shim.mount"),
     ):
         assert anchor in site.pages[f"reference/{name}.html"].anchors
