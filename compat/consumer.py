@@ -208,20 +208,20 @@ class AsyncConsumer(Returns, HasPresence):
         self.scope = scope
         socket = self._compat_socket = Socket(scope, send)
         self.base_send = self._compat_own_send = socket.send
-        inbox = inbox_of(socket.loop)
         self._compat_database = db.watched()
-        self._compat_tell_worker(scope)
+        receive = self._compat_tell_worker(scope, receive)
         dispatch = self.dispatch
         own = self._compat_database or getattr(dispatch, "__func__", None) is not _shipped_dispatch
         handlers = None if own else self._compat_handler_names
-        conversation = converse(Connection(self, inbox, socket, dispatch, receive, handlers))
+        conversation = converse(Connection(self, inbox_of(socket.loop), socket, dispatch, receive, handlers))
         return self._compat_closing_connections(conversation) if self._compat_database else conversation
 
-    def _compat_tell_worker(self, scope: Scope, *, threads: bool = False) -> None:
-        """Tell the worker that runs this consumer which messages have been handled, if it wants to know."""
+    def _compat_tell_worker(self, scope: Scope, receive: Receive, *, threads: bool = False) -> Receive:
+        """Tell the worker, if it wants to know, which messages are handled; return what to receive by."""
         progress = scope.pop("compat.progress", None)  # the scope is the application's from here on
         if progress is not None:
-            self.dispatch = progress.watched(self.dispatch, threads)  # type: ignore[method-assign]
+            self.dispatch, receive = progress.watched(self.dispatch, receive, threads)  # type: ignore[method-assign]
+        return receive
 
     async def _compat_closing_connections(self, conversation: Awaitable[None]) -> None:
         await conversation
@@ -311,7 +311,7 @@ class SyncConsumer(HasPresenceInThreads, AsyncConsumer):
         self.scope = scope
         self._compat_database = db.watched()
         awaited = is_awaited(self.dispatch)
-        self._compat_tell_worker(scope, threads=not awaited)
+        receive = self._compat_tell_worker(scope, receive, threads=not awaited)
         socket = self._compat_socket = Socket(scope, send)
         one_thread = self._compat_on_one_thread(scope)
         plain = awaited or one_thread or concurrency_of(self) > 1

@@ -16,7 +16,7 @@ from compat.engine.inbox import Inbox
 from compat.resume.registry import registry
 from compat.resume.telling import Verdict
 from compat.tickets import Cursor, Ticket, print_of
-from compat.types import Message
+from compat.types import Message, Receive
 
 if TYPE_CHECKING:
     from compat.resume.connection import ResumableConnection
@@ -229,10 +229,12 @@ class Returned:
         """The client has ``connection`` now."""
         self._connection = connection
 
-    def watched(self, dispatch: Callable[[Message], Any], threads: bool) -> Callable[[Message], Any]:
-        """Return ``dispatch`` of a consumer, which now tells when ``connect()`` has returned.
+    def watched(
+        self, dispatch: Callable[[Message], Any], receive: Receive, threads: bool
+    ) -> tuple[Callable[[Message], Any], Receive]:
+        """Return ``receive``, and ``dispatch``, which now tells when ``connect()`` has returned.
 
-        ``threads``: it is called in the threads of handlers.
+        ``threads``: ``dispatch`` is called in the threads of handlers.
         """
         loop, connecting = asyncio.get_running_loop(), [True]
         handle = in_thread(dispatch) if threads else dispatch
@@ -253,7 +255,7 @@ class Returned:
                 return HANDLED
             return finished(handling) if connecting else handling
 
-        return call
+        return call, receive
 
     def _connected(self) -> None:
         """Tell the client what has been recovered, once it has been given all of it."""

@@ -29,16 +29,16 @@ class Progress:
         self._loop = asyncio.get_running_loop()
         self._done = asyncio.Event()
         self._is_told = False
-        self._is_known = False
-        """A handler has been given a message as it is handed over here: no middleware copies them."""
         self._has_got = False
         self._has_begun = False
         self._asks = False
         self._handed: deque[Message] = deque(maxlen=AHEAD)
-        """What the application has got, and its consumer has not begun to handle."""
+        """What the application has got, and has not reached its consumer."""
+        self._reached: deque[tuple[Message, Message | None]] = deque()
+        """What the consumer has got and not begun to handle, and what it was before middleware copied it."""
         self._moves: asyncio.Future[None] = self._loop.create_future()
         self._lock = threading.Lock()
-        """For what the threads of handlers change: ``_running``, ``_handed`` and ``_has_begun``."""
+        """For what the threads of handlers change: ``_running``, ``_reached`` and ``_has_begun``."""
         self._is_stopped = False
         self._running = 0
         """How many handlers run."""
@@ -66,7 +66,9 @@ class Progress:
     def unbegun(self) -> list[Message]:
         """Return, once, what an instance has got and not begun to handle; it has failed, or is stopped."""
         with self._lock:
-            left = list(self._handed) if self._is_told else []
+            reached = [original for _, original in self._reached if original is not None]
+            left = [*reached, *self._handed] if self._is_told else []
+            self._reached.clear()
             self._handed.clear()
         return left
 
@@ -100,24 +102,25 @@ class Progress:
             if self._is_stopped:
                 return None
             self._running += 1
-            if any(one is message for one in self._handed):
-                self._is_known = True
-                while self._handed.popleft() is not message:
-                    pass
-            elif self._is_known or not self._has_got:
-                return False
-            self._has_begun = True
-        return True
+            for index, (reached, _) in enumerate(self._reached):
+                if reached is message:
+                    del self._reached[index]
+                    self._has_begun = True
+                    return True
+        return False
 
     def _ended(self) -> None:
         with self._lock:
             self._running -= 1
         self._look()
 
-    def watched(self, dispatch: Callable[[Message], Any], threads: bool) -> Callable[[Message], Any]:
+    def watched(
+        self, dispatch: Callable[[Message], Any], receive: Receive, threads: bool
+    ) -> tuple[Callable[[Message], Any], Receive]:
         """Return ``dispatch`` of a consumer, which now tells when a message is handled, and has been.
 
-        ``threads``: it is called in the threads of handlers.
+        Also return its ``receive``, by which a message of the channel is known from those of groups.
+        ``threads``: ``dispatch`` is called in the threads of handlers.
         """
         self._is_told = True
         handle = in_thread(dispatch) if threads else dispatch
@@ -144,7 +147,25 @@ class Progress:
                     self._loop.call_soon_threadsafe(self._ended)
             return HANDLED
 
-        return dispatch_in_thread if threads else adispatch
+        async def reach() -> Message:
+            message = await receive()
+            original = self._original(message)
+            with self._lock:
+                self._reached.append((message, original))
+            return message
+
+        return dispatch_in_thread if threads else adispatch, reach
+
+    def _original(self, message: Message) -> Message | None:
+        """Return what the application has got as ``message``, which middleware may have copied.
+
+        What it has got before is in no middleware any more: it was swallowed.
+        """
+        if all(one is not message for one in self._handed):
+            return self._handed.popleft() if self._handed else None
+        while self._handed.popleft() is not message:
+            pass
+        return message
 
     def asked(self, receive: Receive) -> Receive:
         """Return ``receive`` of an application, which now tells when the next message is asked for."""
@@ -159,8 +180,7 @@ class Progress:
             finally:
                 self._asks = False
             self._has_got = True
-            with self._lock:
-                self._handed.append(message)
+            self._handed.append(message)
             settle(self._moves)
             return message
 

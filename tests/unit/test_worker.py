@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from fastapi import FastAPI
 
 from compat.consumer import AsyncConsumer, SyncConsumer
@@ -173,6 +174,31 @@ async def test_messages_behind_a_failure_are_not_lost(layer: InMemoryChannelLaye
     assert seen == list(range(1, 50))
 
 
+async def test_what_is_handled_is_not_handled_again_after_a_failure(layer: InMemoryChannelLayer) -> None:
+    """Was: it was, where middleware copies the messages."""
+    seen: list[int] = []
+
+    class Jobs(AsyncConsumer):
+        async def job(self, message: Message) -> None:
+            seen.append(message["n"])
+            if message["n"] == 3:
+                raise ValueError("no")
+
+    consumer = Jobs.as_asgi()
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        async def copied() -> Message:
+            return {**await receive()}
+
+        await consumer(scope, copied, send)
+
+    async with working(Worker(middleware, ["jobs"], layer)):
+        for number in range(6):
+            await layer.send("jobs", {"type": "job", "n": number})
+        await until_async(lambda: seen[-1:] == [5], "all are handled")
+    assert seen == [*range(6)]
+
+
 async def test_a_message_that_ends_each_consumer_is_dropped(
     layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -271,6 +297,127 @@ async def test_a_listener_of_a_subclass_gives_the_scope_of_channels(
             await layer.send("jobs", {"type": "job", "n": number})
         await until_async(lambda: done == [0, 2], "the others are handled")
     assert caplog.text.count("the consumer of channel 'jobs' failed") == 1
+
+
+# Acknowledging
+
+
+class Jobs:
+    """A layer from which a worker takes jobs; ``log`` says what has become of them."""
+
+    def __init__(self, log: list[str]) -> None:
+        self.waiting: asyncio.Queue[Message] = asyncio.Queue()
+        self.log = log
+
+    async def take(self, channel: str) -> Job:
+        return Job(await self.waiting.get(), self.log)
+
+
+class Job:
+    def __init__(self, message: Message, log: list[str]) -> None:
+        self.message = message
+        self.log = log
+
+    def acknowledge(self) -> None:
+        self.log.append(f"acknowledged {self.message['type']}")
+
+    def failed(self) -> None:
+        self.log.append(f"failed {self.message['type']}")
+
+    put_back = failed
+
+
+def worker_behind(copies: str, base: Any, concurrency: int, log: list[str]) -> tuple[Worker, Jobs, Any]:
+    """A worker behind middleware that copies the messages whose types begin with ``copies``, and its gate."""
+    gate = threading.Event()
+
+    def handle(self: Any, message: Message) -> None:
+        log.append(f"handles {message['type']}")
+        if message["type"] == "held":
+            assert gate.wait(15)
+        log.append(f"handled {message['type']}")
+
+    def join(self: Any, message: Message) -> None:
+        async_to_sync(self.channel_layer.group_add)("workers", self.channel_name)
+
+    async def in_a_thread(self: Any, message: Message) -> None:
+        await asyncio.to_thread(handle, self, message)
+
+    async def join_here(self: Any, message: Message) -> None:
+        await self.channel_layer.group_add("workers", self.channel_name)
+
+    sync = base is SyncConsumer
+    methods = dict.fromkeys(("held", "plain", "special"), handle if sync else in_a_thread)
+    methods |= {"join": join if sync else join_here}
+    made: Any = type("Made", (base,), {**methods, "concurrency": concurrency})
+    consumer = made.as_asgi()
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        async def upgraded() -> Message:
+            message = await receive()
+            return {**message, "v": 2} if message["type"].startswith(copies) else message
+
+        await consumer(scope, upgraded, send)
+
+    jobs = Jobs(log)
+    return Worker(middleware, ["jobs"], jobs), jobs, gate
+
+
+flavours = pytest.mark.parametrize(
+    ("base", "concurrency"), [(AsyncConsumer, 1), (AsyncConsumer, 2), (SyncConsumer, 1), (SyncConsumer, 2)]
+)
+fast_or_not = pytest.mark.parametrize("fast", ["1", "0"])
+
+
+@flavours
+@fast_or_not
+async def test_jobs_of_which_middleware_copies_some(
+    layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch, base: Any, concurrency: int, fast: str
+) -> None:
+    """Was: the copied one counted as a group's message, and its channel stood still."""
+    monkeypatch.setenv("CHANNEL_FAST", fast)
+    log: list[str] = []
+    worker, jobs, _ = worker_behind("special", base, concurrency, log)
+    async with working(worker):
+        for kind in ("plain", "special", "plain"):
+            jobs.waiting.put_nowait({"type": kind})
+        await until_async(lambda: log.count("acknowledged plain") == 2, "all are acknowledged")
+    assert log == [
+        f"{what} {kind}"
+        for kind in ("plain", "special", "plain")
+        for what in ("handles", "handled", "acknowledged")
+    ]
+
+
+@flavours
+@fast_or_not
+@pytest.mark.parametrize("copies", ["", "none"])
+async def test_the_end_of_another_handler_acknowledges_no_job(
+    layer: InMemoryChannelLayer,
+    monkeypatch: pytest.MonkeyPatch,
+    base: Any,
+    concurrency: int,
+    fast: str,
+    copies: str,
+) -> None:
+    """Was, where middleware copies each message: that of a group's message did."""
+    monkeypatch.setenv("CHANNEL_FAST", fast)
+    log: list[str] = []
+    worker, jobs, gate = worker_behind(copies, base, concurrency, log)
+    async with working(worker):
+        jobs.waiting.put_nowait({"type": "join"})
+        await until_async(lambda: "acknowledged join" in log, "it has joined")
+        if concurrency == 1:
+            await layer.group_send("workers", {"type": "plain"})
+            jobs.waiting.put_nowait({"type": "held"})
+        else:
+            jobs.waiting.put_nowait({"type": "held"})
+            await until_async(lambda: "handles held" in log, "it is under way")
+            await layer.group_send("workers", {"type": "plain"})
+        await until_async(lambda: {"handled plain", "handles held"} <= {*log}, "the job is not done yet")
+        gate.set()
+        await until_async(lambda: "acknowledged held" in log, "it is done")
+    assert log[-2:] == ["handled held", "acknowledged held"]
 
 
 # Stopping
