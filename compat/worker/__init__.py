@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 from asgiref.compatibility import guarantee_single_callable
 from asgiref.server import StatelessServer
 
+from compat.engine.draining import before_threads_are_joined
 from compat.engine.shielding import is_a_handlers_own
 from compat.layers.redis.waiters import Takeable
 from compat.metrics import starting
@@ -100,7 +101,7 @@ class Worker(StatelessServer):
         self._late: list[str] = []
         """The channels whose handlers did not finish in time."""
         self._last_resort: threading.Timer | None = None
-        """Ends the process if they do not end when they are cancelled."""
+        """Ends the process if they do not end when they are cancelled, or leave a thread that does not."""
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT, and finish; a second signal ends the process at once."""
@@ -109,8 +110,9 @@ class Worker(StatelessServer):
         except KeyboardInterrupt:
             log.info("worker: ended by Ctrl-C")
         finally:
-            if self._last_resort is not None and not any(map(Progress.runs, self._progress.values())):
+            if self._last_resort is not None:  # the process is its caller's again, until it ends
                 self._last_resort.cancel()
+                before_threads_are_joined(self._end_soon)
 
     async def _run(self, signals: list[Any]) -> None:
         with stopped_by_signals(signals, self.stop):
@@ -303,16 +305,20 @@ class Worker(StatelessServer):
 
     async def _close(self) -> None:
         """End the instances and the connections, and make sure that the process ends."""
-        if self._late:  # the interpreter waits for its threads, and a handler may block one of them
-            self._last_resort = threading.Timer(CANCELLED_S, os._exit, (1,))
-            self._last_resort.daemon = True
-            self._last_resort.start()
+        if self._late:
+            self._end_soon()
         instances = [details["future"] for details in self.application_instances.values()]
         for instance in instances:
             instance.cancel()
         await asyncio.gather(*instances, return_exceptions=True)
         if hasattr(self.channel_layer, "close_pools"):
             await self.channel_layer.close_pools()
+
+    def _end_soon(self) -> None:
+        """End the process if it is still there after a while, kept by a thread that a handler blocks."""
+        self._last_resort = threading.Timer(CANCELLED_S, os._exit, (1,))
+        self._last_resort.daemon = True
+        self._last_resort.start()
 
     async def application_checker(self) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  # it ends
         """Remove the instances that have ended, ten times a second, until the worker is stopped."""

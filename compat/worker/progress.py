@@ -82,10 +82,6 @@ class Progress:
         """Wait, after ``stop``, until no handler runs."""
         await self._quiet.wait()
 
-    def runs(self) -> bool:
-        """Return True if a handler of which this knows runs, perhaps in a thread."""
-        return self._running > 0
-
     def _look(self) -> None:
         """Note, after ``stop``, that no handler runs, if that is so."""
         if self._is_stopped and (self._running == 0 if self._is_told else self._asks):

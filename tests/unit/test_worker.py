@@ -515,29 +515,55 @@ async def test_a_consumer_that_fails_while_its_worker_stops(
 
 
 STUCK = """
+import asyncio
 import threading
 import compat.worker
-from compat.consumer import SyncConsumer
+from concurrent.futures import ThreadPoolExecutor
+from asgiref.sync import sync_to_async
+from compat.consumer import AsyncConsumer, SyncConsumer
 from compat.layers.redis import RedisChannelLayer
 from compat.worker import Worker
 
 compat.worker.FINISH_S = compat.worker.CANCELLED_S = 0.1
 
+def block():
+    print("stuck", flush=True)
+    threading.Event().wait()
+
 class Stuck(SyncConsumer):
     def job(self, message):
-        print("stuck", flush=True)
-        threading.Event().wait()
+        block()
+
+class StuckInAsgiref(AsyncConsumer):
+    async def job(self, message):
+        await sync_to_async(block)()
+
+pool = ThreadPoolExecutor(1)
+
+class StuckInAPool(AsyncConsumer):
+    async def job(self, message):
+        await asyncio.get_running_loop().run_in_executor(pool, block)
+
+async def stuck_application(scope, receive, send):
+    await receive()
+    await asyncio.get_running_loop().run_in_executor(pool, block)
 
 layer = RedisChannelLayer(hosts=["URL"])
 layer.send_sync("CHANNEL", {"type": "job"})
-Worker(Stuck.as_asgi(), ["CHANNEL"], layer).run()
+Worker(APPLICATION, ["CHANNEL"], layer).run()
 """
 
 
+@pytest.mark.parametrize(
+    "application",
+    ["Stuck.as_asgi()", "StuckInAsgiref.as_asgi()", "StuckInAPool.as_asgi()", "stuck_application"],
+)
 def test_a_process_ends_also_if_a_handler_blocks_its_thread(
-    bare: Environment, tmp_path: Path, redis_url: str, free_name: Callable[[], str]
+    bare: Environment, tmp_path: Path, redis_url: str, free_name: Callable[[], str], application: str
 ) -> None:
+    """Was: it did not, if the handler had awaited that thread and was cancelled."""
     code = STUCK.replace("URL", redis_url).replace("CHANNEL", free_name())
+    code = code.replace("APPLICATION", application)
     command = [bare.path("python"), "-c", code]
     with Process(command, cwd=tmp_path, log=tmp_path / "log", env=UNCOVERED) as process:
         process.wait_log("stuck")
@@ -550,6 +576,7 @@ CANCELLED = """
 import asyncio
 import time
 import compat.worker
+from concurrent.futures import ThreadPoolExecutor
 from compat.consumer import AsyncConsumer
 from compat.layers.redis import RedisChannelLayer
 from compat.worker import Worker
@@ -557,10 +584,13 @@ from compat.worker import Worker
 compat.worker.FINISH_S = 0.1
 compat.worker.CANCELLED_S = 1.0
 
+def in_a_pool(*call):
+    return asyncio.get_running_loop().run_in_executor(ThreadPoolExecutor(1), *call)
+
 class Slow(AsyncConsumer):
     async def job(self, message):
         print("at work", flush=True)
-        await asyncio.sleep(60)
+        await WAITS
 
 layer = RedisChannelLayer(hosts=["URL"])
 layer.send_sync("CHANNEL", {"type": "job"})
@@ -570,11 +600,12 @@ print("cleaned up", flush=True)
 """
 
 
+@pytest.mark.parametrize("waits", ["asyncio.sleep(60)", "in_a_pool(time.sleep, 2)"])
 def test_a_process_is_its_callers_when_all_handlers_have_ended(
-    bare: Environment, tmp_path: Path, redis_url: str, free_name: Callable[[], str]
+    bare: Environment, tmp_path: Path, redis_url: str, free_name: Callable[[], str], waits: str
 ) -> None:
     """Was: it was killed some seconds after a handler had to be cancelled, whatever it did meanwhile."""
-    code = CANCELLED.replace("URL", redis_url).replace("CHANNEL", free_name())
+    code = CANCELLED.replace("URL", redis_url).replace("CHANNEL", free_name()).replace("WAITS", waits)
     command = [bare.path("python"), "-c", code]
     with Process(command, cwd=tmp_path, log=tmp_path / "log", env=UNCOVERED) as process:
         process.wait_log("at work")
