@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import contextvars
+import functools
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -31,7 +34,6 @@ __all__ = [
     "in_threads",
     "interrupted_by",
     "observed",
-    "own_threads",
     "require_own_thread",
     "thread_limit",
 ]
@@ -40,49 +42,88 @@ T = TypeVar("T")
 
 
 class Threads(ThreadPoolExecutor):
-    """An executor that says whether calls wait for one of its threads."""
+    """An executor of so many threads, and of one more for each of them that waits for a client to read."""
 
     def __init__(self, size: int) -> None:
         super().__init__(size, thread_name_prefix="sync-consumer")
         self.short = False
         """True while it has more calls than threads: one that could end should."""
         self._size = size
-        self._calls = 0
+        self._waiting: deque[tuple[concurrent.futures.Future[Any], Callable[[], Any]]] = deque()
+        """The calls that no thread has taken. Of each one a thread is told, which takes the oldest."""
+        self._calls = self._aside = self._more = 0
+        """How many calls have not ended, wait for their clients, and are made by further threads."""
         self._counting = threading.Lock()
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[T]:
         """Call ``fn`` in one of the threads; see ``Executor.submit``."""
-        self._count(1)
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        call = (future, functools.partial(fn, *args, **kwargs))
+        self._waiting.append(call)
         try:
-            future = super().submit(fn, *args, **kwargs)
-        except BaseException:
-            self._count(-1)
-            raise
-        future.add_done_callback(lambda _: self._count(-1))
+            if self._count(calls=1):
+                self._begin_another()
+            else:
+                super().submit(self._take)
+        except BaseException:  # noqa: BLE001 - the caller's, unless there is a thread for the call
+            try:
+                self._waiting.remove(call)
+            except ValueError:
+                pass  # a thread that was busy has taken it
+            else:
+                self._count(calls=-1)
+                raise
+        future.add_done_callback(lambda _: self._count(calls=-1))
         return future
 
-    def _count(self, more: int) -> None:
+    def step_aside(self, more: int) -> None:
+        """Note that so many ``more`` calls wait for clients; others have further threads meanwhile."""
+        if self._count(aside=more):
+            with contextlib.suppress(RuntimeError):  # the system gives no thread
+                self._begin_another()
+
+    def _count(self, calls: int = 0, aside: int = 0) -> bool:
+        """Count calls, and return True if one that waits is to have another thread, which counts from now."""
         with self._counting:
-            self._calls += more
-            self.short = self._calls > self._size
+            self._calls += calls
+            self._aside += aside
+            self.short = self._calls > self._size + self._aside
+            wanted = calls + aside > 0 and self._more < self._aside and self._calls - self._more > self._size
+            self._more += wanted
+        return wanted
 
-
-class OwnThreads(Threads):
-    """An executor that makes a thread for each call, and so is never short of them."""
-
-    def __init__(self) -> None:
-        super().__init__(1)
-
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[T]:
-        """Call ``fn`` in a new thread; see ``Executor.submit``."""
-        with_thread = ThreadPoolExecutor(1, thread_name_prefix="sync-consumer")
+    def _begin_another(self) -> None:
         try:
-            return with_thread.submit(fn, *args, **kwargs)
+            threading.Thread(target=self._take_on, name="sync-consumer").start()
+        except BaseException:
+            with self._counting:
+                self._more -= 1
+            raise
+
+    def _take(self) -> None:
+        """Make the call that has waited longest, if one waits."""
+        try:
+            future, call = self._waiting.popleft()
+        except IndexError:
+            return
+        try:
+            if future.set_running_or_notify_cancel():
+                future.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - it is raised to who waits for the call
+            future.set_exception(error)
         finally:
-            with_thread.shutdown(wait=False)  # the thread ends with the call
+            del future, call  # an exception has this frame, too
+
+    def _take_on(self) -> None:
+        """Make calls while some wait, and a thread is wanted for them."""
+        while True:
+            self._take()
+            with self._counting:
+                if not self._waiting or self._more > self._aside:
+                    self._more -= 1
+                    return
 
 
-own_threads = OwnThreads()
 _executor: Threads | None = None
 _executor_lock = new_lock()
 

@@ -31,7 +31,7 @@ from compat.engine.reader import TaskReader
 from compat.engine.scheduler import Scheduler
 from compat.engine.shielding import uncancel, whole
 from compat.engine.socket import Socket, says_gone
-from compat.engine.threads import guarded, interrupted_by, observed, require_own_thread
+from compat.engine.threads import executor, guarded, interrupted_by, observed, require_own_thread
 from compat.exceptions import StopConsumer
 from compat.redis.waiting import settle
 from compat.types import Message
@@ -234,7 +234,7 @@ class Bridge(Handling):
     async def call(self, message: Message) -> None:
         """Run the handler of ``message`` in a thread after ``idle``, when no other handler runs."""
         # A running thread cannot be cancelled, but a task that waits for it can, hence ``whole``.
-        await whole(self.pool.loop.run_in_executor(self.pool.threads(), self.handle_alone, message))
+        await whole(self.pool.loop.run_in_executor(executor(), self.handle_alone, message))
 
     # In worker threads
 

@@ -32,7 +32,7 @@ from compat.engine.fast.thread_locals import Home
 from compat.engine.fast.workers import Place, Runnable, Worker
 from compat.engine.scheduler import made_for
 from compat.engine.shielding import begun
-from compat.engine.threads import Threads, executor, own_threads, thread_limit
+from compat.engine.threads import Threads, executor, thread_limit
 from compat.metrics import Throttle
 
 __all__ = ["TICK_S", "Pool", "pool_of"]
@@ -80,8 +80,6 @@ class Pool:
         self.active: set[Worker] = set()
         self.parked: Worker | None = None
         """A worker without work that waits ``PARK_S`` for more, or None."""
-        self.aside = 0
-        """How many workers wait ``aside`` for their clients."""
         self.barren_until = 0.0
         """Until then no thread is asked for: there was none."""
         self.tasks: set[asyncio.Task[None]] = set()
@@ -124,7 +122,7 @@ class Pool:
         self._ensure_tick()
 
     def _launch(self, worker: Worker) -> None:
-        threads = self.threads()
+        threads = executor()
         enter = sync_to_async(self._work, thread_sensitive=False, executor=threads)
         task = begun(self.loop, enter(worker, threads))
         self.tasks.add(task)
@@ -137,15 +135,10 @@ class Pool:
             return
         with self.lock:
             self.active.discard(worker)
-            worker.give_up()
         if count := _throttle.due(type(error)):
             log.error("a worker of sync handlers has no thread (%d times): %r", count, error)
         self.barren_until = steady() + NO_THREAD_S
         self.loop.call_later(NO_THREAD_S, self._kick)
-
-    def threads(self) -> Threads:
-        """Return where a worker or a call gets its thread: outside the pool while others hold its threads."""
-        return own_threads if self.aside else executor()
 
     def _ensure_tick(self) -> None:
         if not self.ticking:
@@ -257,7 +250,8 @@ class Pool:
         """Let another worker take the place of ``worker``, whose handler waits for its client."""
         with self.lock:
             self.active.discard(worker)
-            self.aside += 1
+        threads = executor()
+        threads.step_aside(1)
         try:
             if self.ready:
                 self._soon(self.start, 1)
@@ -268,7 +262,7 @@ class Pool:
                 if self.active:
                     worker.slow_down()
                 self.active.add(worker)
-                self.aside -= 1
+            threads.step_aside(-1)
 
     def _work(self, worker: Worker, threads: Threads) -> None:
         """Take connections until none is left, or until another worker has the queue: one busy period.
@@ -276,8 +270,6 @@ class Pool:
         It also ends, for the next one to wait behind others, if one of the ``threads`` is needed for a call.
         """
         ready, turns = self.ready, 0
-        if worker.given_up:  # an executor keeps what it had no thread for
-            return
         while True:
             if worker.slow and not self._stay(worker):
                 return

@@ -31,7 +31,7 @@ class Place(Protocol):
 class Worker:
     """The state of one worker thread, which the event loop reads."""
 
-    __slots__ = ("bell", "connection", "given_up", "seen", "slow", "turns")
+    __slots__ = ("bell", "connection", "seen", "slow", "turns")
 
     def __init__(self) -> None:
         self.bell = threading.Lock()
@@ -41,8 +41,6 @@ class Worker:
         self.seen = -1
         """The value of ``turns`` at the last tick; if it is unchanged at the next one, a handler is stuck."""
         self.slow = False
-        self.given_up = False
-        """It has got no thread."""
         self.connection: Runnable | None = None
         """The connection whose handler it runs, or None."""
 
@@ -76,7 +74,3 @@ class Worker:
     def speed_up(self) -> None:
         """Note that its slow handler has ended, and that it takes the queue again."""
         self.slow = False
-
-    def give_up(self) -> None:
-        """Note that it has got no thread."""
-        self.given_up = True

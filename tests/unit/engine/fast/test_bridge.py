@@ -324,6 +324,80 @@ def own_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Any
         executor().shutdown(wait=False)
 
 
+async def awaited_dispatch(self: Any, message: Message) -> None:
+    await SyncConsumer.dispatch(self, message)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [{}, {"concurrency": 2}, {"dispatch": awaited_dispatch}],
+    ids=["plain", "several", "awaited"],
+)
+@pytest.mark.parametrize("early", [True, False])
+async def test_clients_that_do_not_read_hold_up_no_other_kind_of_consumer(
+    attributes: dict[str, Any], own_threads: Callable[[int], Any], early: bool
+) -> None:
+    """Was: those whose handlers are called one by one had no thread for as long as such clients liked."""
+    own_threads(2)
+    reading, gate, began = asyncio.Event(), threading.Event(), []
+
+    def page(self: Any, text: str) -> None:
+        began.append(self)
+        assert gate.wait(20)
+        for _ in range(3 * MAX_UNSENT):
+            self.send(text_data="x")
+
+    clients = [await Conversation(stuck(receiving(page).as_asgi(), reading)).open() for _ in range(2)]
+    (other,) = await opened(receiving(lambda self, text: self.send(text_data=text), **attributes), 1)
+    for client in clients:
+        await client.send_to(text_data="page")
+    await until_async(lambda: len(began) == 2, "they have both threads")
+    if early:
+        await other.send_to(text_data="hello")
+        await until_async(lambda: executor()._calls == 3 or not attributes, "it waits for one")
+        gate.set()
+    else:
+        gate.set()
+        await until_async(lambda: executor()._aside == 2, "they wait for their clients")
+        await other.send_to(text_data="hello")
+    assert await other.receive_from(timeout=20) == "hello"
+    reading.set()
+    await closed([*clients, other])
+    await until_async(lambda: (executor()._aside, executor()._more) == (0, 0), "the further threads end")
+
+
+async def test_one_that_does_not_read_makes_room_for_one(own_threads: Callable[[int], Any]) -> None:
+    """The limit is in force: no more handlers run than before, beside the one that waits for its client."""
+    own_threads(1)
+    reading, running, most, done = asyncio.Event(), [0], [0], [0]
+    lock = threading.Lock()
+
+    def page(self: Any, text: str) -> None:
+        for _ in range(3 * MAX_UNSENT):
+            self.send(text_data="x")
+
+    def work(self: Any, text: str) -> None:
+        with lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        threading.Event().wait(TICK_S)
+        with lock:
+            running[0] -= 1
+            done[0] += 1
+
+    client = await Conversation(stuck(receiving(page).as_asgi(), reading)).open()
+    await client.send_to(text_data="page")
+    await until_async(lambda: executor()._aside == 1, "it waits for its client")
+    others = await opened(receiving(work, concurrency=4), 3)
+    for _ in range(4):
+        for other in others:
+            await other.send_to(text_data="x")
+    await until_async(lambda: done[0] == 12, "all have been handled")
+    assert most == [1]
+    reading.set()
+    await closed([client, *others])
+
+
 @pytest.mark.parametrize("attributes", [{}, {"concurrency": 2}], ids=str)
 @pytest.mark.parametrize("count", [1, 2, 3])
 async def test_busy_clients_leave_others_a_thread(
@@ -374,7 +448,7 @@ async def test_a_handler_that_sends_once_waits_for_no_client(more: int) -> None:
     for number in range(MAX_UNSENT + more):
         await client.send_to(text_data=str(number))
     await until_async(lambda: len(ended) >= MAX_UNSENT, "all have sent for which there is room")
-    assert pool_of(asyncio.get_running_loop()).aside == 0
+    assert executor()._aside == 0
     reading.set()
     expected = [str(number) for number in range(MAX_UNSENT + more)]
     assert [await client.receive_from(timeout=20) for _ in expected] == expected
@@ -405,30 +479,26 @@ async def test_what_a_handler_has_sent_stays_as_it_was(count: int) -> None:
 
 
 async def test_handlers_run_again_after_a_time_without_threads(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, own_threads: Callable[[int], Any]
 ) -> None:
     """Was: each thread that did not start took a place in the pool for good."""
 
-    left: list[Any] = []
+    def exhausted(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
 
-    class Exhausted:
-        def submit(self, *call: Any) -> None:
-            left.append(call)  # as a ThreadPoolExecutor does
-            raise RuntimeError("can't start new thread")
-
+    own_threads(3)
     monkeypatch.setattr(pool_module, "_throttle", Throttle())
     app = receiving(lambda self, text: self.send(text_data=text)).as_asgi()
     clients = [await Conversation(app).open() for _ in range(3)]
     pool = pool_of(asyncio.get_running_loop())
     await until_async(lambda: pool.parked is None and not pool.active, "no worker is there")
     with monkeypatch.context() as without_threads:
-        without_threads.setattr(pool, "threads", Exhausted)
+        without_threads.setattr(threads_module, "_executor", None)
+        without_threads.setattr(threading.Thread, "start", exhausted)
         for client in clients:
             await client.send_to(text_data="hello")
         await until_async(lambda: "can't start new thread" in caplog.text, "it is said")
         await until_async(lambda: not pool.active, "who has no thread has no place")
-    for call, *args in left:  # a thread has come for them after all
-        await asyncio.to_thread(call, *args)
     assert [await client.receive_from(timeout=20) for client in clients] == ["hello"] * 3
     await until_async(lambda: not pool.active, "there is nothing to do")
     assert len([record for record in caplog.records if "has no thread" in record.getMessage()]) == 1
