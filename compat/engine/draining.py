@@ -142,12 +142,12 @@ class Drain:
                     consumer.cancel()
                 loop.run_until_complete(self._all_gone())
 
-    async def _all_gone(self) -> bool:
-        """Return True if all connections end within ``CLOSED_TIMEOUT_S``."""
+    async def _all_gone(self, within_s: float = CLOSED_TIMEOUT_S) -> bool:
+        """Return True as soon as all connections have ended, and False if that takes so many seconds."""
         self.gone = asyncio.Event()
         if self.open:
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.gone.wait(), CLOSED_TIMEOUT_S)
+                await asyncio.wait_for(self.gone.wait(), within_s)
         return not self.open
 
     def _names(self) -> str:
@@ -260,8 +260,7 @@ class Drain:
         closing = []
         for number, consumer in enumerate(consumers):
             # Each has its own time: what the closes take, and how late a timer is, does not add up.
-            await asyncio.sleep(began + number * pause - loop.time())
-            if not self.open:
+            if await self._all_gone(began + number * pause - loop.time()):
                 break
             if consumer in self.open:
                 closing.append(asyncio.ensure_future(consumer.close(SERVICE_RESTART)))
