@@ -135,13 +135,16 @@ class Guard:
 
         timer = asyncio.get_running_loop().call_later(within_s, over)
         try:
-            return await self.receive()
+            message = await self.receive()
         except asyncio.CancelledError:
             if not late or uncancel():
                 raise
             return None
         finally:
             timer.cancel()
+        if late:  # what the client's middleware waits by has swallowed the cancellation, as said above
+            uncancel()
+        return message
 
     def _here_s(self) -> float:
         """Return for how many seconds the client has been here, without a time in which it was away."""

@@ -713,6 +713,35 @@ async def test_silence_begins_when_a_client_is_back(waits: int) -> None:
     assert away.looks == 2 * waits + 1
 
 
+async def test_a_frame_that_comes_as_the_client_has_been_silent_too_long() -> None:
+    """Was: ``wait_for()`` lost the cancellation on Python 3.11, and the reader ended at the next silence."""
+    frames: asyncio.Queue[Message] = asyncio.Queue()
+    closes: list[int] = []
+    loop = asyncio.get_running_loop()
+
+    async def receive() -> Message:
+        return await asyncio.wait_for(frames.get(), 60)
+
+    async def close(code: int) -> None:
+        closes.append(code)
+
+    def busy() -> None:
+        frames.put_nowait({"type": "websocket.receive", "text": "x"})
+        until = loop.time() + 2 * consumer.idle_timeout
+        while loop.time() < until:
+            pass
+
+    consumer = chat("async", idle_timeout=0.02)()
+    consumer.scope = {"type": "websocket", "path": "/"}
+    limited = guarded(consumer, receive, close)
+    loop.call_later(consumer.idle_timeout / 2, busy)
+    with recorded():
+        kinds = [(await limited())["type"]]
+        while kinds[-1] != "websocket.disconnect":  # the frame, unless the client is closed at once
+            kinds.append((await limited())["type"])
+    assert closes == [1001]
+
+
 @pytest.mark.parametrize("turns_before", range(4))
 async def test_a_reader_stops_although_a_frame_has_just_come(turns_before: int) -> None:
     """Was: the cancellation was lost with the frame, before Python 3.12, and the reader went on for ever."""
