@@ -186,17 +186,27 @@ def blocking_send(socket: Socket) -> Callable[[Message], None]:
 
 
 def guarded(dispatch: Callable[[Message], None], message: Message) -> None:
-    """Call ``dispatch(message)``; close the old connections to databases before and after."""
+    """Call ``dispatch(message)``; close the old connections to databases before and after.
+
+    Raises RuntimeError for an exception that would end who waits for the thread, or never reach it.
+    """
     try:
         close_old_connections()
     except Exception:
         if message["type"] in LAST:  # nothing keeps disconnect() from its one call
-            dispatch(message)
+            _call(dispatch, message)
         raise
     try:
-        dispatch(message)
+        _call(dispatch, message)
     finally:
         close_old_connections()
+
+
+def _call(dispatch: Callable[[Message], None], message: Message) -> None:
+    try:
+        dispatch(message)
+    except (GeneratorExit, StopIteration) as error:  # asyncio's futures take no StopIteration
+        raise interrupted_by(error) from error
 
 
 def observed(
@@ -290,10 +300,6 @@ class _Once:
         _here.make(self)
         try:
             guarded(self._handler, self._message)
-        except (GeneratorExit, StopIteration) as error:  # asyncio's futures take no StopIteration
-            interrupted = interrupted_by(error)
-            self.done.set_exception(interrupted)
-            raise interrupted from error
         except BaseException as error:
             self.done.set_exception(error)
             raise

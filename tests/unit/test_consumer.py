@@ -240,6 +240,24 @@ async def test_a_handler_that_raises_what_ends_generators(
     assert len(caplog.records) == 1 and error.__name__ in caplog.text
 
 
+async def test_a_disconnect_that_raises_what_ends_generators(
+    flavour: str, layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Was: the end of a connection waited for ever for a sync one, before Python 3.12."""
+
+    def leave(self: Any) -> None:
+        raise StopIteration
+
+    chat = make(flavour, {"receive": fail("a bug"), "disconnect": leave})
+    client = await Conversation(chat.as_asgi()).open()
+    await client.send_to(text_data="x")
+    assert await client.closed() == 1011
+    await asyncio.wait((client.future,), timeout=15)
+    assert client.future.done() and layer.groups == {}
+    assert ends(chat) == ["disconnect 1011"]
+    assert len(caplog.records) == 1 and "a bug" in caplog.text
+
+
 @pytest.mark.parametrize("concurrency", [1, 2])
 def test_a_dropped_task_runs_nothing(
     flavour: str, layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture, concurrency: int
