@@ -20,6 +20,9 @@ __all__ = ["hint", "noted"]
 
 log = logging.getLogger("compat.consumer")
 
+MAX_NAME = 200
+"""So long may the name of a handler be that a hint proposes."""
+
 MIDDLEWARE = {
     "user": "AuthMiddlewareStack (compat.auth)",
     "session": "SessionMiddlewareStack (compat.sessions), or AuthMiddlewareStack (compat.auth)",
@@ -120,7 +123,9 @@ def _no_handler(consumer: Any, error: BaseException, message: Any) -> str | None
     if not isinstance(error, ValueError) or not str(error).startswith("No handler for message type"):
         return None
     define = "def" if getattr(consumer, "_sync", False) else "async def"
-    name = get_handler_name(message) if message else "its_type"
+    name = get_handler_name(message) if message else ""
+    if not name.isidentifier() or len(name) > MAX_NAME:  # a client may have chosen it
+        name = "its_type"
     if name in consumer._compat_no_handlers:
         return (
             f"{type(consumer).__name__}.{name} is called by an action, or is a method of the library; give "

@@ -12,7 +12,16 @@ from collections.abc import Iterable
 
 from compat.types import Receive, Scope, Send
 
-__all__ = ["can_respond", "connection_lost", "listed", "refuse", "respond", "shown", "status_seen"]
+__all__ = [
+    "can_respond",
+    "connection_lost",
+    "listed",
+    "on_one_line",
+    "refuse",
+    "respond",
+    "shown",
+    "status_seen",
+]
 
 _HTTP_RESPONSE = "websocket.http.response"
 """The ASGI extension "WebSocket Denial Response": an HTTP response instead of the plain 403."""
@@ -73,6 +82,11 @@ async def _twice(receive: Receive) -> None:
 def shown(value: str, limit: int = 200) -> str:
     """Return a client's ``value`` for a log line: quoted, on one line, cut to ``limit`` characters."""
     return repr(value if len(value) <= limit else value[: limit - 1] + "…")
+
+
+def on_one_line(value: str, limit: int = 200) -> str:
+    """Return a client's ``value`` for a log line: as it is if it is short and printable, else ``shown``."""
+    return value if len(value) <= limit and value.isprintable() else shown(value, limit)
 
 
 def listed(names: Iterable[str], limit: int = 8) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from compat.advice.hints import hint
 from compat.engine.inbox import Inbox
 from compat.engine.outage import is_outage, report_outage
-from compat.engine.refusal import listed, shown
+from compat.engine.refusal import listed, on_one_line, shown
 from compat.exceptions import ImproperlyConfigured, InvalidChannelLayerError
 from compat.logs import FIELD, about
 from compat.settings import settings
@@ -64,7 +64,7 @@ def instead_of_handler(consumer: Any, message: Message) -> Any:
     """Return what is called with a message without a handler; raise ValueError if that is the policy."""
     policy = unknown_policy(consumer.unknown_message)
     if policy == "raise":
-        raise ValueError(f"No handler for message type {message['type']}")
+        raise ValueError(f"No handler for message type {on_one_line(str(message['type']))}")
     if policy == "log":
         kind = shown(str(message["type"]))  # a client may have chosen it
         log.warning("%s: No handler for message type %s; ignored", describe(consumer), kind)
@@ -156,5 +156,5 @@ def named(consumer: Any, channel: str) -> str:
 def kind_of(message: Message) -> str:
     """Return a message's type for log lines; if it has none, name its keys."""
     if message.get("type"):
-        return str(message["type"])
+        return on_one_line(str(message["type"]))
     return f"a message without 'type' (its keys: {listed(map(str, message))})"

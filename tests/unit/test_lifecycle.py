@@ -574,6 +574,20 @@ async def test_the_type_of_an_unknown_message_forges_no_line_of_the_log(
     assert "No handler for message type 'x\\nERROR compat.auth'; ignored" in record.getMessage()
 
 
+@pytest.mark.parametrize("kind", ["x\nERROR compat.auth", "x\u2028ERROR", "x" * 100_000])
+async def test_nor_does_it_where_such_a_message_ends_the_consumer(
+    flavour: str, layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    """Was: it did so in the log record, in the exception and in the hint."""
+    client = await Conversation(chat(flavour, groups=["room"]).as_asgi()).open()
+    await layer.group_send("room", {"type": kind})
+    assert await client.closed() == 1011
+    (record,) = caplog.records
+    said = record.getMessage()
+    assert said.isprintable() and len(said) < 1500 and "failed in 'x" in said and "its_type" in said
+    assert record.exc_info is not None and str(record.exc_info[1]).isprintable()
+
+
 async def test_an_unknown_policy() -> None:
     with override(CHANNEL_UNKNOWN_MESSAGE="shrug"):
         client = await Conversation(chat("async").as_asgi(), served=False).open()
