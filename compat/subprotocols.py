@@ -22,10 +22,13 @@ def offered_in(scope: Scope) -> list[str]:
 
 
 def offering(headers: Iterable[Any], subprotocols: Sequence[str]) -> list[Any]:
-    """Return ``headers`` with these ``subprotocols`` in place of those that they offer."""
-    shown = ", ".join(subprotocols).encode()
-    return [
-        (_HEADER, shown) if header[0] == _HEADER else header
-        for header in headers
-        if subprotocols or header[0] != _HEADER
-    ]
+    """Return ``headers`` with these ``subprotocols``, on one line, in place of those that they offer."""
+    line = [(_HEADER, ", ".join(subprotocols).encode())] if subprotocols else []
+    changed: list[Any] = []
+    for header in headers:
+        if header[0] == _HEADER:
+            changed += line
+            line = []
+        else:
+            changed.append(header)
+    return changed

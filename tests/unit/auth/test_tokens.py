@@ -101,6 +101,15 @@ async def test_no_application_sees_a_token_in_a_subprotocol(others: list[str], i
     assert GOOD.encode() in headers[1][1], "the server's own list stays as it is"
 
 
+def test_what_is_left_of_two_lines_of_a_header_is_on_one() -> None:
+    """Was: on each of them."""
+    lines = [(b"sec-websocket-protocol", b"bearer, token"), (b"sec-websocket-protocol", b"chat")]
+    scope = {"subprotocols": ["bearer, token", "chat"], "headers": [lines[0], (b"host", b"here"), lines[1]]}
+    taken = Subprotocol().taken(scope)
+    assert taken["subprotocols"] == ["bearer", "chat"]
+    assert taken["headers"] == [(b"sec-websocket-protocol", b"bearer, chat"), (b"host", b"here")]
+
+
 async def test_a_subprotocol_of_the_consumers_choice_stays() -> None:
     class Chooses(Who):
         async def connect(self) -> None:
