@@ -126,8 +126,8 @@ class Inbox(QueueOfItems):
     def replay(self, events: Sequence[Event], *, more: bool = True) -> bool:
         """Append earlier messages as ``push`` does, beside those for which there is room; return True.
 
-        While ``REPLAYED`` events wait, there is no more room; what is lost is counted. Not ``more``: there is
-        room for these in addition to the usual, and not for as many as usual beside what waits.
+        While ``REPLAYED`` events wait, there is no more room; what is lost is counted. With ``more=False``
+        there is room for these beside the usual capacity; otherwise also for that capacity beside what waits.
         """
         if (waiting := len(self.events)) < REPLAYED:
             self.capacity = max(self.capacity, len(events) + max(waiting + more * self.room, self.room))

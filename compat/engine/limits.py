@@ -206,7 +206,7 @@ def _size(message: Message) -> int:
 class Heartbeat:
     """Puts a message of type ``compat.heartbeat`` into a consumer's inbox every ``interval`` seconds.
 
-    None is put there while the one before it waits, or as many messages as may; and none takes their places.
+    No heartbeat is added while the last one waits or the inbox is full. A heartbeat takes no message's place.
     """
 
     def __init__(self, inbox: Inbox, interval: float, parked: Parked) -> None:

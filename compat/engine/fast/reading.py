@@ -168,9 +168,7 @@ class FastInbox(Inbox):
         if not self.events or self.events[0][1].get("type") != "websocket.send":
             return False
         passed = pass_frames(consumer, self.events)
-        if self.take_events(passed):
-            return True
-        if passed:
+        if passed and not self.take_events(passed):
             self.taken()
         return passed > 0
 
