@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic
 
 from pydantic_core import from_json
 
+from compat.redis.waiting import done
 from compat.typed.conversation import Conversation, ReceiveEvent
 from compat.typed.events import (
     FRAME,
@@ -40,6 +42,7 @@ class GroupMember(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
     """The key of the sender in broadcasts of this client's form."""
 
     if TYPE_CHECKING:
+        _compat_begun: asyncio.Future[None] | None
         base_send: Any
         channel_name: str
         subscriptions: dict[str, Topic[Any]]
@@ -91,6 +94,8 @@ class GroupMember(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
     _compat_sends_on: Any = staticmethod(_compat_relay)
 
     async def _compat_relay_with_care(self, message: Message) -> None:
+        if self._compat_begun is not None:
+            await done(self._compat_begun)
         if message.get("exclude") == self.channel_name:
             return
         text = message.get("text")

@@ -22,7 +22,7 @@ from compat.exceptions import AcceptConnection, DenyConnection
 from compat.generic import websocket
 from compat.generic.messages import own_groups
 from compat.layers import get_channel_layer
-from compat.redis.waiting import settle
+from compat.redis.waiting import done, settle
 from compat.typed.authenticator import BaseAuthenticator
 from compat.typed.broadcasts import GroupMember
 from compat.typed.conversation import ReceiveEvent
@@ -72,8 +72,6 @@ class AsyncJsonWebsocketConsumer(
     """Frames are validated as text; False if a subclass or a topic needs JSON values."""
     _compat_accepts_later: bool = False
     """``connect()`` has returned without a decision."""
-    _compat_begun: asyncio.Future[None] | None = None
-    """Done when a client that is being accepted later may be heard."""
     _compat_has_own_names: ClassVar[bool] = False
     """A message of the class, or of a topic, has a field that is named like one of the envelope."""
 
@@ -144,18 +142,18 @@ class AsyncJsonWebsocketConsumer(
         await self._compat_begin()
 
     async def accept(self, *args: Any, **kwargs: Any) -> None:
-        """Complete the handshake. If ``connect()`` has left that to later code, groups are joined before, and
-        ``post_authentication()`` is called; messages wait for it.
+        """Complete the handshake. If ``connect()`` has left that to later code, groups are joined then, and
+        ``post_authentication()`` is called; messages, broadcasts and events wait for it.
         """
         if not self._compat_accepts_later:
             await super().accept(*args, **kwargs)
             return
         self._compat_begun = begun = asyncio.get_running_loop().create_future()
         try:
-            await self._compat_join_groups()
             self._compat_accepts_later = False
             await super().accept(*args, **kwargs)
-            if self._compat_is_open():
+            if self._compat_is_open():  # otherwise nothing would take the channel out of its groups
+                await self._compat_join_groups()
                 await self._compat_begin()
         finally:
             settle(begun)
@@ -193,7 +191,8 @@ class AsyncJsonWebsocketConsumer(
         await super().websocket_disconnect(message)
 
     def _compat_is_open(self) -> bool:
-        return self._compat_socket.opened and not self._compat_socket.closed
+        socket = self._compat_socket
+        return socket.opened and not (socket.closed or socket.ended)
 
     async def join_group(self, group: str, last: int | None = None) -> None:
         """Join ``group``; leave it when the connection ends.
@@ -217,13 +216,13 @@ class AsyncJsonWebsocketConsumer(
         self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
     ) -> None:
         """Handle a frame. A frame that is not JSON is answered with an error."""
+        if self._compat_begun is not None:
+            await done(self._compat_begun)
         if self._compat_socket.closed:
             return  # the client has sent it before it received the close
         if text_data is None:
             await self.handle_validation_error(not_json("binary frames are not supported", None))
             return
-        if self._compat_begun is not None:
-            await asyncio.wait((self._compat_begun,))
         plainly = self._compat_takes_text and not self.camelize
         if plainly and not SPELLED.search(text_data):
             await self._compat_handle_text(text_data)

@@ -20,6 +20,7 @@ from compat.exceptions import InvalidChannelLayerError
 from compat.layers import DEFAULT_CHANNEL_LAYER, channel_layers, get_channel_layer, missing_layer
 from compat.layers.base import PushLayer
 from compat.layers.history import History
+from compat.redis.waiting import done
 from compat.typed.conversation import Conversation, ReceiveEvent
 from compat.typed.handlers import listed
 from compat.typed.messages import BaseMessage
@@ -180,6 +181,9 @@ class EventTarget(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
     """Groups besides ``groups``; those of all base classes are added, so that a mixin can add its own."""
     channel_layer_alias: str = DEFAULT_CHANNEL_LAYER
 
+    _compat_begun: asyncio.Future[None] | None = None
+    """Done when a client that is being accepted later may be heard, and may hear its groups."""
+
     @classmethod
     def default_groups(cls) -> list[str]:
         """Return the groups that every connection joins: ``groups``, and all ``extra_groups``."""
@@ -248,10 +252,14 @@ class EventTarget(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
 
     async def typed_event(self, event: Mapping[str, Any]) -> None:
         """Handle an event."""
+        if self._compat_begun is not None:
+            await done(self._compat_begun)
         await self._compat_handle_event(event["action"], event["text"])
 
     async def handle_channel_event(self, event_payload: EventPayload) -> None:
         """Handle an event from a process that runs Chanx."""
+        if self._compat_begun is not None:
+            await done(self._compat_begun)
         data = event_payload["event_data"]
         await self._compat_handle_event(str(data.get(self.discriminator_field)), text_of(data))
 

@@ -27,7 +27,7 @@ from compat.typed import (
     ws_handler,
 )
 from compat.typed.events import GroupMessageEvent
-from tests.unit.typed.room import Note, Room, Said, Say, Talk
+from tests.unit.typed.room import Alert, Note, Room, Said, Say, Talk
 
 PONG = {"action": "pong", "payload": None}
 
@@ -904,3 +904,87 @@ async def test_a_topic_of_its_own_route_may_accept_later(layer: InMemoryChannelL
     await client.say({"action": "note"})
     assert [(await client.hear())["action"] for _ in range(2)] == ["subscribed", "note"]
     await client.leave()
+
+
+@pytest.mark.parametrize("kind", ["broadcast", "event"])
+async def test_groups_speak_to_a_client_only_after_its_beginning(kind: str) -> None:
+    """Was: a broadcast came before the accept, which servers refuse, and neither waited for the beginning."""
+
+    class Busy(InMemoryChannelLayer):
+        async def group_add(self, group: str, channel: str, last: int | None = None) -> None:
+            await super().group_add(group, channel)
+            if kind == "event":
+                await Late.broadcast_event(Alert(payload="at once"), [group])
+            else:
+                await self.group_send(group, {"type": "websocket.send", "text": '{"action": "said"}'})
+            for _ in range(5):  # time for it to be handled
+                await asyncio.sleep(0)
+
+    class Late(AcceptingLater):
+        async def post_authentication(self) -> None:
+            for _ in range(5):
+                await asyncio.sleep(0)
+            await self.send_message(Note(payload="begun"))
+
+    layer = Busy()
+    register_channel_layer("default", layer)
+    try:
+        client = await talk(Late)
+        assert [(await client.hear())["action"] for _ in range(2)] == ["note", "said"]
+        await client.leave()
+        assert layer.groups == {}
+    finally:
+        unregister_channel_layer("default")
+
+
+async def test_who_has_left_is_accepted_too_late_to_join_groups(layer: InMemoryChannelLayer) -> None:
+    """Was: the channel was in the group for as long as memberships last."""
+    left = asyncio.Event()
+    tasks: list[asyncio.Task[None]] = []
+
+    class Late(Room):
+        async def connect(self) -> None:
+            tasks.append(asyncio.get_running_loop().create_task(self.admit()))
+
+        async def admit(self) -> None:
+            await left.wait()
+            await self.accept()
+
+    client = Talk(Late.as_asgi(), "/ws/room/")
+    await client.send_input({"type": "websocket.connect"})
+    await client.send_input({"type": "websocket.disconnect", "code": 1001})
+    await client.wait()
+    left.set()
+    await asyncio.wait(tasks)
+    assert layer.groups == {}
+
+
+async def test_a_frame_that_waited_for_the_beginning_is_not_handled_after_a_close(
+    layer: InMemoryChannelLayer,
+) -> None:
+    handled: list[Any] = []
+    heard, closed = asyncio.Event(), asyncio.Event()
+
+    class Late(Room):
+        async def connect(self) -> None:
+            self.admitted = asyncio.get_running_loop().create_task(self.accept())
+
+        async def post_authentication(self) -> None:
+            await heard.wait()
+            await self.close(4003)
+            closed.set()
+
+        async def receive(self, *args: Any, **kwargs: Any) -> None:
+            heard.set()
+            await super().receive(*args, **kwargs)
+
+        @ws_handler
+        async def handle_note(self, message: Note) -> Note:
+            handled.append(message)
+            return message
+
+    client = await talk(Late)
+    await client.say({"action": "note"})
+    await closed.wait()
+    await client.leave()
+    assert handled == []
