@@ -56,6 +56,7 @@ class Outbox:
         "_appended",
         "_broken",
         "_busy",
+        "_code",
         "_limits",
         "_loop",
         "_on_broken",
@@ -89,6 +90,8 @@ class Outbox:
         self._busy = False
         """True while a frame is being written."""
         self._broken = False
+        self._code = GONE
+        """The code with which the outbox has broken, for senders that notice before the connection ends."""
         self._sender: asyncio.Task[Any] | None = None
         """The task that writes a frame of its own, or None; ``discard`` cancels it."""
         self._task: asyncio.Task[None] | None = None
@@ -184,8 +187,8 @@ class Outbox:
     def wake(self) -> None:
         """Wake the writing task."""
         waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        if waiter is not None:
+            settle(waiter)
 
     def _has_room(self, frame: Frame) -> bool:
         limits = self._limits
@@ -245,11 +248,12 @@ class Outbox:
 
     def _break(self, code: int) -> None:
         if not self._broken:
+            self._code = code
             self.discard()
             self._on_broken(self.connection, code)
 
     def _gone(self) -> WebSocketDisconnect:
-        return WebSocketDisconnect(self.connection.close_code or GONE)
+        return WebSocketDisconnect(self.connection.close_code or self._code)
 
     def _settle(self, number: float = float("inf")) -> None:
         """Wake the senders of the frames up to ``number``."""

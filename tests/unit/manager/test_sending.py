@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from starlette.websockets import WebSocketDisconnect
 
 from compat.generic.websocket import AsyncJsonWebsocketConsumer
 from compat.layers import get_channel_layer, register_channel_layer
@@ -290,6 +291,36 @@ async def test_a_slow_client_can_be_closed(make_manager: MakeManager) -> None:
     assert connection.close_code == 1013
     slow.go_on_reading()
     await until_async(lambda: slow.closed_with == 1013, "it is told")
+
+
+@pytest.mark.parametrize("sent", ["one frame", "more than one"])
+async def test_a_slow_client_is_told_why_also_if_its_endpoint_is_sending(
+    make_manager: MakeManager, sent: str
+) -> None:
+    """Was: the endpoint saw a client that is gone (1006), and its end of the connection sent no close."""
+    manager = make_manager(outbox_frames=5, on_overflow="close")
+    slow, codes = Peer(), list[int]()
+
+    async def endpoint() -> None:
+        async with manager.session(slow.websocket, "slow") as connection:
+            slow.stop_reading()
+            assert connection.outbox is not None
+            if sent != "one frame":
+                connection.outbox.push(text_frame("waits"))
+            try:
+                await connection.outbox.send(text_frame("own"))
+            except WebSocketDisconnect as end:
+                codes.append(end.code)
+                slow.go_on_reading()
+                raise
+
+    running = asyncio.get_running_loop().create_task(endpoint())
+    await until_async(lambda: bool(manager.registry.connections), "it has come")
+    while codes == [] and not running.done():
+        await manager.send_to_user("slow", {"type": "news"})
+        await asyncio.sleep(0)
+    await running
+    assert codes == [1013] and slow.closed_with == 1013
 
 
 # With consumers, on one layer
