@@ -127,11 +127,7 @@ class Relays:
             subscription, relay.subscription = relay.subscription, None
             self._forget_if_empty(group, relay)
             if subscription is not None:
-                try:
-                    if subscription.pump is not None:  # a layer without ``detach`` does not leave the groups
-                        await self.layer.group_discard(self.name_of(group), subscription.channel)
-                finally:
-                    await subscription.end()
+                await self._give_up(group, subscription)
 
     async def _open(self, group: str, relay: GroupRelay) -> Subscription:
         def deliver(message: Message) -> None:
@@ -157,17 +153,22 @@ class Relays:
             if failures:
                 raise LayerUnavailable(f"the channel of group {group} cannot be read") from failures[0]
         except BaseException:
-            await subscription.end()
+            await self._forget_channel(group, subscription)
             raise
         return subscription
 
     async def _forget_channel(self, group: str, lost: Subscription) -> None:
-        """Take a channel that nobody reads any more out of its group."""
+        """Give up a channel that nobody reads any more, or that nobody will; its error is known already."""
         with contextlib.suppress(Exception):  # any layer
-            try:
-                await self.layer.group_discard(self.name_of(group), lost.channel)
-            finally:
-                await lost.end()
+            await self._give_up(group, lost)
+
+    async def _give_up(self, group: str, subscription: Subscription) -> None:
+        """Take the channel out of its group, and end it."""
+        try:
+            if subscription.pump is not None:  # a layer without ``detach`` does not leave the groups
+                await self.layer.group_discard(self.name_of(group), subscription.channel)
+        finally:
+            await subscription.end()
 
     def _forget_if_empty(self, group: str, relay: GroupRelay) -> None:
         if not relay.members and relay.subscription is None and self.groups.get(group) is relay:

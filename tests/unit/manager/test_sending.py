@@ -514,6 +514,41 @@ async def test_clients_that_no_message_reaches_any_more_are_sent_away() -> None:
     await manager.stop_tasks()
 
 
+class SlowToJoin(Failing):
+    """The answer to ``group_add`` of a room takes until the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.added, self.answers = asyncio.Event(), asyncio.Event()
+
+    async def group_add(self, group: str, channel: str) -> None:
+        await super().group_add(group, channel)
+        if group == "room":
+            self.added.set()
+            await self.answers.wait()
+
+
+@pytest.mark.parametrize("why", ["it cannot be read", "nobody waits"])
+async def test_a_group_that_could_not_be_opened_has_no_channel_in_the_layer(why: str) -> None:
+    """Was: each attempt left one more member in the layer's group, which nobody read."""
+    layer = SlowToJoin()
+    manager = ConnectionManager(backend=MemoryBackend(layer))
+    alice, _ = await connector(manager)("alice")
+    joining = asyncio.ensure_future(manager.join_group(alice, "room"))
+    await layer.added.wait()
+    assert len(layer.groups["room"]) == 1
+    if why == "nobody waits":
+        joining.cancel()
+    else:
+        layer.away.set()
+        await turns()
+        layer.answers.set()
+    with pytest.raises((BackendError, asyncio.CancelledError)):
+        await joining
+    assert layer.groups["room"] == set()
+    await manager.stop_tasks()
+
+
 # What clients get
 
 
