@@ -133,7 +133,7 @@ class Speaker(Generic[Out, In]):
         self._inbox.append(message)
         self._news.set()
 
-    def _end(self, error: Exception) -> None:
+    def _end(self, error: Exception | None) -> None:
         self._ended = error
         self._news.set()
 
@@ -231,7 +231,7 @@ class Connection(Speaker[Out, In]):
         await self._socket.close(code, reason)
 
     async def subscribe(self, topic_class: type[T], **parameters: object) -> T:
-        """Subscribe to a topic with ``parameters``. Raises MessageRefused."""
+        """Subscribe to a topic; an earlier object for it ends. Raises MessageRefused."""
         return await self._subscribe(
             topic_class(self, topic_class.pattern.format(**parameters))
         )
@@ -247,7 +247,11 @@ class Connection(Speaker[Out, In]):
                 del self._topics[topic.name]
                 if before is not None:  # it is subscribed all the same
                     self._topics[topic.name] = before
+                    before._inbox.extend(topic._inbox)
+                    before._end(topic._ended)  # None unless the connection has ended
             raise
+        if before is not None:
+            before._end(ConnectionLost(1000, "subscribed again"))
         return topic
 
     def _connection(self) -> Connection[Any, Any]:

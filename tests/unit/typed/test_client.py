@@ -54,6 +54,21 @@ class Listing(Ending):
         await self.send_json([message.payload])
 
 
+class Once(Console):
+    """Answers a second ``subscribe`` with a message of the topic, and then with an error or the end."""
+
+    async def receive_json(self, content: Any, **kwargs: Any) -> None:
+        name = content["topic"]
+        if name not in self.subscriptions:
+            await super().receive_json(content, **kwargs)
+            return
+        await self.send_topic_message(name, Said(payload=Line(text="meanwhile")))
+        if name.endswith("closed"):
+            await self.close()
+        else:
+            await self.send_json({**content, "action": "error", "payload": {"detail": "once only"}})
+
+
 class Refusing(Room):
     async def connect(self) -> None:
         await self.close()
@@ -67,6 +82,7 @@ CONSUMERS: dict[str, type[AsyncJsonWebsocketConsumer[Any]]] = {
     "console": Console,
     "members": Members,
     "no": Refusing,
+    "once": Once,
 }
 
 
@@ -302,3 +318,27 @@ async def test_an_older_subscription_takes_nothing_from_a_newer_one(server: Addr
         new = await client.subscribe_to(RunTopic, run_id=9)
         await old.unsubscribe()
         assert client._topics == {"run:9": new}
+
+
+@pytest.mark.parametrize(("why", "error"), [("refused", MessageRefused), ("closed", ConnectionLost)])
+async def test_what_came_while_a_second_subscription_failed_is_the_firsts(
+    server: Address, why: str, error: type[Exception]
+) -> None:
+    """Was: the first got neither the topic's messages of that time nor the end of the connection."""
+    async with client_of(server, "once") as client:
+        first = await client.subscribe_to(TeamTopic, team="a", member=why)
+        with pytest.raises(error):
+            await client.subscribe_to(TeamTopic, team="a", member=why)
+        assert (await first.receive_a(Said)).payload.text == "meanwhile"
+        if why == "closed":
+            with pytest.raises(ConnectionLost):
+                await first.receive()
+
+
+async def test_a_second_subscription_ends_the_first(server: Address) -> None:
+    """Was: who read the first waited until the connection ended."""
+    async with client_of(server, "console") as client:
+        first = await client.subscribe_to(TeamTopic, team="a", member="b")
+        reading = asyncio.ensure_future(anext(aiter(first), None))
+        await client.subscribe_to(TeamTopic, team="a", member="b")
+        assert await asyncio.wait_for(reading, 15) is None
