@@ -46,9 +46,8 @@ class Gate:
         try:
             message = await self._original()
         except asyncio.CancelledError:
-            if not self._interrupted:
+            if not self._interrupted or uncancel():  # another has cancelled the task, too
                 raise
-            uncancel()
             raise WebSocketDisconnect(connection.close_code or ABNORMAL) from None
         except (RuntimeError, OSError):  # the server has closed the socket
             raise WebSocketDisconnect(connection.closed_with(ABNORMAL)) from None

@@ -251,6 +251,18 @@ async def test_a_cancelled_send_is_cancelled_also_if_its_connection_ends(
     peer.go_on_reading()
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python does not count cancellations yet")
+async def test_a_cancelled_receive_is_cancelled_also_if_its_connection_ends(connect: Connect) -> None:
+    connection, peer = await connect("alice")
+    assert connection.gate is not None
+    receiving = asyncio.ensure_future(peer.websocket.receive())
+    await turns()
+    connection.gate.interrupt()
+    receiving.cancel()
+    await asyncio.wait((receiving,))
+    assert receiving.cancelled()
+
+
 async def test_a_cancelled_endpoint_still_takes_its_connection_out(
     connect: Connect, manager: ConnectionManager
 ) -> None:
