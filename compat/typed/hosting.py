@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from compat.exceptions import ImproperlyConfigured
 from compat.redis.waiting import settle
-from compat.typed.conversation import CONTROL, is_failure
+from compat.typed.conversation import is_failure
 from compat.typed.envelope import current_ref, enclosed, stamp
 from compat.typed.events import groups_of
 from compat.typed.forms import Forms
@@ -185,9 +185,9 @@ class TopicHost:
         """Leave a topic, even if its hook fails."""
         try:
             await subscription.on_unsubscribe()
-        except CONTROL:
-            raise
-        except Exception:
+        except Exception as error:
+            if not is_failure(error):
+                raise
             log.exception("%s: on_unsubscribe() failed", subscription._compat_described())
         finally:
             self.subscriptions.pop(name, None)

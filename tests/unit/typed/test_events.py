@@ -17,6 +17,7 @@ from compat.typed import (
     BaseMessage,
     PingMessage,
     PongMessage,
+    Topic,
     event_handler,
     ws_handler,
 )
@@ -389,28 +390,42 @@ async def test_events_and_messages_keep_their_order(layer: InMemoryChannelLayer)
     await client.leave()
 
 
-@pytest.mark.parametrize("what", ["an event", "a message"])
+@pytest.mark.parametrize("what", ["an event", "a message", "the end of a topic"])
 async def test_a_client_that_has_left_is_no_error_of_a_handler(
     layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture, what: str
 ) -> None:
     """What is sent to it fails before the server says that it has left."""
     came: asyncio.Queue[Any] = asyncio.Queue()
     accepted, tried = asyncio.Event(), asyncio.Event()
+    arrives = iter([what == "the end of a topic"])  # the answer to its `subscribe`
 
     async def send(message: Any) -> None:
         if message["type"] == "websocket.accept":
             accepted.set()
-        elif message["type"] == "websocket.send":
+        elif message["type"] == "websocket.send" and not next(arrives, False):
             tried.set()
             raise ClientDisconnected
 
+    class Leaving(Topic):
+        pattern = "leaving"
+
+        async def on_unsubscribe(self) -> None:
+            await self.send_message(Note(payload="bye"))
+
+    class Console(Room):
+        topics = [Leaving]
+
     scope = {"type": "websocket", "asgi": {"version": "3.0"}, "path": "/", "headers": [], "query_string": b""}
     with caplog.at_level(logging.INFO):
-        serving = asyncio.ensure_future(Room.as_asgi()(scope, came.get, send))
+        serving = asyncio.ensure_future(Console.as_asgi()(scope, came.get, send))
         came.put_nowait({"type": "websocket.connect"})
         await asyncio.wait_for(accepted.wait(), 15)
         if what == "an event":
             await Room.broadcast_event(Alert(payload="late"))
+        elif what == "the end of a topic":
+            for action in ("subscribe", "unsubscribe"):
+                text = f'{{"topic": "leaving", "action": "{action}"}}'
+                came.put_nowait({"type": "websocket.receive", "text": text})
         else:
             came.put_nowait({"type": "websocket.receive", "text": '{"action": "ping"}'})
         await asyncio.wait_for(tried.wait(), 15)
