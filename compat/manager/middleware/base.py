@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from compat.manager.connections.state import Connection
     from compat.manager.consumer.base import BaseConsumer
 
-__all__ = ["UNREADABLE", "Chain", "Entered", "Middleware", "Step", "tell_refused"]
+__all__ = ["UNREADABLE", "Chain", "Entered", "Middleware", "Step", "called", "tell_refused"]
 
 UNREADABLE = "__unreadable__"
 """The type of a message that could not be read: not JSON, not an object, without a type, or too large."""
@@ -30,12 +30,16 @@ class Middleware(abc.ABC):
     ``a >> b`` makes a new chain of both, and changes neither.
     """
 
-    _wants_the_end: ClassVar[bool] = False
-    """True if the class has a ``finished`` of its own."""
+    _notes_itself: ClassVar[bool] = False
+    """The class has a ``finished`` of its own, which ``__call__`` notes."""
+    _is_noted: ClassVar[bool] = False
+    """The class has a ``finished`` and a ``__call__`` of its own, so its caller notes it (``called``)."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._wants_the_end = cls.finished is not Middleware.finished
+        wants_the_end = cls.finished is not Middleware.finished
+        cls._notes_itself = wants_the_end and cls.__call__ is Middleware.__call__
+        cls._is_noted = wants_the_end and not cls._notes_itself
 
     def __init__(self, next_middleware: Step | None = None) -> None:
         self.next_middleware = None if next_middleware is None else _require_step(next_middleware)
@@ -69,7 +73,7 @@ class Middleware(abc.ABC):
     ) -> None:
         """Called when ``message`` has been handled, or ``error`` was raised, ``seconds`` after its arrival.
 
-        It is called if ``process`` was, also if that stopped the message, and for the last step first. The
+        It is called if the step was, also if that stopped the message, and for the last step first. The
         default does nothing.
         """
         return
@@ -79,8 +83,8 @@ class Middleware(abc.ABC):
     ) -> Message | None:
         """Call ``process``, and then ``next_middleware`` if there is one."""
         following_step = self.next_middleware
-        if self._wants_the_end and (entered := _entered.get()) is not None:
-            entered.append(self)
+        if self._notes_itself:
+            _note(self)
         try:
             processed = await self.process(message, connection, consumer)
         except BaseError:
@@ -90,8 +94,7 @@ class Middleware(abc.ABC):
             await tell_refused(following_step, message, connection, consumer)
         if processed is None or following_step is None:
             return processed
-        following: Message | None = await following_step(processed, connection, consumer)
-        return following
+        return await called(following_step, processed, connection, consumer)
 
     def __rshift__(self, other: Step) -> Chain:
         return Chain(*_links(self), *_links(other))
@@ -116,7 +119,7 @@ class Chain(Middleware):
         current = message
         for at, step in enumerate(self.steps, 1):
             try:
-                passed = await step(current, connection, consumer)
+                passed = await called(step, current, connection, consumer)
             except BaseError:
                 await self._refused(at, message, connection, consumer)
                 raise
@@ -164,6 +167,21 @@ class Entered:
         """Call ``finished`` of each step, the last one first."""
         for step in reversed(self._steps):
             await step.finished(message, connection, consumer, seconds, error)
+
+
+def _note(step: Middleware) -> None:
+    entered = _entered.get()
+    if entered is not None:
+        entered.append(step)
+
+
+def called(
+    step: Step, message: Message, connection: Connection, consumer: BaseConsumer
+) -> Awaitable[Message | None]:
+    """Call ``step``, and note it if it does not do so itself."""
+    if isinstance(step, Middleware) and step._is_noted:
+        _note(step)
+    return step(message, connection, consumer)
 
 
 async def tell_refused(

@@ -418,6 +418,45 @@ async def test_the_middleware_that_a_message_came_to_is_told_of_its_end(
     assert log == ["a refused by b", "b refused by b", "end b", "end a"]
 
 
+class Around(Counted):
+    """Does something around the call, as a class from before ``finished`` may."""
+
+    async def __call__(self, message: Message, connection: Connection, consumer: Any) -> Message | None:
+        if message.type == "alone":
+            return await self.process(message, connection, consumer)
+        return await super().__call__(message, connection, consumer)
+
+
+@pytest.mark.parametrize("kind", ["alone", "with ours"])
+@pytest.mark.parametrize("place", ["stack", "chain", "next_middleware"])
+async def test_middleware_with_a_call_of_its_own_is_told_of_the_end_once(
+    connect: Connect, manager: ConnectionManager, kind: str, place: str
+) -> None:
+    connection, _ = await connect("alice")
+    log: list[str] = []
+    around = Around("b", log)
+    before = Counted("a", log, around if place == "next_middleware" else None)
+    stack = {"stack": around, "chain": before >> around, "next_middleware": before}[place]
+    consumer = Consumer(connection, manager, stack)
+    await consumer.handle_message(json_str=json.dumps({"type": kind}))
+    outside = [] if place == "stack" else ["a"]
+    assert log == [*(f"{one} {kind}" for one in (*outside, "b")), "end b", *(f"end {one}" for one in outside)]
+
+
+async def test_middleware_that_a_function_calls_is_told_of_the_end(
+    connect: Connect, manager: ConnectionManager
+) -> None:
+    connection, _ = await connect("alice")
+    log: list[str] = []
+    inner = Counted("b", log)
+
+    async def some(message: Message, connection: Connection, consumer: Any) -> Message | None:
+        return await inner(message, connection, consumer)
+
+    await Consumer(connection, manager, some).handle_message(json_str='{"type": "x"}')
+    assert log == ["b x", "end b"]
+
+
 async def test_a_plain_function_may_be_the_stack(connect: Connect, manager: ConnectionManager) -> None:
     async def shout(message: Message, connection: Connection, consumer: BaseConsumer) -> Message:
         message.data = message.data.upper()
