@@ -74,7 +74,7 @@ def own_sent(model: type[BaseModel]) -> frozenset[str]:
     return ENVELOPE_FIELDS & (fields | computed)
 
 
-def opened(content: dict[str, Any], own: Collection[str] = ()) -> tuple[Envelope, dict[str, Any]]:
+def opened(content: dict[str, Any], own: Collection[str]) -> tuple[Envelope, dict[str, Any]]:
     """Return the envelope of a frame, and its message, which has the names ``own`` itself.
 
     Raises pydantic's ValidationError.
@@ -83,7 +83,7 @@ def opened(content: dict[str, Any], own: Collection[str] = ()) -> tuple[Envelope
     return Envelope.model_validate(outer), strip_envelope(content, own)
 
 
-def strip_envelope(content: dict[str, Any], own: Collection[str] = ()) -> dict[str, Any]:
+def strip_envelope(content: dict[str, Any], own: Collection[str]) -> dict[str, Any]:
     """Return the message without the fields of the envelope; it has the names ``own`` itself."""
     return {key: value for key, value in content.items() if key not in ENVELOPE_FIELDS or key in own}
 

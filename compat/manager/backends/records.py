@@ -98,9 +98,12 @@ def require_user_id(user_id: object) -> str:
 
 def require_connection_id(connection_id: object) -> str:
     """Return ``connection_id`` if it is a valid id, which log lines may show; raise ValueError otherwise."""
-    if isinstance(connection_id, str) and 0 < len(connection_id) <= MAX_ID_LENGTH:
-        if connection_id.isprintable():
-            return connection_id
+    if (
+        isinstance(connection_id, str)
+        and 0 < len(connection_id) <= MAX_ID_LENGTH
+        and connection_id.isprintable()
+    ):
+        return connection_id
     raise ValueError(
         f"connection_id must be a string of 1 to {MAX_ID_LENGTH} characters without line breaks and other "
         f"control characters, not {connection_id!r}; leave it out to have one made"
