@@ -193,6 +193,19 @@ class Shards:
                 replies.append(answer.result())
         return replies
 
+    async def calls_now(self, index: int, make: Callable[[], Sequence[Sequence[Argument]]]) -> None:
+        """Send the commands that ``make()`` returns in one write; raise the first error at the end.
+
+        They are made when they are sent, also again, and so say what is true then: who waits for a
+        connection, or repeats them in a cluster, may be overtaken.
+        """
+        link = await self._patient_link(index)
+        ask = partial(_ask_now, make)
+        try:
+            await ask(link)
+        except Redirected as refused:
+            await self._again(index, link, refused, ask)
+
     async def _answers(
         self, index: int, commands: Sequence[Sequence[Argument]]
     ) -> tuple[Link, list[asyncio.Future[Any]]]:
@@ -325,3 +338,12 @@ class Shards:
                 await close_pool(pool)
         if ending:
             await asyncio.wait(ending)
+
+
+async def _ask_now(make: Callable[[], Sequence[Sequence[Argument]]], link: Link) -> None:
+    answers = [link.call(*command) for command in make()]
+    if answers:
+        await asyncio.wait(answers)
+    errors = [error for answer in answers if (error := answer.exception()) is not None]
+    if errors:
+        raise next((error for error in errors if isinstance(error, Redirected)), errors[0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from compat.clock import wall
 from compat.layers.redis.census import Census, note_of
 from compat.layers.redis.keys import Keys, lease_of
@@ -9,17 +11,21 @@ from compat.redis.encoding import Argument
 
 __all__ = ["MemberCommands"]
 
+Members = Mapping[str, Mapping[str, float]]
 Commands = list[tuple[Argument, ...]]
 
 
 class MemberCommands:
-    """Makes the commands for one host. They are about members of which ``census`` knows already.
+    """Makes the commands for one host, which say what is true at that moment: ``groups`` has the members.
 
-    ``expiry_s``: of a group; ``life_s``: of the list of groups that a process has.
+    ``census`` knows of them already. ``expiry_s``: of a group; ``life_s``: of the list of groups that a
+    process has.
     """
 
-    def __init__(self, keys: Keys, census: Census, expiry_s: int, life_s: int) -> None:
-        self.keys, self.census = keys, census
+    def __init__(self, keys: Keys, census: Census, groups: Members, expiry_s: int, life_s: int) -> None:
+        self.keys, self.census, self.groups = keys, census, groups
+        self.listed: set[str] = set()
+        """The groups that are in that list in Redis, or on their way there."""
         self._expiry_s, self._life_s = expiry_s, life_s
 
     def count(self, group: str, *channels: str) -> Commands:
@@ -40,15 +46,18 @@ class MemberCommands:
             commands.append((b"HDEL", key, *outdated))
         return commands
 
-    def enter(self, group: str, channel: str, *, first: bool) -> Commands:
-        """Return the commands that enter a new member, the ``first`` one of this process or not."""
+    def enter(self, group: str, channel: str) -> Commands:
+        """Return the commands that enter a new member; none if it has left meanwhile."""
+        if channel not in self.groups.get(group, ()):
+            return []
         key = self.keys.group(group)
         commands: Commands = [
             (b"ZADD", key, repr(wall()), channel),
             (b"EXPIRE", key, self._expiry_s),
             *self.count(group, channel),
         ]
-        if first:
+        if group not in self.listed:
+            self.listed.add(group)
             joined = self.keys.joined(lease_of(channel))
             commands += [
                 (b"EXPIRE", self.keys.census(group), self._expiry_s),
@@ -57,13 +66,30 @@ class MemberCommands:
             ]
         return commands
 
-    def remove(self, group: str, *channels: str) -> Commands:
-        """Return the commands that take members out."""
-        commands = self.count(group, *channels)
-        if channels:
-            commands.append((b"ZREM", self.keys.group(group), *channels))
+    def leave(self, group: str, channel: str, *, last: bool) -> Commands:
+        """Return the commands that take a member out; none if it has joined again.
+
+        ``last``: no other channel of the process was in the group then.
+        """
+        if channel in self.groups.get(group, ()):
+            return []
+        return [*self.remove(group, (channel,)), *self._unlist(group, (channel,) if last else ())]
+
+    def remove(self, group: str, channels: Collection[str]) -> Commands:
+        """Return the commands that take out those channels that are no members any more."""
+        members = self.groups.get(group, ())
+        gone = [channel for channel in channels if channel not in members]
+        commands = self.count(group, *gone)
+        if gone:
+            commands.append((b"ZREM", self.keys.group(group), *gone))
         return commands
 
-    def left(self, group: str, channel: str) -> tuple[Argument, ...]:
-        """Return the command that tells that no channel of the channel's process is left in a group."""
-        return b"SREM", self.keys.joined(lease_of(channel)), group
+    def heed(self, group: str, channels: Collection[str], last: Collection[str]) -> Commands:
+        """Return the commands that note that ``channels`` are out, some of which were the ``last`` ones."""
+        return [*self._unlist(group, last), *self.count(group, *channels)]
+
+    def _unlist(self, group: str, last: Collection[str]) -> Commands:
+        """Return the commands that say that no channel of the processes of the ``last`` members is left."""
+        if group in self.groups:
+            return []
+        return [(b"SREM", self.keys.joined(lease_of(channel)), group) for channel in last]

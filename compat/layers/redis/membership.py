@@ -12,6 +12,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Collection, Coroutine, Iterable
+from functools import partial
 from typing import Any
 
 from compat.clock import steady, wall
@@ -74,7 +75,7 @@ class Membership:
         self._owed = Owed()
         self.leases = Leases(shards, index, terms)
         self._life_s = terms.group_expiry + terms.lease
-        self._commands = MemberCommands(self.keys, self.census, terms.group_expiry, self._life_s)
+        self._commands = MemberCommands(self.keys, self.census, self.groups, terms.group_expiry, self._life_s)
         self._wake = asyncio.Event()
         self._all = False
         """True if every membership must be written to Redis again."""
@@ -90,15 +91,16 @@ class Membership:
     async def join(self, group: str, channel: str) -> None:
         """Add a channel of this process to a group; if that fails, it is no member that it was not before."""
         with self._joins.call(group, channel):
-            members = self.groups.setdefault(group, {})
-            first = not members
-            members[channel] = wall()
+            self.groups.setdefault(group, {})[channel] = wall()
             self.census.joined(group, channel)
-            commands = self._commands.enter(group, channel, first=first)
             if self.leases.hold(lease_of(channel)):
                 self._wake.set()
             self._start()
-            await self.shards.calls(self.index, commands)
+            try:
+                await self.shards.calls_now(self.index, partial(self._commands.enter, group, channel))
+            except BaseException:
+                self._commands.listed.discard(group)
+                raise
 
     def withdraw(self, group: str, channel: str) -> None:
         """Remove a channel that could not join; Redis is told soon, or when it can be reached.
@@ -118,12 +120,8 @@ class Membership:
         return self._tell(group, channel, last=last)
 
     async def _tell(self, group: str, channel: str, *, last: bool) -> None:
-        # With the count of now: others may have joined since the channel has left.
-        commands = self._commands.remove(group, channel)
-        if last and group not in self.groups:
-            commands.append(self._commands.left(group, channel))
         try:
-            await self.shards.calls(self.index, commands)
+            await self.shards.calls_now(self.index, partial(self._commands.leave, group, channel, last=last))
         except BaseException:
             self._owe(group, channel)
             raise
@@ -151,6 +149,7 @@ class Membership:
     def forget_all(self) -> None:
         """Forget all memberships, because the layer's keys have been deleted."""
         self.groups.clear()
+        self._commands.listed.clear()
         self.census.clear()
         self._owed.clear()
 
@@ -162,6 +161,7 @@ class Membership:
         if members is None or members.pop(channel, None) is None or members:
             return False
         del self.groups[group]
+        self._commands.listed.discard(group)
         return True
 
     def _owe(self, group: str, channel: str) -> None:
@@ -256,7 +256,8 @@ class Membership:
         by_group = self._owed.take()
         try:
             for parts in in_parts((group, channels.copy()) for group, channels in by_group.items()):
-                removals = [self._remove(group, channels) for group, channels in parts]
+                makes = [partial(self._commands.remove, group, channels) for group, channels in parts]
+                removals = [self.shards.calls_now(self.index, make) for make in makes]
                 outcomes = await asyncio.gather(*removals, return_exceptions=True)
                 for (group, channels), outcome in zip(parts, outcomes, strict=True):
                     if isinstance(outcome, RedisUnavailable) and outcome.reason in LASTING:
@@ -269,10 +270,6 @@ class Membership:
         except BaseException:
             self._owed.put_back(by_group)
             raise
-
-    async def _remove(self, group: str, channels: Collection[str]) -> None:
-        gone = [channel for channel in channels if channel not in self.groups.get(group, ())]
-        await self.shards.calls(self.index, self._commands.remove(group, *gone))
 
     def _refused(self, group: str, reason: str) -> None:
         """Log that Redis refuses commands about a group; the other groups go on."""
@@ -329,14 +326,14 @@ class Membership:
     async def _heed(self, group: str, channels: Iterable[str], before: float) -> None:
         """Forget the members of this process that another one has removed, unless they have joined since."""
         mine = [channel for channel in channels if self.leases.holds(lease_of(channel))]
-        commands: list[tuple[Argument, ...]] = []
+        last: list[str] = []
         for channel in mine:
             if self.groups.get(group, {}).get(channel, math.inf) <= before:
                 if self._forget(group, channel):
-                    commands.append(self._commands.left(group, channel))
+                    last.append(channel)
                 self._removed(group, channel)
         if mine:
-            await self.shards.calls(self.index, [*commands, *self._commands.count(group, *mine)])
+            await self.shards.calls_now(self.index, partial(self._commands.heed, group, mine, last))
 
     async def aclose(self) -> None:
         """Stop renewing; if there is a connection, remove this process's members from Redis at once."""

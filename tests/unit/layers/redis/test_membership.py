@@ -16,11 +16,12 @@ import redis.asyncio
 from compat.engine.parts import inbox_of
 from compat.layers.redis import RedisChannelLayer, parts
 from compat.layers.redis import owed as owed_module
+from compat.layers.redis.keys import lease_of
 from compat.redis.unavailable import RedisUnavailable
 from tests.support.layers import close, member
 from tests.support.paths import REPO
 from tests.support.processes import Process
-from tests.support.waiting import until_async
+from tests.support.waiting import turns, until_async
 
 Make = Callable[..., RedisChannelLayer]
 WITHIN_S = 15.0
@@ -237,18 +238,18 @@ async def test_what_is_owed_goes_in_parts_and_what_is_done_is_done(
     (membership,) = layer._stations.all()[0]._memberships.values()
     names = [f"{mine}{number}" for number in range(35)]
     await wire.zadd(f"{layer.prefix}:group:room", dict.fromkeys(names, time.time()))
-    calls, asked = membership.shards.calls, []
+    calls, asked = membership.shards.calls_now, []
 
-    async def counted(index: int, commands: Any) -> Any:
-        asked.append(max(map(len, commands)))
+    async def counted(index: int, make: Any) -> Any:
+        asked.append(max(map(len, make())))
         if len(asked) == fails_at:
             raise RedisUnavailable("not now", "as asked")
-        return await calls(index, commands)
+        return await calls(index, make)
 
     for name in names:
         membership._owed.add("room", name)
     with monkeypatch.context() as failing:
-        failing.setattr(membership.shards, "calls", counted)
+        failing.setattr(membership.shards, "calls_now", counted)
         with pytest.raises(RedisUnavailable):
             await membership._settle()
     assert max(asked) <= 10 + 2
@@ -268,3 +269,51 @@ def test_no_more_is_owed_than_memory_has_room_for(monkeypatch: pytest.MonkeyPatc
     assert taken == {"room": names[max(more, 0) :]}
     owed.put_back({"room": names})
     assert len(owed.take()["room"]) == min(10, 10 + more)
+
+
+Calls = list[tuple[str, str]]
+OVERTAKEN: dict[str, tuple[Calls, Calls, Calls]] = {
+    "a departure": ([], [("add", "a")], [("discard", "a")]),
+    "a return": ([("add", "a")], [("discard", "a")], [("add", "a")]),
+    "the return of the last one": ([("add", "a"), ("add", "b")], [("discard", "a")], [("add", "a")]),
+    "two first members, one of which leaves": ([], [("add", "a"), ("add", "b")], [("discard", "a")]),
+    "a removal": ([("add", "b"), ("add", "a")], [("owe", "a")], [("add", "a")]),
+    "another member": ([], [("add", "a")], [("add", "b")]),
+}
+
+
+@pytest.mark.parametrize("what", OVERTAKEN)
+async def test_who_waits_for_a_connection_may_be_overtaken(make_queue: Make, wire: Any, what: str) -> None:
+    """By a call that finds it open; Redis has what is true in the end."""
+    before, waiting, then = OVERTAKEN[what]
+    layer = make_queue()
+    channels = {name: await attached(layer) for name in "ab"}
+    station = layer._stations.all()[0]
+    await layer.ping()
+
+    async def call(kind: str, name: str) -> None:
+        membership = station._membership("room")
+        if kind == "add":
+            await layer.group_add("room", channels[name])
+        elif kind == "discard":
+            await layer.group_discard("room", channels[name])
+        else:
+            membership.withdraw("room", channels[name])
+
+    for kind, name in before:
+        await call(kind, name)
+    index = layer.keys.group_shard("room")
+    station.shards._links[index].end("cut for the test")
+    calls = [asyncio.ensure_future(call(kind, name)) for kind, name in waiting]
+    while not station.shards.is_open(index):
+        await turns(1)
+    for kind, name in then:
+        await call(kind, name)
+    await asyncio.gather(*calls)
+    membership = station._membership("room")
+    await until_async(lambda: not membership._owed, "nothing is owed")
+    stay = sorted(membership.groups.get("room", ()))
+    assert sorted(await members(wire, layer)) == stay
+    assert (await layer.group_send("room", {"type": "x"})).delivered == len(stay)
+    listed = await wire.smembers(membership.keys.joined(lease_of(channels["a"])))
+    assert listed == ({b"room"} if stay else set())
