@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from compat.engine.events import One
 from compat.engine.inbox import Inbox
 from compat.engine.shielding import whole
 from compat.engine.subscription import pushes
@@ -23,7 +22,8 @@ from compat.exceptions import InvalidChannelLayerError
 from compat.layers import channel_layers
 from compat.layers.base import BaseChannelLayer, SendResult
 from compat.layers.history import History
-from compat.layers.moving_reads import Job, Received, found
+from compat.layers.joins import Joins
+from compat.layers.moving_reads import Job, Received, Twin, found
 from compat.layers.options import check_options
 from compat.layers.presence.moving import MovesPresence
 from compat.layers.values import KeyValues
@@ -34,19 +34,6 @@ __all__ = ["MovingChannelLayer"]
 Side = Literal["old", "new"]
 SIDES: tuple[Side, Side] = ("old", "new")
 MARK = re.compile(r"\.moving-(old|new)\.")
-
-
-class _Twin(Inbox):
-    """Passes what comes from the other layer to a consumer's inbox."""
-
-    __slots__ = ("target",)
-
-    def __init__(self, target: Inbox) -> None:
-        super().__init__(target.loop, target.scheduler)
-        self.target = target
-
-    def offer(self, one: One) -> bool:
-        return self.target.offer(one)
 
 
 class _Own:
@@ -88,6 +75,7 @@ class MovingChannelLayer(MovesPresence):
         self._own: dict[str, _Own] = {}
         self._kept: dict[str, deque[Received]] = {}
         """Messages that came on one layer at the moment at which a caller got another one."""
+        self._joins = Joins(self._lists, self._leave)
 
     # Channels
 
@@ -166,7 +154,7 @@ class MovingChannelLayer(MovesPresence):
         own = self._own.setdefault(channel, _Own())
         own.inbox = inbox
         if own.twin is not None:
-            self.other.attach(own.twin, _Twin(inbox))
+            self.other.attach(own.twin, Twin(inbox))
 
     async def detach(self, channel: str) -> None:
         """Undo ``attach``, and leave every group on both layers."""
@@ -179,40 +167,57 @@ class MovingChannelLayer(MovesPresence):
     # Groups
 
     async def group_add(self, group: str, channel: str, last: int | None = None) -> None:
-        """Add ``channel`` to ``group`` on both layers; after an error it is a member on neither.
+        """Add ``channel`` to ``group`` on both layers.
 
+        After an error a channel that was no member is one on neither, unless a call beside this one adds it;
+        a plain channel is one on neither.
         ``last``: see ``InMemoryChannelLayer``; the layer to send by has the messages. Raises RuntimeError for
         a channel of another process, and what the layers raise: a name has to be valid on both. If its
         consumer ends meanwhile, the channel is a member on neither.
         """
-        before = self._own.get(channel)
         name = await self._twin(channel)
-        own = self._own.get(channel)
-        if before is not None and own is not before:
-            return  # its consumer has ended
+        if name is None:
+            return
         self._attend_twin(channel, name)
+        own = self._own.get(channel)
         try:
-            await self.sending.group_add(group, channel, last)
-            await self.other.group_add(group, name, 0)
+            with self._joins.call(group, channel):
+                if own is not None:
+                    own.groups.add(group)
+                await self.sending.group_add(group, channel, last)
+                await self.other.group_add(group, name, 0)
         except BaseException:
-            await whole(_all([self.group_discard(group, channel)], quiet=True))
+            if not self._lists(group, channel):
+                await whole(_all(self._leaving(group, channel, name), quiet=True))
             raise
-        if own is not None and own.inbox is not None and self._own.get(channel) is not own:  # it has ended
-            left = self.sending.group_discard(group, channel), self.other.group_discard(group, name)
-            await whole(_all(left, quiet=True))
-        elif own is not None:
-            own.groups.add(group)
+        if own is not None and not self._lists(group, channel):  # it has ended, or has left
+            await whole(_all(self._leaving(group, channel, name), quiet=True))
+
+    def _lists(self, group: str, channel: str) -> bool:
+        own = self._own.get(channel)
+        return own is not None and group in own.groups
+
+    def _leave(self, group: str, channel: str) -> None:
+        own = self._own.get(channel)
+        if own is not None:
+            own.groups.discard(group)
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove ``channel`` from ``group`` on both layers."""
-        own, name = self._own.get(channel), self._twin_of(channel)
+        self._joins.left(group, channel)
+        self._leave(group, channel)
+        await whole(_all(self._leaving(group, channel, self._twin_of(channel))))
+
+    def _leaving(self, group: str, channel: str, name: str) -> list[Awaitable[None]]:
+        """Return the calls that remove a channel from a group, and its twin ``name``."""
         leaving = [self.sending.group_discard(group, channel), self.other.group_discard(group, name)]
-        if own is not None:
-            own.groups.discard(group)
-            if own.inbox is None and not own.groups:  # the twin was there for the groups alone
-                self._own.pop(channel, None)
-                leaving.append(self.other.detach(name))
-        await whole(_all(leaving))
+        own = self._own.get(channel)
+        if (
+            own is not None and own.inbox is None and not own.groups
+        ):  # the twin was there for the groups alone
+            del self._own[channel]
+            leaving.append(self.other.detach(name))
+        return leaving
 
     async def group_send(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
         """Send to all members of ``group`` by the layer to send by, on which all of them listen."""
@@ -223,8 +228,11 @@ class MovingChannelLayer(MovesPresence):
         own = self._own.get(channel)
         return channel if own is None or own.twin is None else own.twin
 
-    async def _twin(self, channel: str) -> str:
-        """Return the name of ``channel`` on the other layer, perhaps a new one; a plain one has the same."""
+    async def _twin(self, channel: str) -> str | None:
+        """Return the name of ``channel`` on the other layer, perhaps a new one; a plain one has the same.
+
+        None: its consumer has ended meanwhile.
+        """
         if not isinstance(channel, str) or (MARK.search(channel) is None and "!" not in channel):
             return channel
         if not self.sending.made_here(channel):
@@ -236,16 +244,16 @@ class MovingChannelLayer(MovesPresence):
         if own is not None and own.twin is not None:
             return own.twin
         twin: str = await self.other.new_channel(_marked("specific.", "new" if self.side == "old" else "old"))
-        if own is not None and self._own.get(channel) is not own:  # its consumer has ended meanwhile
+        if own is not None and self._own.get(channel) is not own:
             await self.other.detach(twin)
-            return channel
+            return None
         own = self._own.setdefault(channel, _Own())
         if own.twin is not None:  # another call has made one meanwhile
             await self.other.detach(twin)
-            return own.twin
+            return own.twin if self._own.get(channel) is own else None
         own.twin = twin
         if own.inbox is not None:
-            self.other.attach(twin, _Twin(own.inbox))
+            self.other.attach(twin, Twin(own.inbox))
         return twin
 
     async def history(self, group: str, count: int | None = None, *, since: str | None = None) -> History:
@@ -288,6 +296,10 @@ class MovingChannelLayer(MovesPresence):
     async def flush(self) -> None:
         """Flush both layers."""
         self._kept.clear()
+        for channel, own in tuple(self._own.items()):
+            own.groups.clear()
+            if own.inbox is None:
+                self._own.pop(channel, None)
         await _all([self.old.flush(), self.new.flush()])
 
     async def close_pools(self) -> None:

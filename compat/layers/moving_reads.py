@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from compat.engine.events import One
+from compat.engine.inbox import Inbox
 from compat.layers.redis.waiters import Takeable
 from compat.types import Message
 
-__all__ = ["Job", "Received", "found"]
+__all__ = ["Job", "Received", "Twin", "found"]
 
 
 class Job(Takeable, Protocol):
@@ -42,3 +44,16 @@ def found(tasks: Sequence[asyncio.Future[Job]]) -> tuple[list[Job], list[BaseExc
     failed = [task.exception() for task in done]
     messages = [task.result() for task, error in zip(done, failed, strict=True) if error is None]
     return messages, [error for error in failed if error is not None]
+
+
+class Twin(Inbox):
+    """Passes what comes from the other layer to a consumer's inbox."""
+
+    __slots__ = ("target",)
+
+    def __init__(self, target: Inbox) -> None:
+        super().__init__(target.loop, target.scheduler)
+        self.target = target
+
+    def offer(self, one: One) -> bool:
+        return self.target.offer(one)

@@ -44,6 +44,8 @@ class MovesPresence(BaseChannelLayer):
     async def track(self, group: str, channel: str, key: Any, meta: Mapping[str, Any] | None = None) -> None:
         """Make a connection present on both layers; see ``KeepsPresence``."""
         twin = await self._twin(channel)
+        if twin is None:
+            return
         self._attend_twin(channel, twin)
         await self.sending.track(group, channel, key, meta)
         await self.other.track(group, twin, key, meta)
@@ -101,8 +103,8 @@ class MovesPresence(BaseChannelLayer):
         self.sending.departs(channel)
         self.other.departs(self._twin_of(channel))
 
-    async def _twin(self, channel: str) -> str:
-        """Return the name of ``channel`` on the other layer, perhaps a new one."""
+    async def _twin(self, channel: str) -> str | None:
+        """Return the name of ``channel`` on the other layer, perhaps a new one; None: it has ended."""
         raise NotImplementedError
 
     def _twin_of(self, channel: str) -> str:

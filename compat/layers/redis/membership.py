@@ -17,8 +17,8 @@ from typing import Any
 
 from compat.clock import steady, wall
 from compat.exceptions import LayerUnavailable
+from compat.layers.joins import Joins
 from compat.layers.redis.census import Census
-from compat.layers.redis.joins import Joins
 from compat.layers.redis.keys import lease_of
 from compat.layers.redis.leases import TURNS, Leases, Terms
 from compat.layers.redis.member_commands import MemberCommands

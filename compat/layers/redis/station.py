@@ -20,8 +20,8 @@ from compat.engine.mailbox import Mailbox
 from compat.engine.parts import scheduler_of
 from compat.engine.scheduler import turn
 from compat.layers.copies import copier
+from compat.layers.joins import Joins
 from compat.layers.presence.attendance import Attendance
-from compat.layers.redis.joins import Joins
 from compat.layers.redis.people import RedisPeople
 from compat.layers.redis.receipts import Receipt, Receipts
 from compat.names import is_counted

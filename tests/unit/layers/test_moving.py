@@ -13,12 +13,14 @@ from compat.engine.parts import inbox_of
 from compat.exceptions import InvalidChannelLayerError, LayerUnavailable
 from compat.layers import InMemoryChannelLayer, channel_layers, get_channel_layer
 from compat.layers.moving import MovingChannelLayer
-from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
+from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer, RedisStreamsChannelLayer
 from compat.metrics import snapshot
 from compat.settings import override
-from tests.support.layers import ReceiveOnlyLayer, moving, unique_prefix
+from tests.faults.rooms import QUICK
+from tests.support.layers import ReceiveOnlyLayer, close, member, moving, unique_prefix
 from tests.support.processes import free_port
-from tests.support.waiting import until_async
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import turns, until_async, until_awaited
 
 MEMORY = {"BACKEND": "compat.layers.InMemoryChannelLayer"}
 BACKEND = "compat.layers.moving.MovingChannelLayer"
@@ -182,6 +184,78 @@ async def test_a_consumer_that_ends_while_it_joins_is_a_member_of_neither(slow: 
     new.may_go_on.set()
     await joining
     assert not layer._own and not old.groups and not new.groups and not new.channels
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_who_leaves_a_group_while_it_joins_is_a_member_of_neither(leaves: bool) -> None:
+    old, new = InMemoryChannelLayer(), Slow()
+    layer = moving(old, new, "old")
+    channel = await layer.new_channel()
+    layer.attach(channel, inbox_of(asyncio.get_running_loop()))
+    new.slow = "group_add"
+    joining = asyncio.create_task(layer.group_add("room", channel))
+    await new.called.wait()
+    if leaves:
+        await layer.group_discard("room", channel)
+    new.may_go_on.set()
+    await joining
+    assert ("room" in old.groups) is ("room" in new.groups) is (not leaves)
+    await layer.detach(channel)
+    assert not layer._own and not old.groups and not new.groups
+
+
+@pytest.mark.parametrize("send", ["old", "new"])
+@pytest.mark.parametrize("was_member", [False, True])
+async def test_a_call_that_fails_takes_no_member_out(
+    redis_server: RedisServer, send: str, was_member: bool
+) -> None:
+    """One of the two Redis goes away; the group of the other layer stays as it was."""
+    mortal, memory = RedisPubSubChannelLayer([redis_server.url + QUICK]), InMemoryChannelLayer()
+    layer = moving(memory, mortal, send)
+    channel = await layer.new_channel()
+    layer.attach(channel, inbox_of(asyncio.get_running_loop()))
+    if was_member:
+        await layer.group_add("room", channel)
+    await asyncio.to_thread(redis_server.kill)
+
+    async def is_refused() -> bool:
+        try:
+            await layer.group_add("room", channel)
+        except LayerUnavailable:
+            return True
+        return False
+
+    await until_awaited(is_refused, True)
+    assert ("room" in memory.groups) is was_member
+    await layer.detach(channel)
+    await close(mortal)
+
+
+@pytest.mark.parametrize("cancelled", ["first", "second", "both"])
+@pytest.mark.parametrize("was_member", [False, True])
+@pytest.mark.parametrize("after", range(1, 12, 2))
+async def test_a_call_that_is_cancelled_takes_no_member_out(
+    redis_url: str, cancelled: str, was_member: bool, after: int
+) -> None:
+    old, new = (
+        kind([redis_url], prefix=unique_prefix()) for kind in (RedisChannelLayer, RedisStreamsChannelLayer)
+    )
+    layer = moving(old, new, "old")
+    inbox = await member(layer, *(["room"] if was_member else []))
+    ((channel, own),) = layer._own.items()
+    calls = [asyncio.ensure_future(layer.group_add("room", channel)) for _ in range(2)]
+    await turns(after)
+    for call in calls[cancelled == "second" : 1 if cancelled == "first" else 2]:
+        call.cancel()
+    await asyncio.wait(calls)
+    is_member = was_member or not all(call.cancelled() for call in calls)
+    for there, name in ((old, channel), (new, own.twin)):
+        await there.group_send("room", {"type": "to.group"})
+        await there.send(name, {"type": "to.channel"})
+        heard = [(await asyncio.wait_for(inbox.get(), 15))["type"] for _ in range(1 + is_member)]
+        assert heard == ["to.group"] * is_member + ["to.channel"]
+    await layer.detach(channel)
+    await close(old, new)
 
 
 async def test_messages_that_came_on_both_at_once_come_one_after_the_other() -> None:
