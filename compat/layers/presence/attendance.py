@@ -13,11 +13,12 @@ from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 from compat.exceptions import LayerUnavailable
+from compat.layers.presence.attendee import Attendee, Told
 from compat.layers.presence.people import MAX_ENTRIES, TOO_MANY, Diff, Place, Presence
 from compat.layers.presence.watching import People, Show, Tell, Watched
 from compat.metrics import Throttle
 
-__all__ = ["GRACE_S", "Attendance", "Attendee"]
+__all__ = ["GRACE_S", "Attendance"]
 
 log = logging.getLogger("compat.layers")
 
@@ -25,26 +26,6 @@ GRACE_S = 5.0
 """Seconds after the end of a connection until its person has left, if there is no other connection."""
 AT_ONCE = 500
 MOST = 100_000  # departures that are kept in an outage, in which clients may try to enter for hours
-
-
-class Attendee:
-    """A connection that may be present."""
-
-    __slots__ = ("away", "by_rule", "hears", "metas", "name", "persons", "scope")
-
-    def __init__(self, scope: Any, name: str, *, hears: bool, by_rule: bool) -> None:
-        self.scope = scope
-        self.name = name
-        """Its channel, or that of which it is the twin."""
-        self.persons: set[str] = set()
-        """The groups by which its persons are sent to, which it has joined."""
-        self.by_rule = by_rule
-        """It is present in the groups that it joins, by the option ``presence``."""
-        self.hears = hears
-        """Its consumer has a handler for ``presence.diff``."""
-        self.away = False
-        self.metas: dict[str, tuple[str, str]] = {}
-        """Its groups: who it is there, and what is told of it."""
 
 
 class Attendance:
@@ -83,15 +64,14 @@ class Attendance:
         attendee = self.attendees.get(channel)
         if attendee is None:
             return
-        if attendee.metas.get(group, (key,))[0] != key:
+        while attendee.name_in(group) not in (None, key):  # another one may come while the first one leaves
             await self.depart(group, channel, "now")
             if self.attendees.get(channel) is not attendee:
                 return  # it has ended meanwhile
         departing = self._departing.pop(place, None)
         if isinstance(departing, asyncio.TimerHandle):
             departing.cancel()
-        before = attendee.metas.get(group)
-        told = attendee.metas[group] = key, meta
+        told = attendee.metas[group] = Told(key, meta, attendee.metas.get(group))
         watched = self._watched(group)
         watched.channels.add(channel)
         try:
@@ -101,6 +81,8 @@ class Attendance:
             if self._is(attendee, place, told):  # it may have ended meanwhile
                 version = await self.people.enter(place, meta, away=attendee.away)
                 watched.written(version)
+                if version != TOO_MANY:
+                    told.is_kept()
                 if version == TOO_MANY:
                     self._forget(place)
                     self._too_many(place)
@@ -109,21 +91,20 @@ class Attendance:
         except BaseException:
             # Perhaps it has entered: without an answer that is not known.
             if self._is(attendee, place, told):
-                if before is not None:
+                if (before := told.kept()) is not None:
                     attendee.metas[group] = before
                 else:
                     del attendee.metas[group]
                     self.in_background(self._depart(place, "now"))
             raise
 
-    def _is(self, attendee: Attendee, place: Place, told: tuple[str, str]) -> bool:
+    def _is(self, attendee: Attendee, place: Place, told: Told) -> bool:
         """Return True if that is what is told of a connection, which has not ended."""
         return self.attendees.get(place.channel) is attendee and attendee.metas.get(place.group) is told
 
     def _is_here(self, attendee: Attendee, place: Place) -> bool:
         """Return True if a connection has not ended, and is in the group as this person."""
-        key = attendee.metas.get(place.group, ("",))[0]
-        return self.attendees.get(place.channel) is attendee and key == place.key
+        return self.attendees.get(place.channel) is attendee and attendee.name_in(place.group) == place.key
 
     def _too_many(self, place: Place) -> None:
         if self._throttle.due(place.key):
@@ -142,7 +123,7 @@ class Attendance:
         told = None if attendee is None else attendee.metas.pop(group, None)
         if told is not None:
             self._watched(group).hearing.pop(channel, None)
-            await self._depart(Place(group, told[0], channel), how)
+            await self._depart(Place(group, told.key, channel), how)
 
     async def _depart(self, place: Place, how: str) -> None:
         attendee = self.attendees.get(place.channel)
@@ -150,7 +131,8 @@ class Attendance:
             return  # it has entered again
         if how == "later" and place not in self._departing:
             return  # it has entered again and left, or all is forgotten
-        self._departing[place] = how
+        self._departing.pop(place, None)
+        self._departing[place] = how  # behind the others: if it fails, it is their turn first
         last = self._watched(place.group).channels == {place.channel}
         try:
             departed, version = await self.people.depart(place, how, last=last)
@@ -173,10 +155,10 @@ class Attendance:
 
     def _forget(self, place: Place) -> None:
         attendee = self.attendees.get(place.channel)
-        if attendee is not None and place.group in attendee.metas:
-            if attendee.metas[place.group][0] != place.key:
-                return  # it is here as another person
-            del attendee.metas[place.group]
+        if attendee is not None and attendee.name_in(place.group) not in (None, place.key):
+            return  # it is here as another person
+        if attendee is not None:
+            attendee.metas.pop(place.group, None)
         watched = self._watched(place.group)
         watched.channels.discard(place.channel)
         watched.hearing.pop(place.channel, None)
@@ -190,30 +172,29 @@ class Attendance:
     def away(self, channel: str, away: bool) -> None:
         """Note that a connection's client is away, or has come back."""
         attendee = self.attendees.get(channel)
-        if attendee is not None and attendee.away != away:
-            attendee.away = away
+        if attendee is not None and attendee.turns(away=away):
             for group, told in attendee.metas.items():
                 self.in_background(self._say_away(group, channel, attendee, told))
 
-    async def _say_away(self, group: str, channel: str, attendee: Attendee, told: tuple[str, str]) -> None:
+    async def _say_away(self, group: str, channel: str, attendee: Attendee, told: Told) -> None:
         try:
             await self._enter_again(group, channel, attendee, told)
         except LayerUnavailable:
             self._unsaid.add((group, channel))
 
-    async def _enter_again(self, group: str, channel: str, attendee: Attendee, told: tuple[str, str]) -> None:
-        place = Place(group, told[0], channel)
+    async def _enter_again(self, group: str, channel: str, attendee: Attendee, told: Told) -> None:
+        place = Place(group, told.key, channel)
         if self._is(attendee, place, told):
-            await self.people.enter(place, told[1], away=attendee.away)
+            await self.people.enter(place, told.meta, away=attendee.away)
             if not self._is_here(attendee, place) and place not in self._departing:
                 await self._depart(place, "soon")  # it has left meanwhile, perhaps before it entered again
 
     def end(self, channel: str) -> None:
         """Note the end of a connection; its person leaves after ``GRACE_S``, if there is no other one."""
         attendee = self.attendees.pop(channel, None)
-        for group, (key, _) in () if attendee is None else attendee.metas.items():
+        for group, told in () if attendee is None else attendee.metas.items():
             self._watched(group).hearing.pop(channel, None)
-            self.in_background(self._depart(Place(group, key, channel), "soon"))
+            self.in_background(self._depart(Place(group, told.key, channel), "soon"))
 
     def present(self) -> int:
         """Return in how many groups its connections are present, all together; call it from any thread."""
@@ -256,7 +237,7 @@ class Attendance:
                 for outcome in await asyncio.gather(*calls, return_exceptions=True):
                     self.report(outcome)
                 if all(isinstance(self._departing.get(place), str) for place, _ in part):
-                    break  # the host is still away
+                    break  # the host is still away, or refuses them: they come last next time
         finally:
             self._settling.discard(host)
 

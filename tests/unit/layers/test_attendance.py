@@ -13,7 +13,7 @@ from compat.layers.presence import attendance as attendance_module
 from compat.layers.presence.attendance import Attendance
 from compat.layers.presence.memory import MemoryHall, MemoryPeople
 from compat.layers.presence.people import Place, Presence
-from tests.support.waiting import until_async
+from tests.support.waiting import turns, until_async
 
 
 class Slow(MemoryPeople):
@@ -83,6 +83,41 @@ class Away(MemoryPeople):
 
     async def depart(self, place: Place, how: str, *, last: bool) -> tuple[bool, int]:
         await self._ask()
+        return await super().depart(place, how, last=last)
+
+
+class InTurn(MemoryPeople):
+    """Takes calls one after the other, each when it may, and may fail."""
+
+    def __init__(self, hall: MemoryHall, attendance: Attendance) -> None:
+        super().__init__(hall, attendance)
+        self.calls: list[asyncio.Future[bool]] = []
+
+    async def _turn(self) -> None:
+        self.calls.append(asyncio.get_running_loop().create_future())
+        if not await self.calls[-1]:
+            raise LayerUnavailable("it is away")
+
+    async def enter(self, place: Place, meta: str, *, away: bool) -> int:
+        await self._turn()
+        return await super().enter(place, meta, away=away)
+
+    async def depart(self, place: Place, how: str, *, last: bool) -> tuple[bool, int]:
+        await self._turn()
+        return await super().depart(place, how, last=last)
+
+    async def answer(self, *outcomes: bool) -> None:
+        for outcome in outcomes:
+            call = await until_async(lambda: next((call for call in self.calls if not call.done()), None), "")
+            call.set_result(outcome)
+
+
+class Refusing(Away):
+    """Refuses all about one group."""
+
+    async def depart(self, place: Place, how: str, *, last: bool) -> tuple[bool, int]:
+        if place.group == "chat_x":
+            raise LayerUnavailable("it is refused")
         return await super().depart(place, how, last=last)
 
 
@@ -192,3 +227,63 @@ async def test_departures_are_repeated_in_parts_while_the_host_answers(
     attendance.people.is_back = True
     assert await settle(0) == 20
     assert not attendance._departing and not attendance.groups
+
+
+async def test_departures_that_are_refused_do_not_keep_others_from_theirs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(attendance_module, "AT_ONCE", 5)
+    attendance = attendance_of(Refusing)
+    await tries(attendance, 5)
+    attendance.people.is_back = True
+    attendance.attend("one", {}, "one", hears=False, by_rule=False)
+    await attendance.enter(Place("chat_y", "ada", "one"), "{}")
+    attendance.people.is_back = False
+    await attendance.depart("chat_y", "one", "now")
+    attendance.people.is_back = True
+    for _ in range(2):
+        attendance.settle(lambda group: 1, ())
+        await until_async(lambda: not attendance._tasks, "they have been repeated, or not")
+    assert await attendance.read("chat_y") == {}
+    assert len(attendance._departing) == 5
+
+
+async def test_a_connection_becomes_two_other_persons_at_once() -> None:
+    """The last one stays, though it comes while the first one leaves."""
+    attendance = attendance_of(InTurn)
+    attendance.attend("one", {}, "one", hears=False, by_rule=False)
+    calls = [asyncio.create_task(attendance.enter(Place("chat_x", "ada", "one"), "{}"))]
+    await attendance.people.answer(True)
+    await calls[0]
+    calls.append(asyncio.create_task(attendance.enter(Place("chat_x", "bob", "one"), "{}")))
+    await turns()  # it waits for the departure of the first one
+    calls.append(asyncio.create_task(attendance.enter(Place("chat_x", "cleo", "one"), "{}")))
+    await turns()
+    await attendance.people.answer(*[True] * 4)
+    await asyncio.gather(*calls)
+    await until_async(lambda: not attendance._tasks, "what was to be said has been")
+    assert list(await attendance.read("chat_x")) == [attendance.attendees["one"].name_in("chat_x")]
+
+
+@pytest.mark.parametrize("was_here", [False, True])
+@pytest.mark.parametrize("outcomes", [(False, False), (False, True), (True, False)])
+async def test_two_calls_of_which_some_fail(was_here: bool, outcomes: tuple[bool, bool]) -> None:
+    """Who is present here is who is present there."""
+    attendance = attendance_of(InTurn)
+    attendance.attend("one", {}, "one", hears=False, by_rule=False)
+    metas = [f'{{"n": {number}}}' for number in range(3)]
+    if was_here:
+        entering = asyncio.create_task(attendance.enter(Place("chat_x", "ada", "one"), metas[0]))
+        await attendance.people.answer(True)
+        await entering
+    calls = [asyncio.create_task(attendance.enter(Place("chat_x", "ada", "one"), meta)) for meta in metas[1:]]
+    await turns()
+    await attendance.people.answer(*outcomes)
+    await asyncio.wait(calls)
+    if not was_here and not any(outcomes):
+        await attendance.people.answer(True)  # its departure: perhaps it has entered
+    await until_async(lambda: not attendance._tasks, "what was to be said has been")
+    here = await attendance.read("chat_x")
+    assert attendance.present() == len(here) == (was_here or any(outcomes))
+    if here:
+        assert [json.loads(attendance.attendees["one"].metas["chat_x"].meta)] == here["ada"]["metas"]
