@@ -54,10 +54,7 @@ FINAL = frozenset(("used", "position"))
 
 def is_offered(scope: Scope) -> bool:
     """Return True if the client of a websocket would come back; its subprotocols are a list afterwards."""
-    offered = scope.get("subprotocols") or ()
-    if PROTOCOL in offered:
-        return True
-    if not any(PROTOCOL in line for line in offered):
+    if not any(PROTOCOL in line for line in scope.get("subprotocols") or ()):
         return False
     scope["subprotocols"] = items = offered_in(scope)
     return PROTOCOL in items

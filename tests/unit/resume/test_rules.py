@@ -10,8 +10,9 @@ import pytest
 from compat.exceptions import ImproperlyConfigured, InvalidChannelLayerError
 from compat.generic.websocket import AsyncWebsocketConsumer
 from compat.resume import Resumable
+from compat.resume.app import is_offered
 from compat.resume.rules import is_allowed, principal_of
-from compat.resume.wire import PROTOCOL
+from compat.resume.wire import PROTOCOL, offer_of
 from compat.typed import Credential
 from compat.types import Receive, Scope, Send
 
@@ -164,3 +165,23 @@ async def test_a_layer_that_is_not_configured() -> None:
     scope = {"type": "websocket", "path": "/", "headers": [], "subprotocols": [PROTOCOL]}
     with pytest.raises(InvalidChannelLayerError, match=r"Resumable\(alias='jobs'\).*configured: none"):
         await Resumable(endpoint, alias="jobs")(scope, endpoint, endpoint)  # type: ignore[arg-type]
+
+
+TICKET = "channels.ticket.abc.3"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [PROTOCOL, TICKET, "chat"],
+        [f"{PROTOCOL}, {TICKET}, chat"],
+        [PROTOCOL, f"{TICKET}, chat"],
+        [f"{PROTOCOL}, {TICKET}", "chat"],
+    ],
+)
+def test_a_ticket_is_read_in_whatever_lines_it_comes(lines: list[str]) -> None:
+    """Some servers give the lines of the header as they are."""
+    scope: Any = {"subprotocols": lines}
+    assert is_offered(scope)
+    assert scope["subprotocols"] == [PROTOCOL, TICKET, "chat"]
+    assert offer_of(scope["subprotocols"]) == ("abc", 3, False)
