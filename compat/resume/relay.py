@@ -127,9 +127,12 @@ class Relay:
             for number in numbers:
                 try:
                     self._take_item(peer, number, kind, value)
-                except Exception:  # that of one link may be lost, and nobody knows of which
+                except Exception:
                     log.exception(NOT_UNDERSTOOD)
-                    peer.drop_links()
+                    if kind == "attach" and number not in peer.homes:
+                        peer.put(number, "no", LATER)
+                    else:  # that of one link may be lost, and nobody knows of which
+                        peer.drop_links()
         if message.get("asks") and not peer.has_links():  # it has some, and sees that something is lost
             peer.show_life()
 
@@ -227,12 +230,11 @@ class Relay:
             link.task.add_done_callback(lambda _: end.leave())
 
     async def _post(self, peer: Peer, number: int, value: str) -> None:
-        connection, generation, first, text = value.split(" ", 3)
-        identity = bytes.fromhex(connection)
-        found = registry.find(identity)
         alive = self.loop.create_task(self._show_posting(peer, number))
         try:
-            if found is None:
+            connection, generation, first, text = value.split(" ", 3)
+            identity = bytes.fromhex(connection)
+            if (found := registry.find(identity)) is None:
                 outcome = registry.count_gone(identity)
             else:
                 outcome = await take(found, int(generation), int(first), frames_of(text))
