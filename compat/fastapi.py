@@ -36,6 +36,7 @@ from compat.layers import (
     get_channel_layer,
     known_layers,
 )
+from compat.layers.base import require_group
 from compat.layers.history import History
 from compat.layers.presence import Presence
 from compat.metrics import starting
@@ -139,7 +140,7 @@ def _named(group: str, layer: BaseChannelLayer, connection: HTTPConnection) -> s
             f"{listed(connection.path_params)}; use one name in both"
         ) from None
     try:
-        layer.require_valid_group_name(name)
+        require_group(layer, name)
     except TypeError as error:
         raise HTTPException(404, "There is no such group") from error
     return name

@@ -13,8 +13,8 @@ from compat.cli.layer_trial import Findings, examine
 from compat.cli.printable import printable
 from compat.exceptions import CompatError
 from compat.layers import BaseChannelLayer, InMemoryChannelLayer, channel_layers, get_channel_layer
+from compat.layers.base import require_group
 from compat.layers.presence.people import Presence, connections
-from compat.names import require_valid_group_name
 from compat.settings import module_name
 
 __all__ = ["NoGroup", "NoLayers", "configured", "show", "show_dead", "show_history", "show_presence"]
@@ -75,7 +75,7 @@ def show_history(
     found = get_channel_layer(layer)
     if not isinstance(found, BaseChannelLayer):
         raise NoLayers(f"there is no layer {layer!r} with histories; configured: {', '.join(aliases)}")
-    _require_group(group)
+    _require_group(found, group)
     entries = asyncio.run(_asked(found, found.history(group, count)))
     for entry in entries:
         print(f"{entry.id}  {printable(repr(dict(entry)))}")
@@ -92,7 +92,7 @@ def show_presence(group: str, application: str | None = None, *, layer: str = "d
     found = get_channel_layer(layer)
     if not hasattr(found, "presence"):
         raise NoLayers(f"there is no layer {layer!r} with presence; configured: {', '.join(aliases)}")
-    _require_group(group)
+    _require_group(found, group)
     people: Presence = asyncio.run(_asked(found, found.presence(group)))
     for key, person in sorted(people.items()):
         metas = [printable(repr(meta)) for meta in person["metas"] if meta]
@@ -108,9 +108,9 @@ def show_presence(group: str, application: str | None = None, *, layer: str = "d
     print(f"{layer}: {who} in {printable(group)}{why}", flush=True)
 
 
-def _require_group(name: str) -> None:
+def _require_group(layer: Any, name: str) -> None:
     try:
-        require_valid_group_name(name)
+        require_group(layer, name)
     except TypeError as error:
         raise NoGroup(str(error)) from error
 

@@ -34,6 +34,7 @@ __all__ = [
     "BaseChannelLayer",
     "PushLayer",
     "SendResult",
+    "require_group",
     "require_message",
 ]
 
@@ -68,6 +69,11 @@ def require_message(message: object) -> None:
         raise TypeError(
             f"message is not a dict: a channel layer carries dicts with a 'type', not {message!r}"
         )
+
+
+def require_group(layer: Any, group: object) -> None:
+    """Raise TypeError for a name that is none for a group of ``layer``, which may be one of others."""
+    getattr(layer, "require_group", layer.require_valid_group_name)(group)
 
 
 class BaseChannelLayer:

@@ -202,6 +202,11 @@ class MovingChannelLayer(MovesPresence):
         if own is not None:
             own.groups.discard(group)
 
+    def require_group(self, group: object) -> None:
+        """Raise TypeError for a name that is none for a group of both layers."""
+        self.sending.require_group(group)
+        self.other.require_group(group)
+
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove ``channel`` from ``group`` on both layers."""
         self._joins.left(group, channel)

@@ -19,6 +19,7 @@ from compat.engine.refusal import refuse, shown
 from compat.exceptions import LayerUnavailable
 from compat.fleet import part
 from compat.layers import get_channel_layer
+from compat.layers.base import require_group
 from compat.live.asking import Answer, Answers, Exchange, Question
 from compat.live.guard import Authenticate, Guard
 from compat.live.looking import KINDS, MOST_FOUND, MOST_NAME, Overview, close_found, find
@@ -164,7 +165,7 @@ class Page:
         if registry.stopping:
             raise HTTPException(UNAVAILABLE, "The server is about to stop", {"Connection": "close"})
         try:
-            layer.require_valid_group_name(group)
+            require_group(layer, group)
         except TypeError as error:
             raise HTTPException(BAD_REQUEST, str(error)) from error
         stack = contextlib.AsyncExitStack()

@@ -17,6 +17,7 @@ from compat.exceptions import ChannelFull, LayerUnavailable, MessageTooLarge
 from compat.generic.http import AsyncHttpConsumer
 from compat.generic.websocket import AsyncJsonWebsocketConsumer, JsonWebsocketConsumer
 from compat.layers import BaseChannelLayer, SendResult
+from compat.layers.base import require_group
 from compat.layers.presence.people import key_of
 from compat.names import RESERVED, is_own_type
 from compat.publish.bodies import UNPROCESSABLE, Target, invalid, wrong
@@ -59,7 +60,7 @@ def send_of(
 def _to_group(
     layer: BaseChannelLayer, consumers: Mapping[str, type[Any]], group: str, message: dict[str, Any]
 ) -> Send:
-    layer.require_valid_group_name(group)
+    require_group(layer, group)
     if group.startswith(RESERVED):
         raise ValueError(f"group: {group!r} is one of the library's own")
     for pattern, consumer in consumers.items():
