@@ -114,6 +114,24 @@ async def test_two_calls_of_which_some_are_cancelled(
     assert not await hears(layer, inbox)
 
 
+@pytest.mark.parametrize("before", [False, True])
+async def test_a_call_that_is_cancelled_after_a_flush(make: Make, redis_url: str, before: bool) -> None:
+    """Was, on the queue layer: it counted as one of those before the flush, and its channel stayed."""
+    layer = make(redis_url)
+    inbox = await member(layer, *(["room"] if before else []))
+    (channel,) = layer._stations.here().boxes
+    calls = [asyncio.ensure_future(layer.group_add("room", channel))]
+    await turns(1)
+    flushing = asyncio.ensure_future(layer.flush())
+    await turns(1)
+    calls.append(asyncio.ensure_future(layer.group_add("room", channel)))
+    await turns(1)
+    calls[1].cancel()
+    await asyncio.wait([*calls, flushing])
+    assert not layer._stations.here().groups_of(channel)
+    assert not await hears(layer, inbox)
+
+
 @pytest.mark.parametrize("cancelled", [0, 1])
 async def test_a_call_that_is_cancelled_after_the_channel_has_left(
     make: Make, redis_url: str, cancelled: int

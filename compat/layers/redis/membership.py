@@ -148,8 +148,9 @@ class Membership:
 
     def forget_all(self) -> None:
         """Forget all memberships, because the layer's keys have been deleted."""
-        self.groups.clear()
-        self._commands.listed.clear()
+        for group, members in tuple(self.groups.items()):
+            for channel in tuple(members):
+                self._forget(group, channel)
         self.census.clear()
         self._owed.clear()
 

@@ -144,8 +144,7 @@ class QueueStation(OwnStation):
         """
         groups = self.groups_of(channel).copy()
         for group in groups:
-            self.note_left(group, channel)
-            self.kept.leave(group, channel)
+            self._removed(group, channel)
         self.ended(channel)
         if groups:
             leaving = self.loop.create_task(self._leave_all(channel, groups))
@@ -291,15 +290,12 @@ class QueueStation(OwnStation):
         """Delete the layer's keys, and forget this loop's memberships and unread mailboxes."""
         for membership in self._memberships.values():
             membership.forget_all()
-        for group in tuple(self.kept.groups):
-            for channel in tuple(self.kept.members(group)):
-                self.kept.leave(group, channel)
-        self._groups.clear()
+        for channel in {*self.boxes, *self._groups}:
+            for group in tuple(self.groups_of(channel)):
+                self._removed(group, channel)
         self.plain.forget()
         for channel, box in tuple(self.boxes.items()):
-            if isinstance(box, Inbox):
-                box.groups.clear()
-            elif not box.waiters:
+            if not isinstance(box, Inbox) and not box.waiters:
                 del self.boxes[channel]
         await asyncio.gather(*(self._delete_all(index) for index in range(self.keys.ring_size)))
 
