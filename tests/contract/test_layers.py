@@ -387,6 +387,21 @@ async def test_a_full_inbox(make: Make, policy: str) -> None:
 
 
 @pytest.mark.layers(ours=True)
+@pytest.mark.parametrize("capacity", [float("inf"), 1e30])
+async def test_a_capacity_without_a_bound(kind: Kind, make: Make, capacity: float) -> None:
+    """Was: the streams layer raised OverflowError, or Redis refused what it sent."""
+    layer = make(capacity=capacity)
+    channel = await layer.new_channel()
+    inbox = attach(layer, channel)
+    await layer.send(channel, {"type": "direct"})
+    assert await asyncio.wait_for(inbox.get(), WITHIN_S) == {"type": "direct"}
+    if kind.stores:
+        await layer.send("work", {"type": "job"})
+        assert await receive(layer, "work") == {"type": "job"}
+    await layer.detach(channel)
+
+
+@pytest.mark.layers(ours=True)
 async def test_a_burst_for_many_channels_of_one_process(make: Make) -> None:
     """Capacity is each channel's own: a hundred full rooms do not make another one full."""
     layer = make(capacity=10)

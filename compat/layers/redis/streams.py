@@ -30,8 +30,10 @@ from compat.types import Message, is_number
 
 __all__ = ["RedisStreamsChannelLayer"]
 
-DIRECT_FACTOR = 100
-"""The history of direct messages to a process holds this many times the capacity of one channel."""
+DIRECT_FACTOR, MOST_DIRECT = 100, 2**31
+"""The history of direct messages to a process holds this many times the capacity of one channel, at most so
+many: Redis takes no number without a bound.
+"""
 
 
 class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
@@ -129,7 +131,9 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
             always=Record(int(catch_up), int(catch_up_seconds), self.group_expiry),
             in_head=True,
         )
-        self.direct = Record(math.ceil(capacity * DIRECT_FACTOR), self.expiry_s, self.group_expiry)
+        self.direct = Record(
+            math.ceil(min(capacity * DIRECT_FACTOR, MOST_DIRECT)), self.expiry_s, self.group_expiry
+        )
 
     # Channels
 
