@@ -209,7 +209,7 @@ class RedisChannelLayer(OwnChannels[QueueStation], PrivateNamesOfQueue):
 
     def made_beside(self, layers: Mapping[str, Any]) -> None:
         """Log a warning if the prefixes of two layers on one Redis lead to equal keys."""
-        for other in layers.values():
+        for other in tuple(layers.values()):  # other threads make some meanwhile
             if not isinstance(other, RedisChannelLayer) or self.prefix == other.prefix:
                 continue
             short, long = sorted((self, other), key=lambda layer: len(layer.prefix))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -194,3 +195,27 @@ def test_an_embedded_layer_stands_in(
     with layers(default={"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": ["x"]}}):
         assert isinstance(get_channel_layer(), InMemoryChannelLayer)
     assert len(caplog.records) == 1 and "stands in for" in caplog.text
+
+
+def test_a_layer_is_made_while_another_one_looks_who_is_beside_it() -> None:
+    """Was: RuntimeError, a dictionary had changed its size, from get_channel_layer()."""
+    queue = "compat.layers.redis.core.RedisChannelLayer"
+    entries = {alias: {"BACKEND": queue, "CONFIG": {"prefix": alias}} for alias in ("a", "ab", "z")}
+
+    class OtherThread(logging.Handler):
+        """Makes one just when the second layer says that its prefix begins with the first one's."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            other = threading.Thread(target=get_channel_layer, args=("z",))
+            other.start()
+            other.join()
+
+    other = OtherThread()
+    logging.getLogger("compat.layers").addHandler(other)
+    try:
+        with override(CHANNEL_LAYERS=entries):
+            first = get_channel_layer("a")
+            assert get_channel_layer("ab") is not first
+            assert set(channel_layers.backends) >= {"a", "ab", "z"}
+    finally:
+        logging.getLogger("compat.layers").removeHandler(other)
