@@ -76,7 +76,7 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
         self.key_values = MemoryValues()  # such as sessions
         self._names = NewNames()
         self._changing = new_lock()
-        """Held to replace or remove an entry of ``channels``, and to join and leave groups."""
+        """Held to replace or remove an entry of ``channels``, and to enter members of groups."""
 
     # Channels
 
@@ -110,6 +110,8 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
                 inbox.groups.clear()
             else:  # no consumer reads the channel, only receive()
                 groups = self._unread.groups_of(channel)
+                if inbox is not None:
+                    inbox.hand_over()
         for group in groups:
             self._leave(group, channel)
 
@@ -175,8 +177,7 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
         inbox = self.channels.get(channel)
         if inbox is None:
             self.require_valid_channel_name(channel)
-        rules = self.rules
-        rule = rules.require(group, last) if last else rules.of(group) if rules else None
+        rule = self.rules.require(group, last) if last else self.rules.of(group) if self.rules else None
         if rule is None:
             self.enter(group, channel)
         else:

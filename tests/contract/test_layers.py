@@ -24,7 +24,7 @@ from compat.layers import PushLayer, register_channel_layer, unregister_channel_
 from compat.names import LIVE, require_valid_channel_name
 from compat.testing.websocket import WebsocketCommunicator
 from tests.support.layers import MOVING, Kind
-from tests.support.waiting import turns, until_async
+from tests.support.waiting import turns, until_async, until_awaited
 
 Make = Callable[..., Any]
 WITHIN_S = 20.0
@@ -436,6 +436,23 @@ async def test_capacity_by_pattern(kind: Kind, make: Make) -> None:
 
 async def test_which_layers_push(kind: Kind, layer: Any) -> None:
     assert isinstance(layer, PushLayer) is kind.ours
+
+
+@pytest.mark.layers(ours=True)
+async def test_who_receives_while_the_channel_is_removed_waits_for_the_next_message(layer: Any) -> None:
+    """Was: for ever, as nothing came to what it waited for any more."""
+    channel = await layer.new_channel()
+    receiving = asyncio.ensure_future(layer.receive(channel))
+    await asyncio.wait((receiving,), timeout=0.2)
+    await layer.detach(channel)
+
+    async def is_received() -> bool:  # over pub/sub, not before the channel is subscribed to again
+        await layer.send(channel, {"type": "x"})
+        await asyncio.wait((receiving,), timeout=0.1)
+        return receiving.done()
+
+    await until_awaited(is_received, True)
+    assert await receiving == {"type": "x"}
 
 
 @pytest.mark.layers(ours=True)

@@ -84,7 +84,7 @@ class OwnChannels(RedisLayer[S]):
                 try:
                     return await mailbox.next_message()
                 except Retired:
-                    pass  # a consumer reads the channel now: the next turn says so
+                    pass  # a consumer reads it now, which the next turn says; or it was removed
         return await self._receive_plain(channel)
 
     async def _receive_plain(self, channel: str) -> Message:

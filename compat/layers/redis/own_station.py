@@ -85,7 +85,7 @@ class OwnStation(Station):
 
     def ended(self, channel: str) -> None:
         """Remember that a channel has been detached, while messages for it may still arrive."""
-        self.boxes.pop(channel, None)
+        self.drop(channel)
         self._ended[channel] = self.swept() + self._expiry_s  # messages to groups do not sweep
 
     def has_ended(self, channel: str) -> bool:
@@ -106,7 +106,7 @@ class OwnStation(Station):
         idle = {name for name, box in self.boxes.items() if isinstance(box, Mailbox) and box.idle()}
         # Not at the first sweep: a caller on another loop may have a mailbox without waiting for it yet.
         for channel in idle & self._idle:
-            del self.boxes[channel]
+            self.drop(channel)
         self._idle = idle
 
     def adopt(self, other: OwnStation) -> None:

@@ -152,7 +152,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
             try:
                 return await mailbox.next_message()
             except Retired:
-                pass  # a consumer reads the channel now: the next turn says so
+                pass  # a consumer reads it now, which the next turn says; or it was removed
             except asyncio.CancelledError:
                 _call_on(owner, channel)
                 raise

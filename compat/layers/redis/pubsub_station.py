@@ -112,7 +112,7 @@ class PubSubStation(Station):
             timer.cancel()
         for group in tuple(self.groups_of(channel)):
             self.leave(group, channel)
-        self.boxes.pop(channel, None)
+        self.drop(channel)
         if self.layer.owners.get(channel) is self:
             del self.layer.owners[channel]
         self.subscriptions.unsubscribe(self.keys.channel_topic(channel))

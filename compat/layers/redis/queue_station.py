@@ -296,7 +296,7 @@ class QueueStation(OwnStation):
         self.plain.forget()
         for channel, box in tuple(self.boxes.items()):
             if not isinstance(box, Inbox) and not box.waiters:
-                del self.boxes[channel]
+                self.drop(channel)
         await asyncio.gather(*(self._delete_all(index) for index in range(self.keys.ring_size)))
 
     async def _delete_all(self, index: int) -> None:

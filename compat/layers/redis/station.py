@@ -232,7 +232,13 @@ class Station:
 
     def gone(self, channel: str) -> None:
         """Remove a channel whose consumer's loop was closed before the consumer could end."""
-        self.boxes.pop(channel, None)
+        self.drop(channel)
+
+    def drop(self, channel: str) -> None:
+        """Remove a channel's inbox or mailbox; callers of ``receive()`` look for another one."""
+        box = self.boxes.pop(channel, None)
+        if isinstance(box, Mailbox):
+            box.hand_over()
 
     def _push(self, channel: str, box: Inbox | Mailbox, message: Message, deadline: float) -> bool:
         if isinstance(box, Mailbox) or box.loop is self.loop:

@@ -244,7 +244,7 @@ class StreamsStation(OwnStation):
         for channel, box in tuple(self.boxes.items()):
             self._leave_all(channel)
             if not isinstance(box, Inbox) and not box.waiters:
-                del self.boxes[channel]
+                self.drop(channel)
         for index in range(self.keys.ring_size):
             await self._delete_all(index)
             await self.forget_people(index)
