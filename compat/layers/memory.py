@@ -76,7 +76,7 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
         self.key_values = MemoryValues()  # such as sessions
         self._names = NewNames()
         self._changing = new_lock()
-        """Held to replace or remove an entry of ``channels``, and to enter members of groups."""
+        """Held to replace or remove an entry of ``channels``, and to enter and remove members of groups."""
 
     # Channels
 

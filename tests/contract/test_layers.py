@@ -449,7 +449,7 @@ async def test_who_receives_while_the_channel_is_removed_waits_for_the_next_mess
     async def is_received() -> bool:  # over pub/sub, not before the channel is subscribed to again
         await layer.send(channel, {"type": "x"})
         await asyncio.wait((receiving,), timeout=0.1)
-        return receiving.done()
+        return bool(receiving.done())
 
     await until_awaited(is_received, True)
     assert await receiving == {"type": "x"}

@@ -108,8 +108,10 @@ class InTurn(MemoryPeople):
 
     async def answer(self, *outcomes: bool) -> None:
         for outcome in outcomes:
-            call = await until_async(lambda: next((call for call in self.calls if not call.done()), None), "")
-            call.set_result(outcome)
+            waiting = await until_async(
+                lambda: [call for call in self.calls if not call.done()], "it is asked"
+            )
+            waiting[0].set_result(outcome)
 
 
 class Refusing(Away):

@@ -240,7 +240,7 @@ async def test_a_call_that_is_cancelled_takes_no_member_out(
     old, new = (
         kind([redis_url], prefix=unique_prefix()) for kind in (RedisChannelLayer, RedisStreamsChannelLayer)
     )
-    layer = moving(old, new, "old")
+    layer: Any = moving(old, new, "old")
     inbox = await member(layer, *(["room"] if was_member else []))
     ((channel, own),) = layer._own.items()
     calls = [asyncio.ensure_future(layer.group_add("room", channel)) for _ in range(2)]
@@ -249,7 +249,7 @@ async def test_a_call_that_is_cancelled_takes_no_member_out(
         call.cancel()
     await asyncio.wait(calls)
     is_member = was_member or not all(call.cancelled() for call in calls)
-    for there, name in ((old, channel), (new, own.twin)):
+    for there, name in ((old, channel), (new, str(own.twin))):
         await there.group_send("room", {"type": "to.group"})
         await there.send(name, {"type": "to.channel"})
         heard = [(await asyncio.wait_for(inbox.get(), 15))["type"] for _ in range(1 + is_member)]

@@ -288,7 +288,7 @@ async def test_who_waits_for_a_connection_may_be_overtaken(make_queue: Make, wir
     before, waiting, then = OVERTAKEN[what]
     layer = make_queue()
     channels = {name: await attached(layer) for name in "ab"}
-    station = layer._stations.all()[0]
+    station: Any = layer._stations.all()[0]
     await layer.ping()
 
     async def call(kind: str, name: str) -> None:
