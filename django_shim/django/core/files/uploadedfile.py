@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from ..exceptions import SuspiciousFileOperation
+
 __all__ = ["File", "InMemoryUploadedFile", "SimpleUploadedFile", "UploadedFile"]
 
 LONGEST_NAME = 255
@@ -105,11 +107,20 @@ class UploadedFile(File):
         charset: str | None = None,
         content_type_extra: Any = None,
     ) -> None:
-        super().__init__(file, None if name is None else _safe_name(str(name)))
+        super().__init__(file, name)
         self._size = size
         self.content_type = content_type
         self.charset = charset
         self.content_type_extra = content_type_extra
+
+    @property
+    def name(self) -> str | None:
+        """What it is called, without folders: a project may assign what a client has sent."""
+        return self._name
+
+    @name.setter
+    def name(self, name: Any) -> None:
+        self._name = None if name is None else _safe_name(str(name))
 
     @property
     def size(self) -> int:
@@ -118,8 +129,13 @@ class UploadedFile(File):
 
 
 def _safe_name(name: str) -> str:
-    """Without folders, and at most as long as file systems take; the extension is kept."""
+    """Without folders, and at most as long as file systems take; the extension is kept.
+
+    Raises SuspiciousFileOperation for what names no file.
+    """
     base = os.path.basename(name)
+    if base in ("", ".", ".."):
+        raise SuspiciousFileOperation(f"{name!r} names no file: give a name such as 'photo.png'")
     if len(base) > LONGEST_NAME:
         stem, extension = os.path.splitext(base)
         extension = extension[:LONGEST_NAME]

@@ -12,6 +12,7 @@ import pytest
 from django.core.exceptions import (
     DisallowedHost,
     RequestDataTooBig,
+    SuspiciousFileOperation,
     TooManyFieldsSent,
     TooManyFilesSent,
 )
@@ -62,6 +63,23 @@ def test_files_by_hand(tmp_path: Path) -> None:
     for mode, writable in (("wb", True), ("rb+", True), ("r+b", True), ("ab", True), ("rb", False)):
         with File(Path(tmp_path / "a").open(mode)) as file:
             assert file.writable() is writable, mode
+
+
+def test_a_name_never_leads_out_of_its_folder() -> None:
+    """As with Django 5.2, also where the project assigns what a client has sent."""
+    upload = SimpleUploadedFile("a.txt", b"abc")
+    upload.name = "../../etc/passwd"
+    assert upload.name == "passwd"
+    upload.name = f"{'n' * 300}.txt"
+    assert upload.name == f"{'n' * 251}.txt"
+    for name in ("..", "a/..", ".", "a/", ""):
+        with pytest.raises(SuspiciousFileOperation, match="names no file"):
+            upload.name = name
+        with pytest.raises(SuspiciousFileOperation, match="names no file"):
+            SimpleUploadedFile(name, b"abc")
+    assert upload.name == f"{'n' * 251}.txt"
+    upload.name = None
+    assert upload.name is None and not upload
 
 
 @given(
