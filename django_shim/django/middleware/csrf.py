@@ -13,6 +13,8 @@ import string
 from typing import Any
 from urllib.parse import urlsplit
 
+from asgiref.sync import sync_to_async
+
 from ..conf import settings
 from ..core.exceptions import DisallowedHost
 from ..core.handlers.loop import LoopMiddleware
@@ -100,6 +102,15 @@ class CsrfViewMiddleware(LoopMiddleware):
 
     def process_view(self, request: HttpRequest, callback: Any, args: Any, kwargs: Any) -> Any:
         """Return the page that says why a request is refused, or None for one that is not."""
+        rejected = self._rejected(request, callback)
+        return None if rejected is None else self._refuse(request, str(rejected))
+
+    async def aprocess_view(self, request: HttpRequest, callback: Any, args: Any, kwargs: Any) -> Any:
+        """As ``process_view``, on the event loop; the page may look for the user, so a thread makes it."""
+        rejected = self._rejected(request, callback)
+        return None if rejected is None else await sync_to_async(self._refuse)(request, str(rejected))
+
+    def _rejected(self, request: HttpRequest, callback: Any) -> _Rejected | None:
         if self._is_exempt(request, callback):
             return None
         if not self._needs_no_token(request):
@@ -107,7 +118,7 @@ class CsrfViewMiddleware(LoopMiddleware):
             secret = vars(request).pop("_csrf_secret", None) or self._secret(request)
             rejected = secret if isinstance(secret, _Rejected) else self._wrong_token(request, secret)
             if rejected is not None:
-                return self._refuse(request, str(rejected))
+                return rejected
         request.csrf_processing_done = True
         return None
 

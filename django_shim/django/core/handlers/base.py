@@ -91,8 +91,9 @@ class BaseHandler:
     def _keep_hooks(self, instance: Any) -> None:
         on_loop = getattr(instance, "hooks_run_on_loop", False)
         if hasattr(instance, "process_view"):
-            method = _as_async(instance.process_view, on_loop)
-            if hasattr(instance, "reads_form") or iscoroutinefunction(instance.process_view):
+            hook = instance.process_view
+            method = _as_async(getattr(instance, "aprocess_view", hook) if on_loop else hook, on_loop)
+            if hasattr(instance, "reads_form") or iscoroutinefunction(hook):
                 method = _after_form(method, getattr(instance, "reads_form", _always))
             self._view_middleware.insert(0, method)
         if hasattr(instance, "process_exception"):

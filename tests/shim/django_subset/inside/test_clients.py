@@ -182,6 +182,21 @@ def test_the_page_for_a_refused_form_is_the_projects_own(tmp_path: Path) -> None
             csrf_failure(request, template_name="nope.html")
 
 
+async def test_the_page_for_a_refused_form_knows_the_user(tmp_path: Path) -> None:
+    """A thread makes it: on the event loop, who it is could not be looked up."""
+    (tmp_path / "403_csrf.html").write_text("not you, {{ user }}")
+    backend = {"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [tmp_path]}
+    options = {"context_processors": ["django.contrib.auth.context_processors.auth"]}
+    session = session_store()()
+    await channels_login({"session": session}, FixedUsers().get_user("bob"))
+    await session.asave()
+    with override_settings(TEMPLATES=[{**backend, "OPTIONS": options}]):
+        client = AsyncClient(enforce_csrf_checks=True)
+        client.cookies["sessionid"] = session.session_key
+        refused = await client.post("/form/", {"text": "x"})
+        assert (refused.status_code, refused.text) == (403, "not you, bob")
+
+
 def test_the_secret_can_live_in_the_session(strict: Client) -> None:
     with override_settings(CSRF_USE_SESSIONS=True):
         page = strict.get("/form/")
