@@ -1,4 +1,4 @@
-"""Middleware whose hooks compute and never wait: they run on the event loop, without a thread for each."""
+"""The subset's own middleware, whose hooks do not block: they run on the event loop, without threads."""
 
 from __future__ import annotations
 
@@ -11,11 +11,20 @@ __all__ = ["Hooks", "LoopMiddleware", "has_hooks_only"]
 
 
 class LoopMiddleware(MiddlewareMixin):
-    """As MiddlewareMixin, for ``process_request`` and ``process_response`` that cannot block."""
+    """As MiddlewareMixin, for hooks of the subset's own middleware, which do not block.
+
+    Those of a project's subclass may: they run in the request's thread.
+    """
 
     hooks_run_on_loop = True
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.hooks_run_on_loop = cls.__module__.startswith("django.")
+
     async def __acall__(self, request: Any) -> Any:
+        if not self.hooks_run_on_loop:
+            return await super().__acall__(request)
         response = self.process_request(request) if hasattr(self, "process_request") else None
         response = response or await self.get_response(request)
         return self.process_response(request, response) if hasattr(self, "process_response") else response
@@ -26,6 +35,7 @@ def has_hooks_only(middleware: Any) -> TypeGuard[LoopMiddleware]:
     kind = type(middleware)
     return (
         isinstance(middleware, LoopMiddleware)
+        and kind.hooks_run_on_loop
         and kind.__call__ is MiddlewareMixin.__call__
         and kind.__acall__ is LoopMiddleware.__acall__
     )

@@ -98,7 +98,7 @@ def forgetful(get_response):
 
 
 class Frames(XFrameOptionsMiddleware):
-    """Django's own, whose hooks run on the event loop, with what a project adds."""
+    """The subset's own, with what a project adds."""
 
     def process_request(self, request):
         return HttpResponse("frames") if request.path == "/by-frames/" else None

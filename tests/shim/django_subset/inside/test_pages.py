@@ -21,7 +21,7 @@ from django.test import AsyncClient, Client, override_settings
 from django.urls import path
 from django.views.generic import View
 
-from tests.shim.django_subset.inside import views
+from tests.shim.django_subset.inside import middleware, views
 
 PACKAGE = "tests.shim.django_subset.inside"
 debug = override_settings(DEBUG=True)
@@ -207,10 +207,21 @@ HOOKS = [f"{PACKAGE}.middleware.{name}" for name in ("Frames", "Around", "Frames
         ),
     ],
 )
+@pytest.mark.parametrize("on_loop", [False, True])
 @override_settings(MIDDLEWARE=HOOKS)
-async def test_hooks_that_run_on_the_loop_see_what_those_inside_answer(
-    path: str, status: int, trace: str, told: list[str], log: Records
+async def test_hooks_see_what_those_inside_answer(
+    path: str,
+    status: int,
+    trace: str,
+    told: list[str],
+    on_loop: bool,
+    log: Records,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """A project's run in threads; the subset's own, which run on the loop, do the same."""
+    for kind in (middleware.Frames, middleware.Around, middleware.Fails):
+        assert not kind.hooks_run_on_loop
+        monkeypatch.setattr(kind, "hooks_run_on_loop", on_loop)
     answer = await asked(ASGIHandler(), path)
     assert (answer.status, answer.headers[b"x-trace"].decode()) == (status, trace)
     assert answer.headers[b"x-frame-options"] == b"DENY"

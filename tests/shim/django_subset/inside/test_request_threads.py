@@ -17,6 +17,7 @@ from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 from django.core.handlers import threads
 from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpResponse
+from django.middleware.common import CommonMiddleware
 from django.test import override_settings
 from django.urls import get_urlconf, path, set_urlconf
 from django.utils.deprecation import MiddlewareMixin
@@ -60,6 +61,30 @@ def here(request: Any = None) -> HttpResponse:
 class NotesThread(MiddlewareMixin):
     def process_request(self, request: Any) -> None:
         request.hook_in = threading.get_ident()
+
+
+class NotesThreads(CommonMiddleware):
+    """One of the subset's, with hooks of a project's, which may block and ask for the user."""
+
+    def process_request(self, request: Any) -> Any:
+        request.notes = [f"{request.user} {threading.get_ident()}"]
+        return super().process_request(request)
+
+    def process_view(self, request: Any, view: Any, args: Any, kwargs: Any) -> None:
+        request.notes.append(f"{request.user} {threading.get_ident()}")
+
+    def process_exception(self, request: Any, error: Exception) -> HttpResponse:
+        return HttpResponse(f"{request.user} {threading.get_ident()}")
+
+    def process_response(self, request: Any, response: Any) -> Any:
+        request.notes += [response.text, f"{request.user} {threading.get_ident()}"]
+        response.content = " in ".join(sorted(set(request.notes)))
+        return super().process_response(request, response)
+
+
+class NotesThreadsAround(NotesThreads):
+    async def __acall__(self, request: Any) -> Any:
+        return await super().__acall__(request)
 
 
 class Blocked:
@@ -111,6 +136,20 @@ async def test_all_sync_code_of_a_request_runs_in_its_thread() -> None:
 
     with serving(mixed, middleware=(f"{__name__}.NotesThread",)) as application:
         assert await page(application, "mixed") == "1 False"
+
+
+@pytest.mark.parametrize("name", ["NotesThreads", "NotesThreadsAround"])
+async def test_hooks_that_a_project_adds_run_in_the_requests_thread(name: str) -> None:
+    def fails(request: Any) -> HttpResponse:
+        raise LookupError(threading.get_ident())
+
+    before = (
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+    )
+    with serving(fails, middleware=(*before, f"{__name__}.{name}")) as application:
+        user, thread = (await page(application, "fails")).split()
+        assert user == "AnonymousUser" and thread != str(threading.get_ident())
 
 
 async def test_inside_of_another_context_that_one_counts() -> None:
