@@ -13,14 +13,29 @@ from compat.sessions.base import UpdateError
 
 from ...conf import settings
 from ...core.handlers.loop import LoopMiddleware
+from ...unserved import lacks, needs_django
 from ...utils.cache import patch_vary_headers
 from .exceptions import SessionInterrupted
 
 __all__ = ["SessionMiddleware"]
 
 
+NAME = "django.contrib.sessions.middleware.SessionMiddleware"
+UNSERVED = ("process_request", "process_response", "SessionStore")
+"""What subclasses of Django's use. A store may have to be waited for, so here nothing calls such hooks."""
+
+
 class SessionMiddleware(LoopMiddleware):
     """A session that changed is saved and its cookie sent; one that was emptied has its cookie deleted."""
+
+    __getattr__ = lacks(NAME, " ".join(UNSERVED))
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in UNSERVED:
+            if hasattr(cls, name):
+                what = f"{NAME}.{name}, which {cls.__module__}.{cls.__qualname__} overrides,"
+                raise ImportError(needs_django(what), name="django")
 
     async def __acall__(self, request: Any) -> Any:
         key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)

@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.asgi import get_asgi_application
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.asgi import ASGIHandler
 from django.core.signals import request_finished, request_started
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
+from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.test import AsyncClient, Client, override_settings
 from django.urls import path
 from django.views.generic import View
@@ -226,6 +228,30 @@ async def test_hooks_see_what_those_inside_answer(
     assert (answer.status, answer.headers[b"x-trace"].decode()) == (status, trace)
     assert answer.headers[b"x-frame-options"] == b"DENY"
     assert log.lines == told
+
+
+class FramesByPath(XFrameOptionsMiddleware):
+    def get_xframe_options_value(self, request: Any, response: Any) -> str:
+        return "SAMEORIGIN" if request.path == "/" else super().get_xframe_options_value(request, response)
+
+
+@override_settings(MIDDLEWARE=[f"{__name__}.FramesByPath"])
+def test_a_project_decides_by_the_request_who_may_show_a_page_in_a_frame(client: Client) -> None:
+    assert client.get("/")["X-Frame-Options"] == "SAMEORIGIN"
+    assert client.get("/json/")["X-Frame-Options"] == "DENY"
+
+
+@pytest.mark.parametrize("name", ["process_request", "process_response", "SessionStore"])
+def test_what_the_middleware_of_sessions_would_never_call_needs_django(name: str) -> None:
+    message = rf"SessionMiddleware\.{name}, which .*\.Own overrides, needs the real Django"
+    with pytest.raises(ImportError, match=message):
+        type("Own", (SessionMiddleware,), {name: lambda *args: None})
+    mixin = type("Mixin", (), {name: lambda *args: None})
+    with pytest.raises(ImportError, match=message):
+        type("Own", (mixin, SessionMiddleware), {})
+    with pytest.raises(AttributeError, match=rf"SessionMiddleware\.{name} needs the real Django"):
+        getattr(SessionMiddleware(lambda request: HttpResponse()), name)
+    type("Own", (SessionMiddleware,), {"process_view": lambda *args: None})
 
 
 def test_middleware_of_djangos_that_is_not_served_is_left_out_and_a_wrong_name_is_not() -> None:
