@@ -96,9 +96,8 @@ class CsrfViewMiddleware(LoopMiddleware):
 
     def process_request(self, request: HttpRequest) -> None:
         """Take the secret out of the cookie."""
-        value = self._stored(request)
-        if value is not None and _is_token(value):
-            request.META["CSRF_COOKIE"] = _secret_of(value)
+        if (secret := self._stored_secret(request)) is not None:
+            request.META["CSRF_COOKIE"] = secret
 
     def process_view(self, request: HttpRequest, callback: Any, args: Any, kwargs: Any) -> Any:
         """Return the page that says why a request is refused, or None for one that is not."""
@@ -147,6 +146,10 @@ class CsrfViewMiddleware(LoopMiddleware):
             session = getattr(request, "session", None)
             return None if session is None else session.get(SESSION_KEY)
         return request.COOKIES.get(settings.CSRF_COOKIE_NAME)
+
+    def _stored_secret(self, request: HttpRequest) -> str | None:
+        value = self._stored(request)
+        return _secret_of(value) if value is not None and _is_token(value) else None
 
     def _store(self, request: HttpRequest, response: Any) -> None:
         secret = request.META["CSRF_COOKIE"]
@@ -204,7 +207,9 @@ class CsrfViewMiddleware(LoopMiddleware):
         if parts.scheme != "https":
             raise _Rejected("the form comes from a page over http to a site over https")
         trusted = [urlsplit(one).netloc.lstrip("*") for one in settings.CSRF_TRUSTED_ORIGINS]
-        if not any(is_same_domain(parts.netloc, host) for host in (_own_host(request), *trusted)):
+        if any(is_same_domain(parts.netloc, host) for host in trusted):
+            return
+        if not is_same_domain(parts.netloc, _own_host(request)):
             raise _Rejected(
                 f"the form comes from {referer}, which is neither this site nor in CSRF_TRUSTED_ORIGINS"
             )
@@ -215,7 +220,8 @@ class CsrfViewMiddleware(LoopMiddleware):
             self._check_origin(request)
         except _Rejected as rejected:
             return rejected
-        return request.META.get("CSRF_COOKIE") or _Rejected("the request has no CSRF cookie")
+        # Not that of META: middleware that logs the user in has put a new one there.
+        return self._stored_secret(request) or _Rejected("the request has no CSRF cookie")
 
     def _wrong_token(self, request: HttpRequest, secret: str) -> _Rejected | None:
         sent, where = self._sent(request)

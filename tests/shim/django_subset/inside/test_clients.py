@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 from channels.auth import login as channels_login
 from channels.sessions import session_store
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import get_user_model, models
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.http import HttpResponse
-from django.middleware.csrf import CsrfViewMiddleware, get_token
+from django.middleware.csrf import CsrfViewMiddleware, get_token, rotate_token
 from django.template import Context, RequestContext, Template, TemplateDoesNotExist
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import path
+from django.utils.deprecation import MiddlewareMixin
 from django.utils.safestring import mark_safe
 from django.views.csrf import csrf_failure
 from django.views.decorators.csrf import csrf_protect, ensure_csrf_cookie, requires_csrf_token
@@ -116,6 +118,7 @@ def test_trusted_origins_and_referers(strict: Client) -> None:
 @pytest.mark.parametrize(
     ("domain", "host", "referer", "status"),
     [
+        (None, "x.b.org", "https://x.c.org/", 200),  # trusted, whatever the host is
         (".a.org", "x.a.org:8443", "https://x.a.org:8443/", 200),
         (".a.org", "x.a.org:8443", "https://y.a.org:8443/", 200),
         (".a.org", "x.a.org:8443", "https://x.a.org/", 403),
@@ -133,7 +136,8 @@ def test_the_referer_and_the_domain_of_the_cookie(
     """The statuses are those of Django 5.2."""
     others = {"CSRF_COOKIE_DOMAIN": ".z.org", "SESSION_COOKIE_DOMAIN": ".z.org"}
     own = {f"{kept_in}_COOKIE_DOMAIN": domain, "CSRF_USE_SESSIONS": kept_in == "SESSION"}
-    with override_settings(ALLOWED_HOSTS=[".a.org"], **{**others, **own}):
+    hosts = {"ALLOWED_HOSTS": [".a.org"], "CSRF_TRUSTED_ORIGINS": ["https://*.c.org"]}
+    with override_settings(**{**hosts, **others, **own}):
         middleware = CsrfViewMiddleware(lambda request: HttpResponse())
         port = host.partition(":")[2] or "443"
         headers = {"host": host, "referer": referer, "x-csrftoken": "a" * 32}
@@ -180,6 +184,27 @@ def test_the_page_for_a_refused_form_is_the_projects_own(tmp_path: Path) -> None
         assert csrf_failure(request, template_name="other.html").content == b"other"
         with pytest.raises(TemplateDoesNotExist, match=r"nope\.html"):
             csrf_failure(request, template_name="nope.html")
+
+
+class Rotates(MiddlewareMixin):
+    """As middleware that logs somebody in, by a header for example."""
+
+    def process_request(self, request):
+        rotate_token(request)
+
+
+@pytest.mark.parametrize("in_session", [False, True])
+def test_a_form_is_taken_though_middleware_gives_a_new_token(strict: Client, in_session: bool) -> None:
+    """The form has the old one, as the cookie has. As with Django 5.2."""
+    with override_settings(CSRF_USE_SESSIONS=in_session):
+        token = token_in(strict.get("/form/").text)
+        with override_settings(MIDDLEWARE=[*settings.MIDDLEWARE, f"{__name__}.Rotates"]):
+            rotated = Client(enforce_csrf_checks=True)  # a client loads MIDDLEWARE once
+            rotated.cookies = strict.cookies
+            form = {"text": "hi", "csrfmiddlewaretoken": token}
+            assert rotated.post("/form/", form).text == "posted hi"
+            assert rotated.post("/form/", form).status_code == 403
+            assert Client(enforce_csrf_checks=True).post("/form/", form).status_code == 403
 
 
 async def test_the_page_for_a_refused_form_knows_the_user(tmp_path: Path) -> None:
