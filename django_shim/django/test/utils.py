@@ -34,7 +34,7 @@ class override_settings:
         self._active: list[Overriding] = []
 
     def enable(self) -> None:
-        """Begin."""
+        """Begin. What a receiver of the signal raises ends it again, and goes to the caller."""
         self._active.append(Overriding(self.options))
         if "INSTALLED_APPS" in self.options:
             try:
@@ -43,8 +43,12 @@ class override_settings:
                 apps.unset_installed_apps()
                 self._active.pop().end()
                 raise
-        for name, value in self.options.items():
-            setting_changed.send(sender=type(settings), setting=name, value=value, enter=True)
+        try:
+            for name, value in self.options.items():
+                setting_changed.send(sender=type(settings), setting=name, value=value, enter=True)
+        except BaseException:  # a ``with`` block that has not begun does not end
+            self.disable()
+            raise
 
     def disable(self) -> None:
         """End."""

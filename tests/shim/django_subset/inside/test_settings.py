@@ -7,6 +7,7 @@ import unittest
 
 import pytest
 from channels.layers import channel_layers
+from django.apps import apps
 from django.conf import LazySettings, Overriding, global_settings, settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
@@ -189,6 +190,29 @@ def test_override_settings_sends_a_signal_and_channels_hears_of_it() -> None:
         ("MINE", False),
     ]
     assert heard[1][1] == "x" and heard[3][1] is None
+
+
+def test_an_override_that_a_receiver_stops_is_over() -> None:
+    heard: list[tuple[str, bool]] = []
+
+    def receiver(setting: str, enter: bool, **named: object) -> None:
+        heard.append((setting, enter))
+        if enter and setting == "SECOND":
+            raise LookupError("not this one")
+
+    setting_changed.connect(receiver)
+    apps_before = [config.name for config in apps.get_app_configs()]
+    try:
+        with pytest.raises(LookupError, match="not this one"):
+            override_settings(DEBUG=True, SECOND=2, INSTALLED_APPS=["channels"]).enable()
+    finally:
+        setting_changed.disconnect(receiver)
+    assert not settings.DEBUG and not hasattr(settings, "SECOND")
+    assert [config.name for config in apps.get_app_configs()] == apps_before
+    assert heard == [
+        *(("DEBUG", True), ("SECOND", True)),
+        *(("DEBUG", False), ("SECOND", False), ("INSTALLED_APPS", False)),
+    ]
 
 
 @override_settings(MINE=1)
