@@ -8,6 +8,7 @@ from typing import Any
 from ...http import HttpRequest, HttpResponse
 from ...unserved import lacks
 from ...urls import path, re_path
+from ...utils.log import one_line
 
 __all__ = ["AdminSite", "all_sites", "site"]
 
@@ -20,9 +21,13 @@ _PAGE = """<!doctype html>
 <h1>The admin needs Django</h1>
 <p>Django is not installed here. channels-compat brings the part of it that a Channels project cannot do
 without: pages, URLs, templates and settings. The admin shows models, and models need Django and its
-database.</p> <p>Install it, make its tables, and start the server again:</p> <pre>pip install django python
-manage.py migrate</pre> <p>Nothing in the project has to change. The other pages and all websockets work as
-they are.</p> </body> </html>
+database.</p>
+<p>Install it, make its tables, and start the server again:</p>
+<pre>pip install django
+python manage.py migrate</pre>
+<p>Nothing in the project has to change. The other pages and all websockets work as they are.</p>
+</body>
+</html>
 """
 
 
@@ -68,7 +73,8 @@ class AdminSite:
     def not_here(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """501, and what to do."""
         logger.warning(
-            "Not Implemented: %s: the admin needs the real Django (pip install django)", request.path
+            "Not Implemented: %s: the admin needs the real Django (pip install django)",
+            one_line(request.path),
         )
         response = HttpResponse(_PAGE, status=501)
         response._has_been_logged = True  # type: ignore[attr-defined]  # one record, and this one says more

@@ -407,12 +407,15 @@ def test_an_error_in_the_handler_of_500(log: Records) -> None:
 def test_the_admin_says_why_it_is_not_there(client: Client, log: Records) -> None:
     for url in ("/admin/", "/admin/login/", "/admin/rooms/room/5/change/"):
         response = client.get(url)
-        assert response.status_code == 501 and "pip install django" in response.text
+        assert response.status_code == 501
+        assert "<pre>pip install django\npython manage.py migrate</pre>" in response.text
     assert (
         log.lines[0]
         == "WARNING Not Implemented: /admin/: the admin needs the real Django (pip install django)"
     )
     assert len(log.lines) == 3
+    assert client.get("/admin/%1B[2J/").status_code == 501
+    assert log.lines[3].startswith(r"WARNING Not Implemented: /admin/\x1b[2J/: the admin")
     from django.urls import reverse
 
     assert reverse("admin:index") == "/admin/"
