@@ -9,7 +9,7 @@ from jinja2 import nodes
 
 from .conditions import Condition, Infix, Negation
 from .expressions import Constant, Expression, ExpressionError, FilterCall, Lookup
-from .runtime import SUCCEEDED, attempted, mangled
+from .runtime import SUCCEEDED, attempted, mangled, unless_invalid
 
 __all__ = ["Builder", "call", "variable"]
 
@@ -47,10 +47,20 @@ class Builder:
         self, expression: Expression, missing: Any, autoescape: bool, lenient: bool = False
     ) -> nodes.Expr:
         """Return the value; ``missing`` replaces an unknown variable, with ``lenient`` in arguments too."""
+        if missing == "" and self.invalid and expression.filters:
+            return self._unless_invalid(expression, autoescape)
         node = self._base(expression.base, missing)
         for one in expression.filters:
             node = self.filter(node, one, autoescape, lenient)
         return node
+
+    def _unless_invalid(self, expression: Expression, autoescape: bool) -> nodes.Expr:
+        """Return the value, or what shows that the variable is missing, past all filters."""
+        node = self._base(expression.base, "", marked=True)
+        for one in expression.filters:
+            node = self.filter(node, one, autoescape)
+            node.name = unless_invalid(node.name)
+        return call("plain", node)
 
     def filter(
         self, node: nodes.Expr | None, one: FilterCall, autoescape: bool, lenient: bool = False
@@ -64,17 +74,17 @@ class Builder:
             arguments.append(self._base(one.argument, None) if lenient else self._argument(one.argument))
         return nodes.Filter(node, key, arguments, [], None, None)
 
-    def _base(self, base: Constant | Lookup, missing: Any) -> nodes.Expr:
+    def _base(self, base: Constant | Lookup, missing: Any, marked: bool = False) -> nodes.Expr:
         if isinstance(base, Constant):
             return _constant(base)
         if self.in_block and base.name == "block" and base.steps == ("super",):
             return call("parent_block", nodes.Name("super", "load"), nodes.DerivedContextReference())
-        shown = missing
+        shown: nodes.Expr = nodes.Const(missing)
         if missing == "" and self.invalid:
-            shown = self.invalid.replace("%s", str(base))
-        return call(
-            "lookup", variable(base.name), nodes.Const(base.name), _constants(base.steps), nodes.Const(shown)
-        )
+            shown = nodes.Const(self.invalid.replace("%s", str(base)))
+        if marked:
+            shown = call("Invalid", shown)
+        return call("lookup", variable(base.name), nodes.Const(base.name), _constants(base.steps), shown)
 
     def _argument(self, argument: Constant | Lookup) -> nodes.Expr:
         if isinstance(argument, Constant):

@@ -147,6 +147,7 @@ class Environment(jinja2.Environment):
             if keys[name] not in self.filters:
                 self.filters[keys[name]] = apply = _applied(function)
                 self.filters[runtime.attempted(keys[name])] = _attempt(apply)
+                self.filters[runtime.unless_invalid(keys[name])] = _unless_invalid(apply)
         return keys
 
     # What compiled templates call.
@@ -297,3 +298,12 @@ def _attempt(apply: Callable[..., Any]) -> Callable[..., Any]:
             return runtime.FAILED
 
     return attempt
+
+
+def _unless_invalid(apply: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a filter that leaves what string_if_invalid has put in place of a variable as it is."""
+
+    def unless_invalid(value: Any, autoescape: bool, *args: Any) -> Any:
+        return value if isinstance(value, runtime.Invalid) else apply(value, autoescape, *args)
+
+    return unless_invalid

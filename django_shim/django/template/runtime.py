@@ -26,10 +26,12 @@ __all__ = [
     "FUNCTIONS",
     "SUCCEEDED",
     "ForLoop",
+    "Invalid",
     "Missing",
     "attempted",
     "mangled",
     "succeeded",
+    "unless_invalid",
     "unmangled",
 ]
 
@@ -197,6 +199,22 @@ def compare_attempts(operation: str, left: Any, right: Any) -> bool:
     return left is not FAILED and right is not FAILED and compare(operation, left, right)
 
 
+class Invalid(str):
+    """What is shown for a missing variable (string_if_invalid), until it is past the filters behind it."""
+
+    __slots__ = ()
+
+
+def unless_invalid(key: str) -> str:
+    """Return the key of a filter that leaves ``Invalid`` as it is."""
+    return f"{key} unless invalid"
+
+
+def plain(value: Any) -> Any:
+    """Return the value of an expression: past its filters, ``Invalid`` is a text as any other."""
+    return str(value) if isinstance(value, Invalid) else value
+
+
 class ForLoop:
     """``forloop`` within a loop."""
 
@@ -313,6 +331,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
         parent_block,
         compare,
         compare_attempts,
+        Invalid,
+        plain,
         iterate,
         keep,
         kept,

@@ -209,6 +209,28 @@ def test_string_if_invalid_and_autoescape(folder: Path) -> None:
         assert template.render(Context({"x": "<"})) == "?a.b?&lt;"
 
 
+@pytest.mark.parametrize(
+    ("source", "page"),
+    [
+        ("{{ x|pluralize }}", "INV&lt;x&gt;"),
+        ("{{ x|yesno }}", "INV&lt;x&gt;"),
+        ('{{ x.y|upper|default:"d" }}', "INV&lt;x.y&gt;"),
+        ("{{ known.nope|upper|safe }}", "INV&lt;known.nope&gt;"),
+        ("{{ known|upper }}", "K"),
+        ('{{ "k"|upper }}', "K"),
+        ("{% with a=x|upper %}{{ a|lower }}{% endwith %}", "inv&lt;x&gt;"),
+        ("{% with a=x %}{{ a|upper }}{% endwith %}", "INV&lt;X&gt;"),
+        ("{% if x|yesno %}{{ x|yesno }}{% endif %}", "INV&lt;x&gt;"),
+        ('{% if x|default:"a" == "a" %}y{% endif %}', "y"),
+        ("{% for a in x|make_list %}{{ a }}{% endfor %}", "None"),
+    ],
+)
+def test_what_string_if_invalid_shows_passes_by_the_filters(folder: Path, source: str, page: str) -> None:
+    """As with Django 5.2."""
+    with override_settings(TEMPLATES=engine(folder, string_if_invalid="INV<%s>")):
+        assert Template(source).render({"known": "k"}) == page
+
+
 def test_apps_templates_and_the_projects_own_come_with_context_processors() -> None:
     request = RequestFactory().get("/somewhere/")
     page = render_to_string("page.html", {"title": "T", "overridden": "by the view"}, request)
