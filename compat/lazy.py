@@ -108,6 +108,8 @@ class LazyObject:
     __le__ = _forward(operator.le)
     __gt__ = _forward(operator.gt)
     __ge__ = _forward(operator.ge)
+    __add__ = _forward(operator.add)
+    __radd__ = _forward(lambda target, other: other + target)
     __len__ = _forward(len)
     __iter__ = _forward(iter)
     __contains__ = _forward(operator.contains)

@@ -69,6 +69,15 @@ def test_order() -> None:
     assert stand_in(2) > 1 and stand_in(2) >= 2 and stand_in(1) != 2
 
 
+def test_sums() -> None:
+    text, numbers = stand_in("ab"), stand_in([1])
+    assert (text + "c", "c" + text, text + text) == ("abc", "cab", "abab")
+    assert numbers + [2] == [1, 2] and [2] + numbers == [2, 1] and sum([stand_in(1), stand_in(2)]) == 3  # noqa: RUF005
+    with pytest.raises(TypeError, match="unsupported operand"):
+        _ = 1 + stand_in(Account("eva"))
+    assert hasattr(text, "__add__") and not hasattr(stand_in({}), "__add__")
+
+
 def test_copies_and_pickles_are_of_the_object() -> None:
     box = stand_in({"a": [1]})
     assert type(copy.copy(box)) is dict

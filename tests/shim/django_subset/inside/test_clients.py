@@ -254,6 +254,11 @@ def test_a_page_with_a_token_renews_the_cookie_and_is_for_its_client_alone(stric
     assert "csrftoken" not in strict.get("/").cookies
 
 
+def test_filters_take_the_token_for_a_text() -> None:
+    context = RequestContext(factory.get("/"))
+    assert re.fullmatch(r"\w{64}!", Template('{{ csrf_token|add:"!" }}').render(context))
+
+
 def test_a_token_without_a_request_is_warned_about() -> None:
     with override_settings(DEBUG=True), pytest.warns(UserWarning, match="csrf_token"):
         assert Template("{% csrf_token %}").render(Context()) == ""
