@@ -107,6 +107,23 @@ def test_static_files_are_collected(tmp_path) -> None:
         assert finders.find("pre/notes.txt") and not finders.find("notes.txt")
 
 
+def test_static_root_may_be_a_link(tmp_path) -> None:
+    """A folder that is mounted cannot be deleted either, only emptied."""
+    folder, elsewhere, root = (tmp_path / name for name in ("folder", "elsewhere", "root"))
+    (folder / "old").mkdir(parents=True)
+    (folder / "old" / "a.txt").touch()
+    (folder / "b.txt").touch()
+    elsewhere.mkdir()
+    (elsewhere / "kept.txt").touch()
+    (folder / "link").symlink_to(elsewhere)
+    (folder / "broken").symlink_to(tmp_path / "nowhere")
+    root.symlink_to(folder)
+    with override_settings(STATIC_ROOT=root):
+        output("collectstatic", "--noinput", "--clear")
+    assert sorted(path.name for path in folder.iterdir()) == ["notes.txt", "rooms"]
+    assert root.is_symlink() and (elsewhere / "kept.txt").exists()
+
+
 def test_a_new_app(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     call_command("startapp", "my_chat")

@@ -48,7 +48,7 @@ class Command(BaseCommand):
             raise CommandError("STATIC_ROOT is not set: it names the folder to copy to.")
         root = Path(settings.STATIC_ROOT)
         if options["clear"] and root.is_dir() and not options["dry_run"]:
-            shutil.rmtree(root)
+            _empty(root)
         ignored = [*options["ignore_patterns"], *(IGNORED if options["use_default_ignore_patterns"] else ())]
         found: dict[Path, Path] = {}
         for prefix, folder in folders():
@@ -64,6 +64,15 @@ class Command(BaseCommand):
                 shutil.copy2(file, target)
         files = "1 static file" if len(found) == 1 else f"{len(found)} static files"
         self.stdout.write(f"{files} copied to '{root}'.")
+
+
+def _empty(folder: Path) -> None:
+    """Delete what is in a folder, which itself may be a link or a mount point; what links lead to stays."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _is_ignored(path: Path, patterns: Sequence[str]) -> bool:
