@@ -45,7 +45,8 @@ def _p(value: Any) -> str:
 
 
 def _offset(value: Any) -> int | None:
-    offset = value.utcoffset() if isinstance(value, (datetime, time)) else None
+    moment = _aware(value) if isinstance(value, datetime) else value
+    offset = moment.utcoffset() if isinstance(moment, (datetime, time)) else None
     return None if offset is None else int(offset.total_seconds())
 
 
@@ -81,9 +82,11 @@ def _aware(value: Any) -> datetime:
 
 
 def _rfc5322(value: Any) -> str:
-    if not isinstance(value, datetime):
-        return email.utils.format_datetime(datetime(value.year, value.month, value.day))
     return email.utils.format_datetime(_aware(value))
+
+
+def _summer(value: Any) -> str:
+    return str(int(bool(_aware(value).dst()))) if isinstance(value, datetime) else ""
 
 
 def _timestamp(value: Any) -> str:
@@ -115,7 +118,7 @@ DATE_LETTERS: dict[str, Callable[[Any], object]] = {
     "D": lambda v: DAYS[v.weekday()][:3],
     "E": lambda v: MONTHS[v.month - 1],
     "F": lambda v: MONTHS[v.month - 1],
-    "I": lambda v: "1" if isinstance(v, datetime) and _aware(v).dst() else "0",
+    "I": _summer,
     "j": lambda v: v.day,
     "l": lambda v: DAYS[v.weekday()],
     "L": lambda v: calendar.isleap(v.year),
@@ -162,7 +165,8 @@ class TimeFormat:
             return piece[1:]
         if piece in TIME_LETTERS and type(self.data) is date:
             raise TypeError(f"{piece!r} formats a time of day, and {self.data} has none")
-        if piece in DATE_LETTERS and (piece not in self.letters or isinstance(self.data, time)):
+        has_no_date = isinstance(self.data, time) and piece != "c"  # ISO 8601 has a form of times
+        if piece in DATE_LETTERS and (has_no_date or piece not in self.letters):
             raise AttributeError(f"{piece!r} formats a date, and {self.data} is formatted as a time of day")
         letter = self.letters.get(piece)
         return piece if letter is None else str(letter(self.data))

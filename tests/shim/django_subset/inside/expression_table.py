@@ -702,12 +702,50 @@ CASES: list[tuple[str, str]] = [
         '[dateformat.time_format(dt(2026, 1, 2, 3, 4), x) for x in ("H:i", "a", "T", "x", r"\\Y")]',
         "['03:04', 'a.m.', 'CET', 'x', 'Y']",
     ),
+    (
+        '[dateformat.format(datetime.date(2026, month, 1), "r") for month in (1, 7)]',
+        "['Thu, 01 Jan 2026 00:00:00 +0100', 'Wed, 01 Jul 2026 00:00:00 +0200']",
+    ),
+    (
+        'dateformat.format(dt(2026, 7, 1, 3, 4), "r")',
+        "'Wed, 01 Jul 2026 03:04:00 +0200'",
+    ),
+    (
+        '[dateformat.format(datetime.time(*time), "c") for time in ((5, 6, 7, 8), (5, 6))]',
+        "['05:06:07.000008', '05:06:00']",
+    ),
+    (
+        'formats.date_format(datetime.time(5, 6), "c")',
+        "'05:06:00'",
+    ),
+    (
+        '[dateformat.format(dt(2026, month, 1), "O|Z|e|I") for month in (1, 7)]',
+        "['+0100|3600||0', '+0200|7200||1']",
+    ),
+    (
+        '[dateformat.format(dt(2026, 1, 1, tzinfo=datetime.timezone.utc), "O|Z|e|I|c")]',
+        "['+0000|0|UTC|0|2026-01-01T00:00:00+00:00']",
+    ),
+    (
+        'dateformat.time_format(dt(2026, 7, 1), "O|Z")',
+        "'+0200|7200'",
+    ),
+    (
+        'dateformat.format(datetime.date(2026, 7, 1), "I")',
+        "''",
+    ),
+    (
+        'dateformat.time_format(datetime.time(5, 6), "O|Z|e")',
+        "'||'",
+    ),
     *(
         (expression, "!AttributeError")
         for expression in (
             'dateformat.time_format(dt(2026, 1, 2, 3, 4), "Y")',
             'dateformat.time_format(datetime.time(3, 4), "Y")',
             'dateformat.format(datetime.time(3, 4), "Y")',
+            'dateformat.time_format(datetime.time(5, 6), "c")',
+            'dateformat.time_format(dt(2026, 7, 1), "c")',
             "formats.date_format(datetime.time(3, 4))",
         )
     ),
