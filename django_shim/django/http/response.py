@@ -95,14 +95,22 @@ class HttpResponse(HttpResponseBase):
         return True
 
 
+LONGEST_REDIRECT = 2**14
+"""How many characters a redirect may have: a longer one takes time to read, and clients may choose it."""
+
+
 class HttpResponseRedirectBase(HttpResponse):
-    """A redirect; DisallowedRedirect for a scheme that is not http, https or ftp."""
+    """A redirect; DisallowedRedirect for a scheme that is not http, https or ftp, and for a very long one."""
 
     allowed_schemes = ("http", "https", "ftp")
 
     def __init__(self, redirect_to: Any, *args: Any, preserve_request: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self["Location"] = iri_to_uri(redirect_to)
+        if (length := len(str(redirect_to))) > LONGEST_REDIRECT:
+            raise DisallowedRedirect(
+                f"a redirect to a URL of {length} characters is refused: at most {LONGEST_REDIRECT}"
+            )
         scheme = urlsplit(str(redirect_to)).scheme
         if preserve_request:
             self.status_code = self.status_code_preserve_request

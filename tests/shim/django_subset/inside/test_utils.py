@@ -11,10 +11,17 @@ import pytest
 from asgiref.sync import iscoroutinefunction
 from django.conf.urls import handler404
 from django.conf.urls.static import static
-from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
+from django.core.exceptions import DisallowedRedirect, ImproperlyConfigured, SuspiciousOperation
 from django.core.files import File
 from django.core.paginator import EmptyPage, Paginator
-from django.http import FileResponse, Http404, HttpResponse, QueryDict
+from django.http import (
+    FileResponse,
+    Http404,
+    HttpResponse,
+    HttpResponsePermanentRedirect,
+    HttpResponseRedirect,
+    QueryDict,
+)
 from django.shortcuts import aget_list_or_404, aget_object_or_404, get_list_or_404, redirect, resolve_url
 from django.template import Engine, TemplateDoesNotExist, engines
 from django.template.engine import InvalidTemplateEngine
@@ -174,6 +181,14 @@ def test_redirects_find_their_target() -> None:
     assert resolve_url("./x") == "./x" and resolve_url("https://a.example/") == "https://a.example/"
     with pytest.raises(Exception, match="no URL pattern named 'nope'"):
         redirect("nope")
+
+
+def test_redirects_have_a_limit_of_length() -> None:
+    """The one of Django 5.2."""
+    for kind in (HttpResponseRedirect, HttpResponsePermanentRedirect):
+        assert len(kind("/" + "é" * 16_383).url) > 16_384
+        with pytest.raises(DisallowedRedirect, match="a URL of 16385 characters is refused: at most 16384"):
+            kind("/" * 16_385)
 
 
 async def test_shortcuts_for_models_say_what_they_need() -> None:
