@@ -62,7 +62,7 @@ class Apps:
             configs[config.label] = config
             config.apps = self
         self.app_configs = configs
-        self._names = {*(entry for entry in entries), *(config.name for config in configs.values())}
+        self._names = {*entries, *(config.name for config in configs.values())}
         self.apps_ready = self.models_ready = True
         for config in configs.values():
             config.ready()

@@ -54,7 +54,7 @@ class HttpRequest:
 
     _encoding: str | None = None
     _query_encoding: str | None = None
-    """Of GET: the charset of Content-Type is that of the body alone."""
+    """The charset of the query string: set by ``encoding``, not by Content-Type, which describes the body."""
     _body: bytes
     csrf_processing_done = False
     """Set by CsrfViewMiddleware, so that a view's own decorator does not check once more."""

@@ -19,7 +19,10 @@ class CommonMiddleware(LoopMiddleware):
     response_redirect_class = HttpResponsePermanentRedirect
 
     def process_request(self, request: HttpRequest) -> Any:
-        """Return the redirect to ``www.``, if that is wanted and missing."""
+        """Refuse an unknown host or a disallowed user agent.
+
+        Return the redirect to ``www.``, if that is wanted and missing.
+        """
         agent = request.META.get("HTTP_USER_AGENT")
         if agent is not None and any(pattern.search(agent) for pattern in settings.DISALLOWED_USER_AGENTS):
             raise PermissionDenied("Forbidden user agent")
@@ -34,7 +37,7 @@ class CommonMiddleware(LoopMiddleware):
         return self.response_redirect_class(f"{request.scheme}://www.{host}{path}")
 
     def process_response(self, request: HttpRequest, response: Any) -> Any:
-        """301 to the path with a slash, where that one would have been found."""
+        """301 to the path with a slash, where that one would have been found; else set Content-Length."""
         if response.status_code == 404 and self.should_append_slash(request):
             return self.response_redirect_class(self.full_path_with_slash(request))
         if not response.streaming and not response.has_header("Content-Length"):

@@ -20,7 +20,8 @@ the header <code>X-CSRFToken</code>. A view that other programs call is <code>@c
 def csrf_failure(
     request: HttpRequest, reason: str = "", template_name: str = TEMPLATE
 ) -> HttpResponseForbidden:
-    """403; without a template of the project's with the reason, and what to do, while DEBUG is on.
+    """Return 403 with the project's 403_csrf.html; if it has none, a plain page, which gives the reason while
+    DEBUG is on.
 
     Raises TemplateDoesNotExist for a ``template_name`` that the caller gives.
     """

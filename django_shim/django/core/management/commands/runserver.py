@@ -70,7 +70,7 @@ def _address(given: str, ipv6: bool) -> tuple[str, int]:
             f'"{given}" is neither a port nor an address and a port: write 8000, or 0.0.0.0:8000'
         )
     host = match["host"] or ("::1" if ipv6 else "127.0.0.1")
-    return {"0": "0.0.0.0"}.get(host, host.strip("[]")), int(match["port"])
+    return "0.0.0.0" if host == "0" else host.strip("[]"), int(match["port"])
 
 
 def load(name: str) -> Any:
