@@ -13,6 +13,7 @@ __all__ = [
     "HEADERS",
     "NOT_RESUMABLE",
     "TRANSPORTS",
+    "announces_body",
     "offered_by",
     "refuse_request",
     "transport_of",
@@ -40,6 +41,11 @@ def transport_of(scope: Scope) -> str | None:
         if name == TRANSPORT:
             return str(value.decode("latin-1")).strip().lower()
     return None
+
+
+def announces_body(scope: Scope) -> bool:
+    """Return True if a request says that it has a body; one that comes in chunks may be empty."""
+    return any(name == b"content-length" and value.strip(b"0 ") for name, value in scope["headers"])
 
 
 def offered_by(scope: Scope) -> list[str] | None:

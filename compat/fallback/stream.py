@@ -17,7 +17,13 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from compat.fallback.requests import HEADERS, NOT_RESUMABLE, refuse_request, websocket_scope
+from compat.fallback.requests import (
+    HEADERS,
+    NOT_RESUMABLE,
+    announces_body,
+    refuse_request,
+    websocket_scope,
+)
 from compat.redis.waiting import settle
 from compat.resume.link import PAUSED
 from compat.resume.outliving import outlive
@@ -36,8 +42,11 @@ ENOUGH, MAX_ANSWER = 64 * 1024, 2**20
 """Bytes with which the answer to a poll is to end, and how many more, before another frame, cut it."""
 PAUSE_S, END_S = 5.0, 5.0
 """How long a connection may take to close a link that pauses, and a client to read the rest of a response."""
+EMPTY_S = 5.0
+"""Within what time a request must come to its end, if it does not say that it has no body."""
 LOST = 1006
-BAD_REQUEST, FORBIDDEN, UPGRADE_REQUIRED, FAILED, UNAVAILABLE = 400, 403, 426, 500, 503
+BAD_REQUEST, FORBIDDEN, TOO_LATE, UPGRADE_REQUIRED, FAILED, UNAVAILABLE = 400, 403, 408, 426, 500, 503
+NO_BODY = "A request for frames has no body.\n"
 PAUSE = {"type": "websocket.receive", "text": control("pause")["text"]}
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -47,9 +56,14 @@ async def answer_link(
     app: Any, scope: Scope, offered: list[str], receive: Receive, send: Send, *, polls: bool
 ) -> None:
     """Serve a request as a websocket whose frames to the client are the response."""
-    first = await receive()
+    if announces_body(scope):  # which need never come: nothing has been checked yet, or counted
+        return await refuse_request(send, BAD_REQUEST, NO_BODY)
+    try:
+        first = await asyncio.wait_for(receive(), EMPTY_S)
+    except asyncio.TimeoutError:
+        return await refuse_request(send, TOO_LATE, f"The request has not ended within {EMPTY_S:g} s.\n")
     if first["type"] != "http.request" or first.get("body") or first.get("more_body"):
-        return await refuse_request(send, BAD_REQUEST, "A request for frames has no body.\n")
+        return await refuse_request(send, BAD_REQUEST, NO_BODY)
     if registry.stopping:
         closes = (b"connection", b"close")  # or the server would wait for what is asked next
         return await refuse_request(send, UNAVAILABLE, "The server is about to stop.\n", closes)

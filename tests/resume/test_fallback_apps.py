@@ -13,7 +13,7 @@ from fastapi import FastAPI, WebSocket
 from starlette.routing import WebSocketRoute
 
 from compat.exceptions import ImproperlyConfigured
-from compat.fallback import Fallback, fallback_enabled, posting
+from compat.fallback import Fallback, fallback_enabled, posting, stream
 from compat.generic.websocket import AsyncWebsocketConsumer
 from compat.resume import Resumable
 from compat.settings import override
@@ -267,6 +267,43 @@ async def half_a_post(server: LiveServer, ticket: str) -> asyncio.StreamWriter:
     )
     await writer.drain()
     return writer
+
+
+async def answer_to(server: LiveServer, transport: str, *headers: str, body: str = "") -> str:
+    """The status of the answer to a request of which no more than this comes."""
+    reader, writer = await asyncio.open_connection(server.host, server.port)
+    lines = (
+        "POST /nowhere HTTP/1.1",
+        f"Host: {server.host}",
+        f"Channels-Transport: {transport}",
+        "Channels-Protocols: channels.resume.v1",
+        *headers,
+    )
+    writer.write(("\r\n".join(lines) + f"\r\n\r\n{body}").encode())
+    try:
+        return (await asyncio.wait_for(reader.readline(), 30)).decode().split()[1]
+    finally:
+        writer.transport.abort()
+
+
+@pytest.mark.parametrize("transport", ["stream", "poll"])
+@pytest.mark.parametrize("length", ["1", "007", "1000000"])
+async def test_a_body_that_is_announced_is_not_waited_for(
+    server: LiveServer, transport: str, length: str
+) -> None:
+    """Was: the request was held for ever, from anybody, and kept the server from stopping."""
+    assert await answer_to(server, transport, f"Content-Length: {length}") == "400"
+
+
+@pytest.mark.parametrize("transport", ["stream", "poll"])
+async def test_a_request_in_chunks_has_to_end(
+    server: LiveServer, monkeypatch: pytest.MonkeyPatch, transport: str
+) -> None:
+    chunks = "Transfer-Encoding: chunked"
+    assert await answer_to(server, transport, chunks, body="0\r\n\r\n") == "403"
+    assert await answer_to(server, transport, chunks, body="1\r\nx\r\n") == "400"
+    monkeypatch.setattr(stream, "EMPTY_S", 0.2)
+    assert await answer_to(server, transport, chunks) == "408"
 
 
 @pytest.mark.slow
