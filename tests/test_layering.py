@@ -36,6 +36,7 @@ ROOMS = (
         "exceptions",
         "forks",
         "integration",
+        "json_size",
         "lazy",
         "logs",
         "metrics",

@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message as ASGIMessage
 
+from compat.json_size import has_more_values
 from compat.publish.bodies import wrong
 
 __all__ = ["MAX_BODY", "MAX_VALUES", "TOO_LARGE", "BoundedRoute"]
@@ -70,7 +71,7 @@ def _value_of(body: bytes) -> Any:
     """Return the value of a JSON text in UTF-8 with at most ``MAX_VALUES``; raise Unprocessable."""
     try:
         text = body.decode("utf-8-sig")
-        if _values(text) <= MAX_VALUES or _values(_without_strings(text)) <= MAX_VALUES:
+        if not has_more_values(text, MAX_VALUES):
             return json.loads(text, parse_constant=_no_number, parse_float=_finite)
     except RecursionError as error:
         raise wrong(BODY, "the JSON is nested too deeply") from error
@@ -88,13 +89,3 @@ def _finite(text: str) -> float:
     """Return a number; raise ValueError for one such as 1e999, which would be infinite."""
     number = float(text)
     return number if math.isfinite(number) else _no_number(text)
-
-
-def _values(text: str) -> int:
-    """Return about how many values a JSON text has, or more if its strings contain such characters."""
-    return sum(map(text.count, "[{,"))
-
-
-def _without_strings(text: str) -> str:
-    unescaped = text.replace("\\\\", "").replace('\\"', "")
-    return "".join(unescaped.split('"')[::2])

@@ -13,6 +13,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from compat.json_size import has_more_values
 from compat.resume.journal import payload_of, size_of
 from compat.resume.wire import MARK, Malformed, control, is_control, read_control, read_count
 from compat.types import Message, Scope
@@ -27,6 +28,8 @@ KEY = "compat.carrier"
 TAKEN, GAP, LATER = "", "gap", "later"
 """What became of a post: the connection has its frames, some before them are missing, or it is busy."""
 MAX_FRAMES = 1024
+MAX_VALUES = 2 * MAX_FRAMES
+"""Those of a list of binary frames, each of which is a list with one string."""
 NORMAL, OF_A_PAGE = 1000, range(3000, 5000)
 BUSY_S = 20.0
 """Seconds that a post waits for a consumer that is slow."""
@@ -88,6 +91,8 @@ def reach(scope: Scope) -> Carrier | None:
 
 def frames_of(text: str) -> list[Message]:
     """Return the frames of a post as ASGI messages, control frames as texts; raise Malformed."""
+    if has_more_values(text, MAX_VALUES):
+        raise Malformed(f"the body must be a JSON list of at most {MAX_FRAMES} frames")
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -1,8 +1,16 @@
-"""Which tickets are good for posts."""
+"""Which tickets are good for posts, and which bodies."""
 
 from __future__ import annotations
 
-from compat.resume.posts import GRACE_S, Grace
+import base64
+import json
+import time
+from collections.abc import Callable
+
+import pytest
+
+from compat.resume.posts import GRACE_S, MAX_FRAMES, Grace, frames_of
+from compat.resume.wire import Malformed
 
 
 def test_a_ticket_outlives_the_responses_that_follow_it_within_the_grace() -> None:
@@ -21,3 +29,36 @@ def test_an_old_ticket_is_of_no_use_although_its_client_was_never_away() -> None
         ends.update({old: now for old in range(grace.oldest) if old not in ends})
     lived = [ends[old] - (old + 1) * GRACE_S / 4 for old in range(80)]
     assert all(GRACE_S <= seconds <= 3 * GRACE_S for seconds in lived)
+
+
+def test_as_many_frames_as_there_may_be_with_as_much_punctuation_as_they_like() -> None:
+    text, data = '[{,"\\' * 100, b"[{,"
+    frames = [text, [base64.b64encode(data).decode()]] * (MAX_FRAMES // 2)
+    found = frames_of(json.dumps(frames))
+    assert found == [
+        {"type": "websocket.receive", "text": text},
+        {"type": "websocket.receive", "bytes": data},
+    ] * (MAX_FRAMES // 2)
+
+
+def cpu_s(call: Callable[[], object]) -> float:
+    """The least of three times that a call takes."""
+
+    def once() -> float:
+        begun = time.thread_time()
+        call()
+        return time.thread_time() - begun
+
+    return min(once() for _ in range(3))
+
+
+@pytest.mark.parametrize("item", ["[" * 900 + "]" * 900, "[]", "{}"], ids=["deep", "lists", "objects"])
+def test_what_is_no_list_of_frames_costs_no_parser(item: str) -> None:
+    """Was: half a second in which the event loop did nothing else, for one request."""
+    body = f"[{','.join([item] * (2**20 // (len(item) + 1)))}]"
+
+    def refuse() -> None:
+        with pytest.raises(Malformed, match="at most 1024 frames"):
+            frames_of(body)
+
+    assert cpu_s(refuse) < cpu_s(lambda: json.loads(body)) / 3
