@@ -45,6 +45,7 @@ __all__ = [
     "Heartbeat",
     "admissions",
     "concurrency_of",
+    "frame_size",
     "guarded",
     "limit_of",
     "limited",
@@ -110,8 +111,10 @@ class Guard:
             if within_s <= 0:
                 return await self._end(GOING_AWAY, f"silent for {self.idle:g} s")
         if message["type"] == "websocket.receive":
-            if self.size is not None and _size(message) > self.size:
-                return await self._end(TOO_BIG, f"a message of {_size(message)} bytes; {self.size:g} allowed")
+            if self.size is not None and frame_size(message) > self.size:
+                return await self._end(
+                    TOO_BIG, f"a message of {frame_size(message)} bytes; {self.size:g} allowed"
+                )
             while self.rate is not None and not self._token():
                 if self.resumed is None:
                     return await self._end(POLICY_VIOLATION, f"more than {self.rate:g} messages a second")
@@ -196,7 +199,8 @@ def concurrency_of(consumer: Any) -> int:
     return own if isinstance(own, int) else 1
 
 
-def _size(message: Message) -> int:
+def frame_size(message: Message) -> int:
+    """Return how many bytes a frame has; a text counts as UTF-8."""
     text = message.get("text")
     if text is None:
         return len(message.get("bytes") or b"")

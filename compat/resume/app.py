@@ -25,6 +25,7 @@ from compat.resume.posts import Carrier, frames_of, reach, take
 from compat.resume.registry import registry
 from compat.resume.relay import ELSEWHERE, Relay, relay_of
 from compat.resume.rules import (
+    frame_limit,
     is_allowed,
     path_of,
     principal_of,
@@ -166,7 +167,8 @@ async def _made(
         if ticket is not None and why is None:
             posts = carrier is not None
             call = scope, receive, send
-            why = await _come_back(ticket, secret, offer.received, who, session, relay, posts, *call)
+            most = frame_limit(rules)
+            why = await _come_back(ticket, secret, offer.received, who, session, relay, posts, most, *call)
             if why is None:
                 return None
             # Only a consumer joins groups before its client is told what was recovered.
@@ -250,6 +252,7 @@ async def _come_back(
     session: str,
     relay: Relay | None,
     posts: bool,
+    most: float | None,
     scope: Scope,
     receive: Receive,
     send: Send,
@@ -262,7 +265,8 @@ async def _come_back(
     place = tickets.place_of(who, path, home, secret)
     found = registry.find(ticket.connection)
     if found is None and relay is not None and ticket.home not in ("", place.home):
-        why = await relay.serve(ticket, received, place, receive, send, posts=posts, session=session)
+        call = ticket, received, place, receive, send
+        why = await relay.serve(*call, posts=posts, session=session, most=most)
         if why == LATER:
             await turn_away(receive, send, TRY_AGAIN_LATER)
             return None

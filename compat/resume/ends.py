@@ -7,9 +7,11 @@ import base64
 import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from compat.engine.limits import TOO_BIG, frame_size
 from compat.engine.socket import closes_otherwise
 from compat.resume.journal import MAX_BYTES, payload_of, size_of
 from compat.resume.link import COMES_BACK, NO_CODE, STOPS, send_away
+from compat.resume.wire import MARK, MAX_CONTROL, control, is_control
 from compat.types import Message, Receive, Send
 
 if TYPE_CHECKING:
@@ -48,6 +50,14 @@ def _unpacked(kind: str, value: str, message_type: str) -> Message:
 def _weight(message: Message) -> int:
     """Return how much of the window a client's frame takes."""
     return 1 + size_of(payload_of(message)) // WEIGHT_BYTES
+
+
+def _exceeds(message: Message, most: float) -> bool:
+    """Return True if a client's frame has more than ``most`` bytes for its consumer."""
+    text = message.get("text") or ""
+    if text[:1] == MARK:  # which is doubled where it is the client's
+        most = max(most, MAX_CONTROL) if is_control(text) else most + len(MARK)
+    return frame_size(message) > most
 
 
 def _kept(message: Message) -> int:
@@ -117,10 +127,15 @@ class HomeEnd:
 
 
 class AwayEnd:
-    """At the socket: passes on what comes, in both directions, and reads nothing of it."""
+    """At the socket: passes on what comes, in both directions, and reads nothing of it.
 
-    def __init__(self, peer: Peer, number: int, loop: asyncio.AbstractEventLoop) -> None:
-        self.peer, self.number = peer, number
+    A frame of more than ``most`` bytes is not passed on, but closes its client.
+    """
+
+    def __init__(
+        self, peer: Peer, number: int, loop: asyncio.AbstractEventLoop, most: float | None = None
+    ) -> None:
+        self.peer, self.number, self.most = peer, number, most
         self.answered: asyncio.Future[tuple[str, Any]] = loop.create_future()
         self.out: asyncio.Queue[Message] = asyncio.Queue()
         """What the home sends."""
@@ -167,6 +182,16 @@ class AwayEnd:
         self.out.put_nowait({"type": "websocket.close", "code": TRY_AGAIN_LATER})
         self.peer.put(self.number, "left", LOST)
 
+    def _refuse(self, message: Message, most: float) -> None:
+        """Close the client of a frame that is too large, as the home's consumer would."""
+        size = frame_size(message)
+        log.warning(
+            "a relayed client is closed with %d: a message of %d bytes; %g allowed", TOO_BIG, size, most
+        )
+        self.peer.put(self.number, *_packed(control("bye")))  # it does not come back with this frame
+        self.peer.put(self.number, "left", TOO_BIG)
+        self._close(TOO_BIG)
+
     def drop(self) -> None:
         """The home cannot be reached, or it is lost: the client is asked to come back."""
         self.take("no", LATER)
@@ -182,7 +207,9 @@ class AwayEnd:
             await send({"type": "websocket.accept", "subprotocol": subprotocol})
             pump = asyncio.get_running_loop().create_task(self._pump(send))
             while (message := await receive())["type"] != "websocket.disconnect":
-                if not self.closed:
+                if self.most is not None and not self.closed and _exceeds(message, self.most):
+                    self._refuse(message, self.most)
+                elif not self.closed:
                     self.peer.put(self.number, *_packed(message))
                     self.credit -= _weight(message)
                 while self.credit <= 0 and not self.closed:

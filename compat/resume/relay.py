@@ -297,18 +297,19 @@ class Relay:
         *,
         posts: bool = False,
         session: str = "",
+        most: float | None = None,
     ) -> str | None:
         """Serve a socket whose connection lives in another process; return why it cannot, or None.
 
-        ``posts``: it is a response. ``session``: see ``rules.session_of``. The reason is ``LATER`` if this
-        process cannot ask.
+        ``posts``: it is a response. ``session``: see ``rules.session_of``. ``most``: see ``AwayEnd``. The
+        reason is ``LATER`` if this process cannot ask.
         """
         peer = self._reached(ticket.home)
         if peer is None:
             return self._not_reached()
         self.links += 1
         number = self.links
-        away = peer.aways[number] = AwayEnd(peer, number, self.loop)
+        away = peer.aways[number] = AwayEnd(peer, number, self.loop, most)
         untold = True  # the home may have a link that nobody else ends
         try:
             whose = place.user.hex(), place.path.hex()

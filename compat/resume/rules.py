@@ -11,13 +11,22 @@ from typing import Any
 
 from compat.cookies import parse_cookie
 from compat.engine.contracts import AUTHENTICATES, SESSION_USER_KEY
+from compat.engine.limits import limit_of
 from compat.exceptions import ImproperlyConfigured
 from compat.names import person_key, shows_address
 from compat.resume.logouts import mark_of
 from compat.settings import settings
 from compat.types import Scope
 
-__all__ = ["is_allowed", "path_of", "principal_of", "principal_of_page", "resume_seconds", "session_of"]
+__all__ = [
+    "frame_limit",
+    "is_allowed",
+    "path_of",
+    "principal_of",
+    "principal_of_page",
+    "resume_seconds",
+    "session_of",
+]
 
 SETTING = "CHANNEL_RESUME_SECONDS"
 SAYS_WHO = re.compile(
@@ -46,6 +55,16 @@ def resume_seconds(own: Any, whose: str = "resume_seconds") -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
         raise ImproperlyConfigured(f"{whose} must be a number of seconds, 0 for off; found {value!r}")
     return float(value)
+
+
+def frame_limit(rules: Any) -> float | None:
+    """Return how many bytes a frame of a client may have; None: any number.
+
+    That is known of a consumer's class alone: its instance applies the limit, and other endpoints have none.
+    """
+    if not isinstance(rules, type) or isinstance(getattr(rules, "max_message_size", None), property):
+        return None
+    return limit_of(rules, "max_message_size", "CHANNEL_MAX_MESSAGE_SIZE")
 
 
 async def principal_of(rules: Any, scope: Scope) -> str:

@@ -16,6 +16,7 @@ from compat.types import Scope
 
 __all__ = [
     "MARK",
+    "MAX_CONTROL",
     "PROTOCOL",
     "Malformed",
     "Offer",

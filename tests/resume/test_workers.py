@@ -20,6 +20,7 @@ from compat.settings import override
 from tests.resume.place import SECRET, Place, name, placed
 from tests.support.clients import Refused
 from tests.support.layers import unique_prefix
+from tests.support.logs import recorded
 from tests.support.paths import REPO
 from tests.support.processes import child_environment
 from tests.support.proxy import Proxy
@@ -561,4 +562,54 @@ async def test_servers_in_one_process_find_the_connections_of_each_other(redis_u
             assert await client.back(to=server) == "all", client.why
             await client.send(f"{number}")
             assert await client.receive() == f"{number}"
+        await client.leave()
+
+
+class Bounded(AsyncWebsocketConsumer):
+    max_message_size: float | None = 100
+    ended: list[int]
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        await self.send(text_data, bytes_data)
+
+    async def disconnect(self, code: int) -> None:
+        self.ended.append(code)
+
+
+class Unbounded(Bounded):
+    max_message_size = None
+
+
+@pytest.mark.parametrize(
+    ("consumer", "most", "frame"),
+    [(Bounded, 100, "x" * 101), (Bounded, 100, b"x" * 1_000_000), (Unbounded, 50, "ä" * 26)],
+    ids=["text", "binary", "setting"],
+)
+async def test_a_frame_that_is_too_large_goes_to_no_other_process(
+    redis_url: str, consumer: type[Bounded], most: int, frame: str | bytes
+) -> None:
+    """Was: it went there through the layer, and its client was closed by its consumer only."""
+    consumer.ended = []
+    prefix = unique_prefix()
+    layers = {"default": {"BACKEND": LAYERS["queue"], "CONFIG": {"hosts": [redis_url], "prefix": prefix}}}
+    with (
+        override(CHANNEL_LAYERS=layers, CHANNEL_MAX_MESSAGE_SIZE=50),
+        LiveServer(consumer.as_asgi()) as one,
+        LiveServer(consumer.as_asgi()) as other,
+    ):
+        client = await Resuming(one, f"/{name('large')}").open()
+        client.cut()
+        assert await client.back(to=other) == "all", client.why
+        for good in ("x" * most, b"x" * most, "\x10" * most):
+            await client.send(good)
+            assert await client.receive() == good
+        with recorded() as records:
+            await client.send(frame)
+            with pytest.raises(Closed) as closed:
+                await client.receive()
+            assert closed.value.code == 1009
+            await until_async(lambda: consumer.ended, "it has ended")
+        assert consumer.ended == [1009]
+        assert "a relayed client is closed with 1009" in "\n".join(records.messages())
+        assert await client.back(to=other) == "" and client.why == "left"
         await client.leave()

@@ -50,9 +50,11 @@ def the_peer(layer: FalseLayer) -> Peer:
     return Peer(layer, "home", "own", asyncio.get_running_loop())
 
 
-async def at_its_end(peer: Peer) -> tuple[AwayEnd, FalseSocket, asyncio.Task[None]]:
+async def at_its_end(
+    peer: Peer, *, most: float | None = None
+) -> tuple[AwayEnd, FalseSocket, asyncio.Task[None]]:
     """The end at an open socket, number 7, and the server's call of it."""
-    away = AwayEnd(peer, 7, asyncio.get_running_loop())
+    away = AwayEnd(peer, 7, asyncio.get_running_loop(), most)
     socket = FalseSocket()
     socket.coming.put_nowait({"type": "websocket.connect"})
     serving = asyncio.ensure_future(away.serve("channels.resume.v1", socket.receive, socket.send))
@@ -282,6 +284,21 @@ async def test_a_frame_of_any_length_passes_from_another_process(size: int) -> N
     assert [len(message.get("text", "")) for message in socket.sent] == [0, 5, size]
     serving.cancel()
     await turns()
+
+
+async def test_of_a_frame_that_is_too_large_the_home_hears_only_the_end() -> None:
+    layer = FalseLayer()
+    away, socket, serving = await at_its_end(the_peer(layer), most=5)
+    ping, bye = '\x10{"type":"ping"}', '\x10{"type":"bye"}'
+    with recorded():
+        for text in (ping, "\x10\x10four", "\x10\x10and 5", "x"):
+            socket.say(text)
+        await turns()
+    said = [(kind, value) for _, kind, value in layer.items]
+    assert said == [("text", ping), ("text", "\x10\x10four"), ("text", bye), ("left", 1009)]
+    assert socket.codes == [1009] and away.closed
+    socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1006})
+    await serving
 
 
 async def test_an_end_that_is_dropped_says_so_to_the_other() -> None:
