@@ -26,7 +26,7 @@ from compat.fallback.requests import (
 )
 from compat.redis.waiting import settle
 from compat.resume.link import PAUSED
-from compat.resume.outliving import outlive
+from compat.resume.outliving import ResponseOver, outlive
 from compat.resume.posts import Carrier
 from compat.resume.registry import registry
 from compat.resume.wire import MARK, control
@@ -127,10 +127,10 @@ class Stream:
         return await self._incoming.get()
 
     async def send(self, message: Message) -> None:
-        """Send an ASGI message to the client; raise ConnectionResetError if the response is over."""
+        """Send an ASGI message to the client; raise ResponseOver if nothing can be sent any more."""
         kind = message["type"]
         if self.over.done():
-            raise ConnectionResetError("the response has ended")
+            raise ResponseOver("the response has ended")
         if kind == "websocket.send":
             await self._send(message)
         elif kind == "websocket.accept":

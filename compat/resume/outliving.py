@@ -13,7 +13,7 @@ from compat.resume.parking import SERVICE_RESTART
 from compat.resume.registry import registry
 from compat.types import Receive, Scope, Send
 
-__all__ = ["App", "Ending", "outlive", "run_on"]
+__all__ = ["App", "Ending", "ResponseOver", "outlive", "run_on"]
 
 log = logging.getLogger("compat.resume")
 
@@ -21,6 +21,10 @@ FAILED, NORMAL = 1011, 1000
 """With what the client is closed when an application has failed, or has returned."""
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class ResponseOver(ClientDisconnected):
+    """A frame was sent by a response that is over, as servers raise it of a socket whose client has left."""
 
 
 class Ending:
@@ -65,14 +69,18 @@ async def run_on(app: App, scope: Scope, made: ResumableConnection) -> None:
 
 
 def outlive(task: asyncio.Future[None]) -> None:
-    """Let a call of an application go on by itself, and log its failure, which no server sees."""
+    """Let a call of an application go on by itself, and log its failure, which no server sees.
+
+    That its client has left is none: servers pass over that too.
+    """
     _outliving.add(task)
     task.add_done_callback(_outlived)
 
 
 def _outlived(task: asyncio.Future[None]) -> None:
     _outliving.discard(task)
-    if not task.cancelled() and (error := task.exception()) is not None:
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, ResponseOver):
         log.error("an application has failed", exc_info=error)
 
 

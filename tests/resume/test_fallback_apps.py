@@ -19,6 +19,7 @@ from compat.resume import Resumable
 from compat.settings import override
 from tests.support.fallback import Posting, Refusal
 from tests.support.footprint import resident
+from tests.support.layers import unique_prefix
 from tests.support.resuming import Closed, Resuming, end_links
 from tests.support.servers import LiveServer
 from tests.support.waiting import until_async
@@ -73,6 +74,18 @@ async def waits(websocket: WebSocket) -> None:
         await asyncio.Event().wait()
 
 
+answered: list[str] = []
+
+
+async def answers(websocket: WebSocket) -> None:
+    try:
+        await websocket.accept()
+    finally:
+        answered.append("")
+    while (await websocket.receive())["type"] != "websocket.disconnect":
+        pass
+
+
 class Undecided:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         with counted("undecided"):
@@ -107,6 +120,7 @@ def server() -> Iterator[LiveServer]:
             WebSocketRoute("/ws/room", Room.as_asgi()),
             WebSocketRoute("/ws/once", Once.as_asgi()),
             WebSocketRoute("/ws/resumable", Resumable(plain)),
+            WebSocketRoute("/ws/answers", Resumable(answers)),
             WebSocketRoute("/ws/plain", not_resumable),
             WebSocketRoute("/ws/fails", fails),
             WebSocketRoute("/ws/pushes", pushes),
@@ -253,6 +267,58 @@ async def half_open(server: LiveServer) -> asyncio.StreamWriter:
     )
     await writer.drain()
     return writer
+
+
+async def asks_and_leaves(server: LiveServer, path: str, transport: str, ticket: str = "") -> None:
+    """A client that does not wait for the answer to a request."""
+    _, writer = await asyncio.open_connection(server.host, server.port)
+    offer = f", channels.ticket.{ticket}.0" if ticket else ""
+    writer.write(
+        (
+            f"POST {path} HTTP/1.1\r\nHost: {server.host}\r\nOrigin: {server.origin}\r\n"
+            f"Channels-Transport: {transport}\r\nChannels-Protocols: channels.resume.v1{offer}\r\n"
+            "Content-Length: 0\r\n\r\n"
+        ).encode()
+    )
+    await writer.drain()
+    writer.transport.abort()
+
+
+@pytest.mark.parametrize("transport", ["stream", "poll"])
+async def test_a_client_that_leaves_early_is_no_failure(
+    server: LiveServer, transport: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Was: most of these were logged as applications that had failed, with a traceback."""
+    for _ in range(20):
+        answered.clear()
+        await asks_and_leaves(server, "/ws/answers", transport)
+        await until_async(lambda: answered, "its endpoint has answered")
+    async with Posting(server, "/ws/answers") as one:  # by then it is logged
+        await (await one.ask()).hello()
+    assert not caplog.records
+
+
+async def test_a_client_that_leaves_early_on_another_worker_is_no_failure(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = {"hosts": [redis_url], "prefix": unique_prefix()}
+    layers = {"default": {"BACKEND": "compat.layers.redis.core.RedisChannelLayer", "CONFIG": config}}
+    app = Fallback(Echo.as_asgi())
+    with (
+        override(ALLOWED_HOSTS=["127.0.0.1"], CHANNEL_LAYERS=layers),
+        LiveServer(app) as home,
+        LiveServer(app) as other,
+    ):
+        async with Posting(home, "/ws/consumer") as one:
+            await (await one.ask()).hello()
+            await one.leave()
+            for _ in range(30):
+                await asks_and_leaves(other, "/ws/consumer", "poll", one.ticket)
+            state = other.uvicorn.server_state
+            await until_async(lambda: not state.connections and not state.tasks, "they have left")
+            await (await one.to(other).ask("poll")).hello()
+            assert one.controls[-1]["recovered"] == "all"
+    assert not caplog.records
 
 
 async def half_a_post(server: LiveServer, ticket: str) -> asyncio.StreamWriter:

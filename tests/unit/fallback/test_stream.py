@@ -9,6 +9,7 @@ import pytest
 
 from compat.fallback.stream import MAX_ANSWER, Stream
 from compat.resume.link import PAUSED
+from compat.resume.outliving import ResponseOver
 from compat.types import Message
 
 
@@ -70,7 +71,7 @@ async def test_a_long_frame_does_not_cut_the_answer_to_a_poll(sizes: tuple[int, 
 
 async def test_an_answer_that_does_not_pause_is_cut() -> None:
     stream, _ = await polled()
-    with pytest.raises(ConnectionResetError):
+    with pytest.raises(ResponseOver):
         for _ in range(1 + MAX_ANSWER // 50_000 + 5):
             await stream.send({"type": "websocket.send", "text": "x" * 50_000})
     stream.disconnect()
