@@ -74,6 +74,7 @@ class Watched:
         "_source",
         "_stale",
         "_tell",
+        "_text",
         "_timer",
         "_waiting",
         "_written",
@@ -102,6 +103,8 @@ class Watched:
         self._follow: asyncio.Task[None] | None = None
         self._joins: dict[str, dict[str, Any]] = {}
         self._leaves: dict[str, dict[str, Any]] = {}
+        self._text: str | None = None
+        """What a page is shown of all that is known; None: no page has been, since the last change."""
         self._timer: asyncio.TimerHandle | None = None
         """Runs while changes are gathered."""
         self._written = 0
@@ -119,6 +122,12 @@ class Watched:
 
     async def people(self) -> Presence:
         """Return who is here, from now on without asking; raise LayerUnavailable."""
+        known = await self._now()
+        copied = {key: _copied(person) for key, person in known.items()}
+        return Presence(copied, known.version)
+
+    async def _now(self) -> Presence:
+        """Return what is known, with the changes that this event loop has made; raise LayerUnavailable."""
         await self.follow()
         if self._known is not None and self._known.version < self._written:
             try:
@@ -129,8 +138,7 @@ class Watched:
                 self._written = 0  # Redis may have lost it
         known = self._known
         assert known is not None
-        copied = {key: _copied(person) for key, person in known.items()}
-        return Presence(copied, known.version)
+        return known
 
     async def _reached(self, version: int) -> None:
         """Wait until a change with this version has come."""
@@ -195,7 +203,7 @@ class Watched:
                     now.apply(diff)
                 elif diff.version > now.version:  # one was missing
                     self._stale = True
-            before, self._known = self._known, now
+            before, self._known, self._text = self._known, now, None
             self._wake()
             if before is not None:
                 self._gather(Diff.between(before, now))
@@ -207,6 +215,7 @@ class Watched:
             self._early.append(diff)
         elif known is not None and diff.version == known.version + 1:
             known.apply(diff)
+            self._text = None
             self._wake()
             self._gather(diff)
         elif known is not None and diff.version > known.version:
@@ -242,12 +251,14 @@ class Watched:
         """Send all people to the page of a connection, and from then on what changes."""
         self._asking += 1
         try:
-            known = await self.people()
+            known = await self._now()
         finally:
             self._asking -= 1
-        told = {"group": self._group, "people": known, "version": known.version}
+        if self._text is None:  # many pages ask for the same, and one may ask again and again
+            told = {"group": self._group, "people": known, "version": known.version}
+            self._text = json.dumps(told, separators=(",", ":"))
         self.pages[channel] = show
-        show(json.dumps(told, separators=(",", ":")))
+        show(self._text)
 
     def is_unused(self) -> bool:
         """Return True if nobody here is in the group, watches it, or asks to."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -61,6 +62,24 @@ async def test_a_change_that_comes_when_all_has_just_been_read(missing: int) -> 
 
     assert await known() in (["ada"], ["ada", "bob"])
     await until_async(lambda: source.watched._known == here("ada", "bob", version=version), "bob is known")
+
+
+async def test_what_pages_are_shown_is_written_once_until_it_changes() -> None:
+    """Was: a copy of all people, and their JSON, for each page that asked."""
+    source = Source((here("ada", version=1), None), (here("cleo", version=2), None))
+    watched, shown = source.watched, list[str]()
+    for channel in ("one", "two", "one"):
+        await watched.show(channel, shown.append)
+    assert shown[0] is shown[1] is shown[2]
+    assert json.loads(shown[0]) == {"group": "room", "people": {"ada": person()}, "version": 1}
+    (await watched.people())["ada"]["metas"].clear()  # a copy
+    watched.came(Diff(2, {"bob": person()}, {}))
+    await watched.show("two", shown.append)
+    assert json.loads(shown[3])["people"] == {"ada": person(), "bob": person()}
+    watched.lost()  # and what is read again may have the version that was known
+    await watched.show("two", shown.append)
+    assert json.loads(shown[4]) == {"group": "room", "people": {"cleo": person()}, "version": 2}
+    watched.end()
 
 
 async def test_who_waits_while_the_layer_is_closed_is_told_and_not_cancelled() -> None:
