@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,10 @@ from compat.cli.application import refuse_own_compat
 from compat.cli.check import django_names, progress_bar
 from compat.cli.moves import LIBRARIES, NAMESAKES, WITH_DJANGO
 from compat.cli.porting.judge import DjangoNames, left, without_home
-from compat.cli.porting.namesakes import Namesake, namesakes, without
+from compat.cli.porting.namesakes import Namesake, Own, namesakes, own_packages, without
 from compat.cli.porting.references import parsed, references_of
 from compat.cli.porting.repository import refuse_dirty
-from compat.cli.porting.sources import NotRead, Sources, read, sources
+from compat.cli.porting.sources import NotRead, Sources, read, sources, tops
 from compat.cli.printable import printable
 from compat.exceptions import CompatError
 
@@ -57,22 +58,25 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
     """Print the changes of the files below ``path`` as a diff, or apply them if ``write`` is true.
 
     ``django``: an argument of ``check.django_names``. Returns the exit code: 0, or 1 if a file could not be
-    written. Raises NothingThere, NeedsLibCST, and Dirty if git has uncommitted changes and ``write`` is true
-    without ``force``.
+    written. Raises NothingThere, NeedsLibCST, NameTaken, and Dirty if git has uncommitted changes and
+    ``write`` is true without ``force``.
     """
     found = sources(path)
     folder = path if path.is_dir() else path.parent
     names = django_names(django)
-    refuse_own_compat(folder)
     _need_libcst()
     if write and not force:
         refuse_dirty(folder)
     before = dict(_contents(found))
     relevant = {file: text for file, text in before.items() if RELEVANT[names].search(text)}
+    for top in sorted({folder, *(top for file in relevant for top in tops(file, folder))}):
+        refuse_own_compat(top)
     others = _namesakes(relevant)
+    own = {file: own_packages(file, folder, partial(references_of, text)) for file, text in relevant.items()}
+    kept = {file: others.keys() | own[file].keys() for file in relevant}
     with progress_bar(len(relevant), "porting") as advance:
         after = {}
-        for file, text in ported(relevant, names, only_imports=only_imports, namesakes=others):
+        for file, text in ported(relevant, names, only_imports=only_imports, kept=kept):
             after[file] = text
             advance(1)
     changed = {file: text for file, text in after.items() if text != before[file]}
@@ -81,7 +85,7 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
         for file, text in changed.items():
             _show_diff(file, folder, before[file].decode(errors="replace"), text.decode(errors="replace"))
     for file, text in after.items():
-        for line, what in _left(file, text, names, only_imports, others):
+        for line, what in _left(file, text, names, only_imports, others, own[file]):
             name = file.relative_to(folder).as_posix()
             typer.secho(printable(f"{name}:{line}: {what}"), fg="yellow")
     _conclude(len(changed) - len(failed), len(before), write, names)
@@ -97,24 +101,31 @@ def _namesakes(files: Mapping[Path, bytes]) -> Mapping[str, Namesake]:
 
 
 def _left(
-    file: Path, text: bytes, django: DjangoNames, only_imports: bool, others: Mapping[str, Namesake]
+    file: Path,
+    text: bytes,
+    django: DjangoNames,
+    only_imports: bool,
+    others: Mapping[str, Namesake],
+    own: Mapping[str, Own],
 ) -> Iterator[tuple[int, str]]:
     """Yield what the user has to decide in a file that was ported, with the line."""
     from compat.cli.porting.rewrite import new_home, root_of
 
     yield from ((one.line, one.why) for one in others.values() if one.file == file)
-    found = without(references_of(text), others)
+    found = without(references_of(text), others.keys() | own.keys())
     for one in found.imports:
-        if root_of(one.module) in others:
+        package = root_of(one.module)
+        if package in others:
+            continue
+        if package in own:
+            moves = new_home(one.module, one.name, django) or without_home(one)
+            if moves and not one.level and not own[package].has(one):
+                yield one.line, f"{one.spelled} is left: {own[package].place} is the project's own {package}"
             continue
         if not one.level and (why := without_home(one)):
             yield one.line, f"{one.spelled} is left: {why}"
         elif one.name is None and new_home(one.module, None, django):
-            name = root_of(one.module)
-            yield (
-                one.line,
-                f"{one.spelled} is left, because the file uses the name {name} otherwise too",
-            )
+            yield one.line, f"{one.spelled} is left, because the file uses the name {package} otherwise too"
     for string in () if only_imports else found.texts:
         if what := left(string):
             yield string.line, what
@@ -188,16 +199,16 @@ def ported(
     django: DjangoNames,
     *,
     only_imports: bool = False,
-    namesakes: Container[str] = (),
+    kept: Mapping[Path, Container[str]] | None = None,
 ) -> Iterator[tuple[Path, bytes]]:
     """Yield each file and its new content; a file that cannot be parsed keeps its content.
 
-    ``namesakes``: packages that stay, because the project uses another library of that name.
+    ``kept``: the packages that stay in a file, because another one of that name is meant.
     """
     settings = None if only_imports else _settings(files)
     for file, before in files.items():
         try:
-            yield file, _rewritten(file, before, django, settings, namesakes)
+            yield file, _rewritten(file, before, django, settings, (kept or {}).get(file, ()))
         except (_CannotParse, RecursionError) as error:
             why = error if isinstance(error, _CannotParse) else "its code is nested too deeply"
             _left_out(file, f"it cannot be read: {why}")
@@ -209,7 +220,7 @@ class _CannotParse(Exception):
 
 
 def _rewritten(
-    file: Path, before: bytes, django: DjangoNames, settings: Settings | None, namesakes: Container[str]
+    file: Path, before: bytes, django: DjangoNames, settings: Settings | None, kept: Container[str]
 ) -> bytes:
     from compat.cli.porting.idioms import Routes, with_new_strings
     from compat.cli.porting.rewrite import Imports
@@ -220,10 +231,10 @@ def _rewritten(
         if APPS_SETTING in before:
             module = module.visit(settings.of(file))  # the first, because it knows the nodes of this tree
         if IN_STRINGS.search(before):
-            module = with_new_strings(module, namesakes)
+            module = with_new_strings(module, kept)
         if ROUTES in before:
             module = module.visit(Routes())
-    module = module.visit(Imports(django, namesakes))
+    module = module.visit(Imports(django, kept))
     return module.bytes
 
 

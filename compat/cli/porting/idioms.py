@@ -49,11 +49,11 @@ class Strings(cst.CSTTransformer):
         return with_text(updated_node, new) if new else updated_node
 
 
-def with_new_strings(module: cst.Module, namesakes: Container[str] = ()) -> cst.Module:
+def with_new_strings(module: cst.Module, kept: Container[str] = ()) -> cst.Module:
     """Return the module with new names in the strings that are dotted paths: BACKEND, patches, imports by
-    name. Those of ``namesakes`` stay.
+    name. Those of the packages in ``kept`` stay.
     """
-    found = without(references_of(module.bytes), namesakes).texts
+    found = without(references_of(module.bytes), kept).texts
     new = {(one.line, one.column, one.value): new for one in found if one.is_path and (new := new_text(one))}
     lines = LINE_END.split(module.code)
     return MetadataWrapper(module).visit(Strings(new, lines)) if new else module

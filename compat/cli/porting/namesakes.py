@@ -1,20 +1,25 @@
-"""Projects that use another library of the same name: their imports of that name stay.
+"""Projects that use another library of the same name, or have a package of that name: such imports stay.
 
 from fastapi_channels import ConnectionManager   the library whose names compat.manager has
 from fastapi_channels import add_channel         the package index's, which is another project
+from channels.worker import Worker               the project's own, if it has channels/worker.py
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from compat.cli.moves import MODULES, NAMESAKES
-from compat.cli.porting.records import References
+from compat.cli.moves import LIBRARIES, MODULES, NAMESAKES
+from compat.cli.porting.records import Import, References
+from compat.cli.porting.sources import tops
 from compat.cli.porting.words import package_of
 
-__all__ = ["Namesake", "namesakes", "without"]
+__all__ = ["Namesake", "Own", "namesakes", "own_packages", "without"]
+
+INSTALLED = ("dist-packages", "site-packages")
+"""Folders whose packages are no project's own."""
 
 
 class Namesake(NamedTuple):
@@ -60,6 +65,48 @@ def _why(package: str, name: str) -> str:
         f"all imports of {package} are left: {package}.{name} is of the library of that name on the package "
         f"index, which is not the one whose names {MODULES[package]} has"
     )
+
+
+class Own(NamedTuple):
+    """A module or package of the project that has the name of a library; ``top`` is the folder it is in."""
+
+    top: Path
+    place: Path
+
+    def has(self, one: Import) -> bool:
+        """Return True if a file of the project is what ``one`` imports."""
+        return any(_module(self.top, path) for path in (one.module, f"{one.module}.{one.name}"))
+
+
+def own_packages(file: Path, root: Path, references: Callable[[], References]) -> dict[str, Own]:
+    """Return the libraries of the table whose names ``file`` imports from the project itself.
+
+    ``references`` returns those of the file, and is called if they matter: a folder without ``__init__.py``
+    hides no installed package, so it has to have what the file names.
+    """
+    found: dict[str, Own] = {}
+    named: list[str] | None = None
+    for top in dict.fromkeys(tops(file, root)):
+        for package in LIBRARIES if top.name not in INSTALLED else ():
+            place = _module(top, package)
+            if place is None and (top / package).is_dir():
+                named = [path for _, path in _paths(references())] if named is None else named
+                place = _first_below(top, package, named)
+            if place is not None:
+                found.setdefault(package, Own(top, place))
+    return found
+
+
+def _module(top: Path, path: str) -> Path | None:
+    base = top.joinpath(*path.split("."))
+    files = (base / "__init__.py", base.parent / f"{base.name}.py")
+    return next((file for file in files if file.is_file()), None)
+
+
+def _first_below(top: Path, package: str, paths: Iterable[str]) -> Path | None:
+    below = (path.split(".") for path in paths if path.startswith(f"{package}."))
+    modules = (".".join(parts[:end]) for parts in below for end in range(2, len(parts) + 1))
+    return next(filter(None, (_module(top, module) for module in modules)), None)
 
 
 def without(references: References, packages: Container[str]) -> References:

@@ -6,13 +6,14 @@ import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from compat.cli.application import name_taken, own_compat
-from compat.cli.moves import DJANGO
+from compat.cli.moves import DJANGO, LIBRARIES
 from compat.cli.porting.environment import is_installed, judge_foreign
+from compat.cli.porting.findings import ORDER, FileReport, Finding, Report
 from compat.cli.porting.judge import (
     DjangoNames,
     Kind,
@@ -24,7 +25,7 @@ from compat.cli.porting.judge import (
     library_of,
     without_home,
 )
-from compat.cli.porting.namesakes import namesakes, without
+from compat.cli.porting.namesakes import Own, namesakes, own_packages, without
 from compat.cli.porting.places import COMPARED
 from compat.cli.porting.records import Import, References, Text, When
 from compat.cli.porting.references import references
@@ -36,55 +37,18 @@ from compat.cli.porting.sources import (
     read,
     sources,
     template_files,
+    tops,
 )
 from compat.cli.porting.templates import judge_template
 
-__all__ = ["FileReport", "Finding", "Report", "inspect"]
+__all__ = ["inspect"]
 
 POOL_FROM = 4000
 """The number of files from which several processes are faster than one."""
 
-ORDER = list(Kind)
 APPLICATIONS = {"ASGI_APPLICATION", "ROOT_URLCONF", "WSGI_APPLICATION"}
 """Settings that name a module of the project."""
 TESTS = {"conftest", "test", "tests"}
-
-
-class Finding(NamedTuple):
-    """A verdict with its line."""
-
-    line: int
-    kind: Kind
-    message: str
-
-
-@dataclass
-class FileReport:
-    """The report about a file; ``module`` is the name that it is imported by, "" for a template."""
-
-    path: Path
-    module: str
-    findings: list[Finding] = field(default_factory=list)
-
-    @property
-    def status(self) -> Kind:
-        return max((finding.kind for finding in self.findings), key=ORDER.index, default=Kind.runs)
-
-
-@dataclass
-class Report:
-    """The report about a project; ``seconds`` is the time of the analysis, ``lines`` the size of the
-    project.
-    """
-
-    root: Path
-    django: DjangoNames
-    files: list[FileReport]
-    lines: int
-    seconds: float
-
-    def count(self, kind: Kind) -> int:
-        return sum(report.status is kind for report in self.files)
 
 
 Progress = Callable[[int], object]
@@ -101,11 +65,10 @@ def inspect(root: Path, django: DjangoNames, progress: Progress = lambda count: 
     for file in files:
         if "." not in names[file] and any(one.level for one in found[file].imports):
             names[file] = name_below(file, top)  # a relative import: the file is in a package
-    project = _Project(module_names(files, top), names, found, django)
+    own = {file: own_packages(file, top, partial(found.__getitem__, file)) for file in files}
+    project = _Project(module_names(files, top), names, found, own, django)
     reports = project.reports()
-    for report in reports:
-        if report.path == own_compat(top):
-            report.findings.insert(0, Finding(1, Kind.gone, name_taken(report.path)))
+    _note_own_compat(reports, found, top)
     for path, reason in left_out.items():
         reports.append(FileReport(path, "", [Finding(1, Kind.unknown, f"not read: {reason}")]))
     lines = sum(one.lines for one in found.values())
@@ -113,6 +76,19 @@ def inspect(root: Path, django: DjangoNames, progress: Progress = lambda count: 
     if root.is_dir() and any(f"{module}.".startswith(("django.", f"{DJANGO}.")) for module in imported):
         reports += _templates(root, files, django)
     return Report(top, django, reports, lines, time.monotonic() - began)
+
+
+def _note_own_compat(reports: Sequence[FileReport], read: Mapping[Path, References], top: Path) -> None:
+    """Add a finding for a module ``compat`` beside a file that has, or will have, ours to import."""
+    ours = {*LIBRARIES, "compat"}
+    using = [
+        path for path, one in read.items() if ours & {each.module.partition(".")[0] for each in one.imports}
+    ]
+    folders = {top, *(folder for path in using for folder in tops(path, top))}
+    for file in {own for folder in folders if (own := own_compat(folder))}:
+        # It may be above the files that are read.
+        report = next((one for one in reports if one.path == file), reports[0])
+        report.findings.insert(0, Finding(1, Kind.gone, name_taken(file)))
 
 
 def _templates(root: Path, files: Sequence[Path], django: DjangoNames) -> list[FileReport]:
@@ -155,12 +131,14 @@ class _Project:
         modules: dict[str, Path],
         names: dict[Path, str],
         read: dict[Path, References],
+        own: Mapping[Path, Mapping[str, Own]],
         django: DjangoNames,
     ) -> None:
         self._modules = modules
         self._names = names
         self._namesakes = namesakes(read)
-        self._read = {path: without(one, self._namesakes) for path, one in read.items()}
+        self._own = own
+        self._read = {path: without(one, {*self._namesakes, *own[path]}) for path, one in read.items()}
         self._django = django
         self._is_ported = is_ported(read.values())
         self._roots = {name.partition(".")[0] for name in modules}
@@ -255,11 +233,12 @@ class _Project:
         self._edges[path] += [_Edge(one.line, target, breaks) for target in targets if target != path]
         verdict: Verdict | None = None
         root = module.partition(".")[0]
-        if module in self._packages:
+        own = root in self._roots and (library_of(root) is None or root in self._own[path])
+        if own and module in self._packages:
             pass
         elif root in self._namesakes:
             verdict = judge_foreign(module, self._django)
-        elif one.level or root in self._roots:
+        elif one.level or own:
             what = "." * one.level + one.module if one.level else module
             verdict = Verdict(
                 Kind.unknown, f"{what} does not exist, so its import was not tried", breaks=True

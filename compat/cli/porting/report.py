@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from compat.cli.porting.findings import FileReport, Finding, Report
 from compat.cli.porting.judge import DjangoNames, Kind
-from compat.cli.porting.project import FileReport, Finding, Report
 from compat.cli.printable import printable
 
 __all__ = ["ERRORS", "EXIT_CODES", "as_github", "as_json", "as_text", "exit_code", "severity", "summary"]

@@ -114,12 +114,12 @@ class _Names(cst.CSTVisitor):
 class Imports(cst.CSTTransformer):
     """Rewrites import statements, and uses of dotted names after ``import a.b``.
 
-    ``namesakes``: packages that stay, because the project uses another library of that name.
+    ``kept``: packages that stay, because another one of that name is meant.
     """
 
-    def __init__(self, django: DjangoNames, namesakes: Container[str] = ()) -> None:
+    def __init__(self, django: DjangoNames, kept: Container[str] = ()) -> None:
         self._django = django
-        self._namesakes = namesakes
+        self._stay = kept
         self._plain: set[str] = set()
         self._roots: set[str] = set()
         """The first names of ``_plain`` whose uses are rewritten."""
@@ -149,7 +149,7 @@ class Imports(cst.CSTTransformer):
         self._roots.discard(root)
 
     def _new_home(self, module: str, name: str | None) -> Name | None:
-        return None if root_of(module) in self._namesakes else new_home(module, name, self._django)
+        return None if root_of(module) in self._stay else new_home(module, name, self._django)
 
     def _home(self, module: str) -> str:
         target = self._new_home(module, None)

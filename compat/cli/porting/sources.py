@@ -24,6 +24,7 @@ __all__ = [
     "read",
     "sources",
     "template_files",
+    "tops",
 ]
 
 SKIPPED = {
@@ -172,15 +173,21 @@ def _is_foreign(folder: os.DirEntry[str]) -> bool:
 def module_names(files: Sequence[Path], root: Path) -> dict[str, Path]:
     """Return a dict of dotted names to files, with every name that a file may have.
 
-    A name depends on the folder that is on ``sys.path``: the one above the outermost package, ``root`` (a
-    folder without ``__init__.py`` may be a package too), or ``root/src``.
+    A folder without ``__init__.py`` may be a package too.
     """
     names: dict[str, Path] = {}
     for file in files:
-        for top in (_above_package(file), root, root / "src"):
+        for top in tops(file, root):
             if name := _dotted(file, top):
                 names.setdefault(name, file)
     return names
+
+
+def tops(file: Path, root: Path) -> tuple[Path, Path, Path]:
+    """Return the folders that may be on ``sys.path`` when ``file`` is imported: the one above its outermost
+    package, ``root``, and ``root/src``.
+    """
+    return _above_package(file), root, root / "src"
 
 
 def own_names(files: Iterable[Path]) -> dict[Path, str]:

@@ -11,8 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from compat.cli.app import app
+from compat.cli.porting.findings import FileReport, Report
 from compat.cli.porting.judge import DjangoNames, Kind
-from compat.cli.porting.project import FileReport, Report, inspect
+from compat.cli.porting.project import inspect
 
 SHIM, KEEP = DjangoNames.shim, DjangoNames.keep
 

@@ -72,3 +72,63 @@ def test_the_names_of_the_manager_are_ported(source: str, tmp_path: Path) -> Non
     assert "port writes compat.manager" in said("check", tmp_path)
     assert "main.py:" not in said("port", tmp_path, "--write")
     assert (tmp_path / "main.py").read_text() == source.replace("fastapi_channels", "compat.manager")
+
+
+OWN = (
+    "import channels.db\nfrom channels.worker import Worker\nchannels.db.connect()\npatch('channels.db.x')\n"
+)
+LIBRARYS = "from channels.layers import get_channel_layer\n"
+
+
+def written(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize("package", ["channels/__init__.py", "src/channels/__init__.py", "README.md"])
+@pytest.mark.parametrize("named", ["", "main.py"])
+def test_a_package_of_the_project_is_no_library(package: str, named: str, tmp_path: Path) -> None:
+    below = package.removesuffix("__init__.py") if package.endswith(".py") else "channels/"
+    modules = {f"{below}{name}.py": "def connect(): pass\n" for name in ("db", "worker")}
+    main = f"{'src/' if 'src' in package and named else ''}main.py"
+    written(tmp_path, {package: "", main: OWN, **modules})
+    command = tmp_path / main if named else tmp_path
+    assert "main.py" not in said("port", command, "--write")
+    assert (tmp_path / main).read_text() == OWN
+    if not named:
+        assert "4 of 4" in said("check", tmp_path) or "3 of 3" in said("check", tmp_path)
+
+
+def test_an_import_that_the_projects_own_package_lacks_is_reported(tmp_path: Path) -> None:
+    written(
+        tmp_path, {"channels.py": "", "main.py": LIBRARYS, "tools/channels.py": "", "a/b/main.py": LIBRARYS}
+    )
+    (tmp_path / "a" / "__init__.py").touch()
+    output = said("port", tmp_path)
+    assert "main.py:1: from channels.layers import get_channel_layer is left: " in output
+    assert "channels.py is the project's own channels" in output
+
+
+def test_a_package_elsewhere_in_the_project_hides_no_library(tmp_path: Path) -> None:
+    files = {"tools/channels.py": "", "main.py": LIBRARYS, "channels/README.py": "", "django/manage.py": ""}
+    written(tmp_path, files)
+    said("port", tmp_path, "--write")
+    assert (tmp_path / "main.py").read_text() == LIBRARYS.replace("channels", "compat")
+
+
+@pytest.mark.parametrize("ours", [LIBRARYS, LIBRARYS.replace("channels", "compat")])
+def test_a_compat_beside_the_files_is_refused(ours: str, tmp_path: Path) -> None:
+    files = {"src/compat.py": "", "src/chat/__init__.py": "", "src/chat/main.py": ours, "tools/compat.py": ""}
+    written(tmp_path, files)
+    for folder in (tmp_path, tmp_path / "src", tmp_path / "src" / "chat"):
+        if ours == LIBRARYS:
+            result = CliRunner().invoke(app, ["port", str(folder), "--write"])
+            assert result.exit_code == 1 and "src/compat.py hides the package 'compat'" in result.output
+        result = CliRunner().invoke(app, ["check", str(folder)])
+        assert result.exit_code == 4 and "src/compat.py hides the package 'compat'" in result.output
+        assert "tools/compat.py hides" not in result.output
+    (tmp_path / "src" / "compat.py").unlink()
+    assert "hides" not in said("port", tmp_path) + said("check", tmp_path)
