@@ -124,8 +124,9 @@ def _left(
             continue
         if not one.level and (why := without_home(one)):
             yield one.line, f"{one.spelled} is left: {why}"
-        elif one.name is None and new_home(one.module, None, django):
-            yield one.line, f"{one.spelled} is left, because the file uses the name {package} otherwise too"
+        elif one.name is None and (new := new_home(one.module, None, django)):
+            names = f"{package}, or {root_of(new.module)}, otherwise too"
+            yield one.line, f"{one.spelled} is left, because the file uses the name {names}"
     for string in () if only_imports else found.texts:
         if what := left(string):
             yield string.line, what

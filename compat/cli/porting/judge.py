@@ -286,9 +286,27 @@ def left(text: Text) -> str | None:
     if new is not None:
         return f'the string "{value}" is left: if it is a path, replace it by "{new}"'
     imported = text.is_path and text.call in IMPORTING_CALLS | MODULE_CALLS
-    if not imported or "." not in value or library_of(value) in (None, "django"):
+    if not imported or "." not in value or library_of(value) == "django":
         return None
+    if library_of(value) is None:
+        return _left_through(value)
     return f'the string "{value}" is left: {moved(value).why}'
+
+
+def _left_through(path: str) -> str | None:
+    """Return what to do about the path of a name that a module of the project has of its
+    ``import channels.layers``: "tasks.channels.layers.get_channel_layer".
+    """
+    parts = path.split(".")
+    for number, package in enumerate(parts):
+        if package == "django" or package not in LIBRARIES:
+            continue
+        rest = parts[number:]
+        new = moved(".".join(rest)).path if rest[1:] else moved_module(package)
+        if new:
+            where = ".".join(parts[:number])
+            return f'the string "{path}" is left: if {where} imports {package}, replace it by "{where}.{new}"'
+    return None
 
 
 def _of_django_text(text: Text) -> Verdict | None:

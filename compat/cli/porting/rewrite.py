@@ -6,10 +6,12 @@ Names without an equivalent stay; ``check`` reports them.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
 
 import libcst as cst
+import libcst.matchers as m
 
 from compat.cli.moves import DJANGO, Name
 from compat.cli.porting.judge import DjangoNames, library_of
@@ -17,6 +19,10 @@ from compat.cli.porting.paths import resolve
 from compat.cli.porting.served import exists_here, served
 
 __all__ = ["Imports", "dotted", "new_home", "node_of", "root_of", "text_of", "with_text"]
+
+FIRST_NAME = re.compile(r"(?<![\w.])[^\W\d]\w*")
+"""The first name of each dotted name in a text."""
+TYPE_COMMENT = re.compile(r"#\s*type:(?!\s*ignore)")
 
 
 def new_home(module: str, name: str | None, django: DjangoNames) -> Name | None:
@@ -73,7 +79,8 @@ def with_text(node: cst.SimpleString, value: str) -> cst.SimpleString:
 class _Names(cst.CSTVisitor):
     """Collects modules that are imported under their own name (``import channels.layers``), and other names.
 
-    ``dotted``: the paths of attributes. ``bare``: names that stand alone or are bound by other statements.
+    ``dotted``: the paths of attributes. ``bare``: names that stand alone, are bound by other statements, or
+    are in annotations that are strings or comments.
     """
 
     def __init__(self) -> None:
@@ -110,6 +117,16 @@ class _Names(cst.CSTVisitor):
     def visit_Name(self, node: cst.Name) -> None:
         self.bare.add(node.value)
 
+    # Annotations in strings and comments are not rewritten, so their names stay bound.
+
+    def visit_Annotation(self, node: cst.Annotation) -> None:
+        for string in m.findall(node, m.SimpleString()):
+            self.bare.update(FIRST_NAME.findall(text_of(string) or ""))
+
+    def visit_Comment(self, node: cst.Comment) -> None:
+        if TYPE_COMMENT.match(node.value):
+            self.bare.update(FIRST_NAME.findall(node.value))
+
 
 class Imports(cst.CSTTransformer):
     """Rewrites import statements, and uses of dotted names after ``import a.b``.
@@ -125,6 +142,8 @@ class Imports(cst.CSTTransformer):
         """The first names of ``_plain`` whose uses are rewritten."""
         self._kept: dict[str, str] = {}
         """The first names that stay, and the modules that they are bound to."""
+        self._taken: set[str] = set()
+        """The first names of new modules that the file uses for something else."""
 
     def visit_Module(self, node: cst.Module) -> None:
         found = _Names()
@@ -133,14 +152,16 @@ class Imports(cst.CSTTransformer):
         self._roots = {root_of(path) for path in self._plain}
         for root in sorted(self._roots):
             uses = {path: self._use(path) for path in found.dotted if root_of(path) == root}
-            if root in found.bare or None in uses.values():
-                self._keep_name(root, uses)
+            homes = {path: self._home(path) for path in self._plain if root_of(path) == root}
+            taken = found.bare & set(map(root_of, homes.values()))
+            if root in found.bare or None in uses.values() or taken:
+                self._keep_name(root, uses, homes)
+                self._taken |= taken
 
-    def _keep_name(self, root: str, uses: Mapping[str, str | None]) -> None:
+    def _keep_name(self, root: str, uses: Mapping[str, str | None], homes: Mapping[str, str]) -> None:
         """Let the imports bind the same name as before, because not every use of it can be rewritten; if that
         is impossible, they stay.
         """
-        homes = {path: self._home(path) for path in self._plain if root_of(path) == root}
         home = self._home(root)
         if all(new == f"{home}{path.removeprefix(root)}" for path, new in {**uses, **homes}.items()):
             self._kept[root] = home
@@ -170,6 +191,8 @@ class Imports(cst.CSTTransformer):
                 kept[root] = _renamed(cst.ImportAlias(cst.Name(root)), root, self._kept[root])
                 if path == root:
                     continue
+                if root_of(self._kept[root]) in self._taken:  # the import must not bind it
+                    alias = _as_name(alias, root)
             names.append(self._module_alias(alias))
         if kept:
             names = _last_without_comma([*names, *kept.values()])
@@ -285,14 +308,13 @@ def _renamed(alias: cst.ImportAlias, name: str, new: str) -> cst.ImportAlias:
         return alias
     if alias.asname is not None:
         return alias.with_changes(name=cst.Name(new))
-    return alias.with_changes(
-        name=node_of(new),
-        asname=cst.AsName(
-            cst.Name(name),
-            whitespace_before_as=cst.SimpleWhitespace(" "),
-            whitespace_after_as=cst.SimpleWhitespace(" "),
-        ),
-    )
+    return _as_name(alias.with_changes(name=node_of(new)), name)
+
+
+def _as_name(alias: cst.ImportAlias, name: str) -> cst.ImportAlias:
+    space = cst.SimpleWhitespace(" ")
+    asname = cst.AsName(cst.Name(name), whitespace_before_as=space, whitespace_after_as=space)
+    return alias.with_changes(asname=asname)
 
 
 def _last_without_comma(aliases: Sequence[cst.ImportAlias]) -> list[cst.ImportAlias]:

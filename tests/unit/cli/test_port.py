@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from typer.testing import CliRunner
@@ -14,7 +14,7 @@ from compat.cli.app import app
 from compat.cli.port import ported
 from compat.cli.porting.judge import DjangoNames, Kind
 from compat.cli.porting.project import inspect
-from compat.layers import get_channel_layer
+from compat.layers import InMemoryChannelLayer, get_channel_layer
 
 KEEP = DjangoNames.keep
 
@@ -168,6 +168,61 @@ def test_a_name_that_is_set_if_the_import_fails(tmp_path: Path) -> None:
     assert "import django_shim.django.conf, django_shim.django as django" in port(
         tmp_path, source, DjangoNames.shim
     )
+
+
+COLLIDING = [
+    "import channels.layers\nfrom os import path as compat\nassert compat.sep\n",
+    "from os import path as compat\nimport channels.layers\nassert compat.sep\n",
+    "import channels.layers\ndef f(compat):\n    return channels.layers\nassert f(1)\n",
+    "def f(compat):\n    import channels.layers\n    return compat\nassert f(1) == 1\nimport channels\n",
+]
+
+
+@pytest.mark.parametrize("source", COLLIDING)
+def test_a_file_that_uses_the_new_name_otherwise(source: str, tmp_path: Path) -> None:
+    after = port(tmp_path, f"{source}found = channels.layers.get_channel_layer()\n")
+    assert "import compat.layers as channels, compat as channels" in after
+    names: dict[str, Any] = {}
+    exec(compile(after, "file.py", "exec"), names)
+    assert names["found"] is get_channel_layer()
+
+
+HINTED = [
+    'def f(x: "channels.layers.InMemoryChannelLayer"): pass',
+    'def f() -> "Optional[channels.layers.InMemoryChannelLayer]": pass',
+    "class f:\n    x: Optional['channels.layers.InMemoryChannelLayer']",
+]
+
+
+@pytest.mark.parametrize("hinted", HINTED)
+def test_names_in_annotations_that_are_strings_stay_bound(hinted: str, tmp_path: Path) -> None:
+    source = f"from typing import Optional\nimport channels.layers\n{hinted}\n"
+    after = port(tmp_path, source)
+    assert after == source.replace("import channels.layers", "import compat.layers, compat as channels")
+    names: dict[str, Any] = {}
+    exec(compile(after, "file.py", "exec"), names)
+    (hint,) = get_type_hints(names["f"], names).values()
+    assert hint in (InMemoryChannelLayer, InMemoryChannelLayer | None)
+
+
+def test_names_in_comments_with_types_stay_bound(tmp_path: Path) -> None:
+    for comment, bound in (("list[channels.layers.X]", True), ("ignore[channels.x]", False)):
+        after = port(tmp_path, f"import channels.layers\nx = []  # type: {comment}\n")
+        assert ("compat as channels" in after) is bound
+    source = "import django.conf\ndef f(x: 'django.conf.Settings'): pass\n"
+    after = port(tmp_path, source, DjangoNames.shim)
+    assert after.startswith("import django_shim.django.conf, django_shim.django as django\n")
+
+
+def test_a_patch_through_a_module_of_the_project_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "tasks.py").write_text("import channels.layers\n")
+    paths = ["tasks.channels.layers.get_channel_layer", "tasks.channels", "site.channels.rooms.Room"]
+    (tmp_path / "tests.py").write_text("".join(f"patch({path!r})\n" for path in paths))
+    lines = [line for line in run(tmp_path)[1].splitlines() if line.startswith("tests.py:")]
+    assert len(lines) == 2 and lines[0].endswith(
+        'if tasks imports channels, replace it by "tasks.compat.layers.get_channel_layer"'
+    )
+    assert lines[1].startswith("tests.py:2: ") and lines[1].endswith('"tasks.compat"')
 
 
 def test_imports_that_cannot_keep_their_name_are_left_and_reported(tmp_path: Path) -> None:
