@@ -109,7 +109,8 @@ def _left(
     own: Mapping[str, Own],
 ) -> Iterator[tuple[int, str]]:
     """Yield what the user has to decide in a file that was ported, with the line."""
-    from compat.cli.porting.rewrite import new_home, root_of
+    from compat.cli.porting.nodes import root_of
+    from compat.cli.porting.rewrite import new_home
 
     yield from ((one.line, one.why) for one in others.values() if one.file == file)
     found = without(references_of(text), others.keys() | own.keys())

@@ -10,6 +10,7 @@ templates    finds template tags that the subset of Django lacks
 findings     describes what was found in a file, and in a project
 project      combines the files of a project, and follows their imports
 report       formats the findings as text, JSON or annotations for GitHub
+nodes        reads and makes names, strings and comments (LibCST)
 rewrite      rewrites the imports of a file (LibCST)
 apps         rewrites the apps in the settings of a project (LibCST)
 lists        takes elements out of lists, and keeps the comments (LibCST)

@@ -16,8 +16,8 @@ import libcst as cst
 
 from compat.cli.moves import APPS, SHIMMED, WITH_DJANGO
 from compat.cli.porting.lists import with_first, without
+from compat.cli.porting.nodes import dotted, text_of, with_text
 from compat.cli.porting.places import INSTALLED
-from compat.cli.porting.rewrite import dotted, text_of, with_text
 
 __all__ = ["Apps", "Settings"]
 

@@ -16,8 +16,8 @@ from libcst.metadata import MetadataWrapper, PositionProvider
 
 from compat.cli.porting.judge import new_text
 from compat.cli.porting.namesakes import without
+from compat.cli.porting.nodes import dotted, text_of, with_text
 from compat.cli.porting.references import references_of
-from compat.cli.porting.rewrite import dotted, text_of, with_text
 
 __all__ = ["Routes", "with_new_strings"]
 

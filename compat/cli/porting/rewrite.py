@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 import libcst as cst
 import libcst.matchers as m
 
 from compat.cli.moves import DJANGO, Name
 from compat.cli.porting.judge import DjangoNames, library_of
+from compat.cli.porting.nodes import as_name, comments, dotted, node_of, root_of, text_of, with_end
 from compat.cli.porting.paths import resolve
 from compat.cli.porting.served import exists_here, served
 
-__all__ = ["Imports", "dotted", "new_home", "node_of", "root_of", "text_of", "with_text"]
+__all__ = ["Imports", "new_home"]
 
 FIRST_NAME = re.compile(r"(?<![\w.])[^\W\d]\w*")
 """The first name of each dotted name in a text."""
+PRAGMA = re.compile(r"#\s*(noqa|pragma|pylint|(type|pyright|mypy):\s*ignore)\b")
+"""A comment that concerns the line that it ends."""
 TYPE_COMMENT = re.compile(r"#\s*type:(?!\s*ignore)")
 
 
@@ -37,43 +40,6 @@ def new_home(module: str, name: str | None, django: DjangoNames) -> Name | None:
         return Name(DJANGO + module.removeprefix("django"), name)  # type: ignore[arg-type]
     target = resolve(module, name)
     return target if target is not None and exists_here(*target) else None
-
-
-def dotted(node: cst.BaseExpression | None) -> str | None:
-    """Return the dotted name that an expression is, or None."""
-    if isinstance(node, cst.Name):
-        return node.value
-    if isinstance(node, cst.Attribute):
-        first = dotted(node.value)
-        return None if first is None else f"{first}.{node.attr.value}"
-    return None
-
-
-def root_of(path: str) -> str:
-    """Return the first name of a dotted name."""
-    return path.partition(".")[0]
-
-
-def node_of(path: str) -> cst.Name | cst.Attribute:
-    """Return the expression of a dotted name."""
-    first, *rest = path.split(".")
-    node: cst.Name | cst.Attribute = cst.Name(first)
-    for part in rest:
-        node = cst.Attribute(node, cst.Name(part))
-    return node
-
-
-def text_of(node: cst.CSTNode) -> str | None:
-    """Return the value of a plain string literal, or None for any other node."""
-    if not isinstance(node, cst.SimpleString) or "f" in node.prefix or "b" in node.prefix:
-        return None
-    value = node.evaluated_value
-    return value if isinstance(value, str) else None
-
-
-def with_text(node: cst.SimpleString, value: str) -> cst.SimpleString:
-    """Return the string literal with another value."""
-    return node.with_changes(value=f"{node.prefix}{node.quote}{value}{node.quote}")
 
 
 class _Names(cst.CSTVisitor):
@@ -192,7 +158,7 @@ class Imports(cst.CSTTransformer):
                 if path == root:
                     continue
                 if root_of(self._kept[root]) in self._taken:  # the import must not bind it
-                    alias = _as_name(alias, root)
+                    alias = as_name(alias, root)
             names.append(self._module_alias(alias))
         if kept:
             names = _last_without_comma([*names, *kept.values()])
@@ -256,12 +222,26 @@ class Imports(cst.CSTTransformer):
         self, original_node: cst.SimpleStatementLine, updated_node: cst.SimpleStatementLine
     ) -> cst.SimpleStatementLine | cst.FlattenSentinel[cst.SimpleStatementLine]:
         body = self._split(updated_node.body)
-        if len(updated_node.body) != 1 or len(body) == 1:
-            return updated_node.with_changes(body=body)
+        split = [one for one in updated_node.body if one not in body]
+        inside = [comment for one in split for comment in comments(one)]
+        above = [cst.EmptyLine(comment=cst.Comment(one)) for one in inside if not PRAGMA.match(one)]
+        first = updated_node.with_changes(leading_lines=[*updated_node.leading_lines, *above])
+        if not split or len(updated_node.body) != 1:
+            return with_end(first.with_changes(body=body), filter(PRAGMA.match, inside))
+        last = updated_node.trailing_whitespace
         lines = [cst.SimpleStatementLine([statement]) for statement in body]
-        lines[0] = lines[0].with_changes(leading_lines=updated_node.leading_lines)
-        lines[-1] = lines[-1].with_changes(trailing_whitespace=updated_node.trailing_whitespace)
-        return cst.FlattenSentinel(lines)
+        lines[0] = lines[0].with_changes(leading_lines=first.leading_lines)
+        lines[-1] = lines[-1].with_changes(trailing_whitespace=last)
+        ends = [filter(PRAGMA.match, [*found, *comments(last)]) for found in self._inside(split[0])]
+        return cst.FlattenSentinel(map(with_end, lines, ends))
+
+    def _inside(self, node: cst.BaseSmallStatement) -> Iterator[list[str]]:
+        """Yield the comments inside an import that concern each of the statements that it becomes."""
+        assert isinstance(node, cst.ImportFrom)
+        for aliases in (self._groups(node) or {}).values():
+            # Only the last name may lack a comma; the comment after it is the bracket's then.
+            end = comments(node.rpar) if aliases[-1].comma is cst.MaybeSentinel.DEFAULT else []
+            yield [*comments(node.lpar), *(text for alias in aliases for text in comments(alias)), *end]
 
     def leave_SimpleStatementSuite(
         self, original_node: cst.SimpleStatementSuite, updated_node: cst.SimpleStatementSuite
@@ -308,13 +288,7 @@ def _renamed(alias: cst.ImportAlias, name: str, new: str) -> cst.ImportAlias:
         return alias
     if alias.asname is not None:
         return alias.with_changes(name=cst.Name(new))
-    return _as_name(alias.with_changes(name=node_of(new)), name)
-
-
-def _as_name(alias: cst.ImportAlias, name: str) -> cst.ImportAlias:
-    space = cst.SimpleWhitespace(" ")
-    asname = cst.AsName(cst.Name(name), whitespace_before_as=space, whitespace_after_as=space)
-    return alias.with_changes(asname=asname)
+    return as_name(alias.with_changes(name=node_of(new)), name)
 
 
 def _last_without_comma(aliases: Sequence[cst.ImportAlias]) -> list[cst.ImportAlias]:

@@ -74,6 +74,41 @@ IMPORTS = [
         "from compat.testing import WebsocketCommunicator",
     ),
 ]
+COMMENTED = """\
+# first
+from channels.auth import (  # noqa: F401
+    # above
+    login,  # signs in
+    # own line
+    database_sync_to_async,  # type: ignore[attr-defined]
+    logout{comma}  # pragma: no cover
+    # last
+){end}
+x = 1
+"""
+SEPARATE = """\
+# first
+# above
+# signs in
+# own line
+# last
+from compat.auth import login, logout  # noqa: F401  # pragma: no cover{end}
+from compat.db import database_sync_to_async  # noqa: F401  # type: ignore[attr-defined]{last}
+x = 1
+"""
+IMPORTS += [
+    (COMMENTED.format(comma=",", end=""), SEPARATE.format(end="", last="")),
+    (COMMENTED.format(comma="", end=""), SEPARATE.format(end="", last="")),
+    (COMMENTED.format(comma="", end="  # tail"), SEPARATE.format(end="", last="  # tail")),
+    (
+        COMMENTED.format(comma="", end="  # pylint: x"),
+        SEPARATE.format(end="  # pylint: x", last="  # pylint: x"),
+    ),
+    (
+        "x = 1; from channels.auth import (login,  # one\n    database_sync_to_async)  # noqa\n",
+        "# one\nx = 1; from compat.auth import login; from compat.db import database_sync_to_async  # noqa\n",
+    ),
+]
 BOTH = "from channels.auth import login, database_sync_to_async"
 SPLIT = "from compat.auth import login; from compat.db import database_sync_to_async"
 IMPORTS += [
