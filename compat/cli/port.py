@@ -119,11 +119,11 @@ def _left(
         if package in others:
             continue
         if package in own:
-            moves = new_home(one.module, one.name, django) or without_home(one)
+            moves = new_home(one.module, one.name, django) or without_home(one, django)
             if moves and not one.level and not own[package].has(one):
                 yield one.line, f"{one.spelled} is left: {own[package].place} is the project's own {package}"
             continue
-        if not one.level and (why := without_home(one)):
+        if not one.level and (why := without_home(one, django)):
             yield one.line, f"{one.spelled} is left: {why}"
         elif one.name is None and (new := new_home(one.module, None, django)):
             names = f"{package}, or {root_of(new.module)}, otherwise too"

@@ -25,6 +25,7 @@ __all__ = [
     "judge_use",
     "left",
     "library_of",
+    "needs_django",
     "new_text",
     "without_home",
 ]
@@ -95,6 +96,8 @@ def library_of(path: str) -> str | None:
 def judge(module: str, name: str | None, django: DjangoNames) -> Verdict | None:
     """Return the verdict on ``from module import name`` (or ``import module``), or None."""
     library = library_of(module)
+    if library is None and (what := needs_django(_spelled(module, name), django)):
+        return Verdict(Kind.django, f"{_spelled(module, name)} {what}", breaks=True)
     if library is None or (library == "django" and django is DjangoNames.keep):
         return None
     if library == "django":
@@ -118,9 +121,8 @@ def _of_django(module: str, name: str | None) -> Verdict | None:
 def _of_channels(module: str, name: str | None, django: DjangoNames) -> Verdict:
     path = _spelled(module, name)
     target = resolve(module, name)
-    if target is not None and target.module.startswith(WITH_DJANGO) and django is DjangoNames.shim:
-        what = "a test case with a database" if target.module.endswith(".live") else "a name of Django's"
-        return Verdict(Kind.django, f"{path} needs Django: it is {what}", breaks=True)
+    if target is not None and (what := needs_django(target.module, django)):
+        return Verdict(Kind.django, f"{path} {what}", breaks=True)
     if not served().has(module, name):
         near = difflib.get_close_matches(name or "", served().modules.get(module, ()), n=1)
         hint = f"did you mean {near[0]}?" if near else "see 'Where names have gone' in docs/porting.md"
@@ -141,22 +143,33 @@ def _of_another(module: str, name: str | None) -> Verdict:
     return Verdict(Kind.gone, f"{path} has no equal: {advice}", breaks=True)
 
 
-def without_home(one: Import) -> str | None:
+def needs_django(path: str, django: DjangoNames) -> str | None:
+    """Return why a dotted name of ours cannot be imported without Django, or None."""
+    if django is DjangoNames.keep or not path.startswith(f"{WITH_DJANGO}."):
+        return None
+    live = path.startswith(f"{WITH_DJANGO}.live")
+    what = "a test case with a database" if live else "a name of Django's"
+    return f"needs Django: it is {what}"
+
+
+def without_home(one: Import, django: DjangoNames) -> str | None:
     """Return what to do about an import that ``port`` leaves, because nothing takes its place; or None."""
     if library_of(one.module) in (None, "django"):
         return None
     target = resolve(one.module, one.name)
+    if target is not None and (what := needs_django(target.module, django)):
+        return f"it {what}"
     return None if target is not None and exists_here(*target) else moved(_spelled(one.module, one.name)).why
 
 
-def is_ported(files: Iterable[References]) -> bool:
+def is_ported(files: Iterable[References], django: DjangoNames) -> bool:
     """Return True for a project that imports compat, and of Channels only what ``port`` cannot rewrite: it
     runs without the shim.
     """
     imports = [one for each in files for one in each.imports if not one.level]
     if not any(one.module.partition(".")[0] == "compat" for one in imports):
         return False
-    return all(without_home(one) for one in imports if library_of(one.module) in SHIMMED)
+    return all(without_home(one, django) for one in imports if library_of(one.module) in SHIMMED)
 
 
 def _advice(path: str) -> str:

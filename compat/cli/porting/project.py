@@ -140,7 +140,7 @@ class _Project:
         self._own = own
         self._read = {path: without(one, {*self._namesakes, *own[path]}) for path, one in read.items()}
         self._django = django
-        self._is_ported = is_ported(read.values())
+        self._is_ported = is_ported(read.values(), django)
         self._roots = {name.partition(".")[0] for name in modules}
         # Modules, and folders with modules that have no __init__.py.
         self._packages = set(modules)
@@ -245,7 +245,7 @@ class _Project:
             )
         else:
             verdict = judge(module, one.name, self._django)
-            why = without_home(one) if self._is_ported and not is_installed(root) else None
+            why = without_home(one, self._django) if self._is_ported and not is_installed(root) else None
             if why and verdict is not None and verdict.kind is Kind.runs:
                 verdict = Verdict(Kind.gone, f"{one.spelled}, which port left: {why}", breaks=True)
             if verdict is None and library_of(module) is None:

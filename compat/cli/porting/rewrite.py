@@ -14,7 +14,7 @@ import libcst as cst
 import libcst.matchers as m
 
 from compat.cli.moves import DJANGO, Name
-from compat.cli.porting.judge import DjangoNames, library_of
+from compat.cli.porting.judge import DjangoNames, library_of, needs_django
 from compat.cli.porting.nodes import as_name, comments, dotted, node_of, root_of, text_of, with_end
 from compat.cli.porting.paths import resolve
 from compat.cli.porting.served import exists_here, served
@@ -39,7 +39,9 @@ def new_home(module: str, name: str | None, django: DjangoNames) -> Name | None:
         # Names that the subset lacks too: the subset raises an ImportError that explains what to do.
         return Name(DJANGO + module.removeprefix("django"), name)  # type: ignore[arg-type]
     target = resolve(module, name)
-    return target if target is not None and exists_here(*target) else None
+    if target is None or needs_django(target.module, django) or not exists_here(*target):
+        return None
+    return target
 
 
 class _Names(cst.CSTVisitor):
@@ -189,10 +191,17 @@ class Imports(cst.CSTTransformer):
             module, name = ".".join(parts[:end]), parts[end]
             if not any(one == module or one.startswith(f"{module}.") for one in self._plain):
                 continue
+            found = resolve(module, name)
+            if found is not None and not self._binds(root_of(path), root_of(found.module)):
+                return None
             target = self._member(module, name)
             if target is not None:
                 return ".".join([target, *parts[end + 1 :]])
         return None
+
+    def _binds(self, root: str, new: str) -> bool:
+        """Return True if an import of ``root`` binds the first name ``new`` after the port."""
+        return any(root_of(one) == root and root_of(self._home(one)) == new for one in self._plain)
 
     def _member(self, module: str, name: str) -> str | None:
         full = f"{module}.{name}"

@@ -270,6 +270,42 @@ def test_imports_that_cannot_keep_their_name_are_left_and_reported(tmp_path: Pat
     )
 
 
+def test_without_django_names_that_need_it_are_left_and_reported(tmp_path: Path) -> None:
+    source = (
+        "from channels.auth import constant_time_compare, login\n"
+        "from channels.testing.live import DaphneProcess\n"
+        "import channels.auth\nchannels.auth.get_user_model()\n"
+    )
+    left = (
+        "from channels.auth import constant_time_compare\nfrom compat.auth import login\n"
+        "from channels.testing.live import DaphneProcess\n"
+        "import channels.auth\nchannels.auth.get_user_model()\n"
+    )
+    assert port(tmp_path, source, DjangoNames.shim) == left
+    output = run(tmp_path, "--django", "shim")[1]
+    why = "it needs Django: it is "
+    assert f"1: from channels.auth import constant_time_compare is left: {why}a name of Django's" in output
+    assert f"3: from channels.testing.live import DaphneProcess is left: {why}a test case" in output
+    assert "4: import channels.auth is left, because" in output
+    kept = port(tmp_path, source)
+    assert "with_django.auth import constant_time_compare" in kept
+    assert "channels.auth.get_user_model()" in kept, "no import of compat binds django_shim"
+
+
+NEED_DJANGO = [
+    "from django_shim.with_django.auth import constant_time_compare",
+    "from django_shim.with_django import live",
+    "import django_shim.with_django.live",
+]
+
+
+@pytest.mark.parametrize("source", NEED_DJANGO)
+def test_check_knows_that_ported_names_need_django(source: str, tmp_path: Path) -> None:
+    (tmp_path / "file.py").write_text(source)
+    ((kept,), (found,)) = (inspect(tmp_path, django).files for django in DjangoNames)
+    assert kept.status is Kind.runs and found.status is Kind.django
+
+
 def test_a_variable_of_the_same_name_is_not_the_module(tmp_path: Path) -> None:
     source = "import channels\ndef f(channels):\n    return channels.append, channels.__version__\n"
     assert port(tmp_path, source) == source
