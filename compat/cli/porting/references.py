@@ -54,7 +54,7 @@ def references_of(source: bytes) -> References:
         return References(unread="its code is nested too deeply")
     except Exception as error:  # noqa: BLE001 - the codec that a file names may raise any error
         return References(error=(getattr(error, "lineno", None) or 1, str(error)))
-    lines = source.count(b"\n") + 1
+    lines = len(source.splitlines())
     return References(tuple(reader.imports), tuple(reader.uses), tuple(reader.texts), lines, hooks)
 
 
@@ -132,21 +132,29 @@ class _Reader(ast.NodeVisitor):
     # When
 
     def visit_If(self, node: ast.If) -> None:
-        test = ast.unparse(node.test)
-        when = self._when
-        if test.endswith("TYPE_CHECKING"):
-            when = When.never
-        elif test.startswith("__name__ =="):
-            when = When.called
+        then = otherwise = self._when
+        if _is_for_types(node.test):
+            then = When.never
+        elif isinstance(node.test, ast.UnaryOp) and _is_for_types(node.test.operand):  # not TYPE_CHECKING
+            otherwise = When.never
+        elif ast.unparse(node.test).startswith("__name__ =="):
+            then = When.called
         self.visit(node.test)
-        with self._in(when=when):
+        with self._in(when=then):
             self._all(node.body)
-        self._all(node.orelse)
+        with self._in(when=otherwise):
+            self._all(node.orelse)
 
     def visit_Try(self, node: ast.Try) -> None:
         with self._in(guarded=self._guarded or any(map(_takes_import_errors, node.handlers))):
             self._all(node.body)
         self._all([*node.handlers, *node.orelse, *node.finalbody])
+
+    def visit_With(self, node: ast.With) -> None:
+        suppressed = any(_suppresses_import_errors(item.context_expr) for item in node.items)
+        self._all([*node.items])
+        with self._in(guarded=self._guarded or suppressed):
+            self._all(node.body)
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         # Annotations do not count.
@@ -310,6 +318,18 @@ def _plain(value: str, call: str) -> str:
 
 def _asks_for_version(call: ast.Call) -> bool:
     return len(call.args) > 1 or any(keyword.arg == "minversion" for keyword in call.keywords)
+
+
+def _is_for_types(test: ast.expr) -> bool:
+    return last_name(test) == "TYPE_CHECKING" or (
+        isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) and any(map(_is_for_types, test.values))
+    )
+
+
+def _suppresses_import_errors(context: ast.expr) -> bool:
+    if not isinstance(context, ast.Call) or last_name(context.func) != "suppress":
+        return False
+    return any(last_name(argument) in MAY_FAIL for argument in context.args)
 
 
 def _takes_import_errors(handler: ast.ExceptHandler) -> bool:

@@ -50,6 +50,10 @@ RUNS = [
     "from django.test import TestCase",
     "try:\n    import nobody_has_this\nexcept ImportError:\n    nobody_has_this = None",
     "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from django.forms import Form",
+    "if not typing.TYPE_CHECKING:\n    x = 1\nelse:\n    from django.forms import Form",
+    "import typing\nif x and typing.TYPE_CHECKING:\n    from django.forms import Form",
+    "from contextlib import suppress\nwith suppress(ImportError):\n    from django.forms import Form",
+    "with open(x), contextlib.suppress(KeyError, ImportError):\n    import nobody_has_this",
     "from django.contrib.auth.models import AnonymousUser\nAnonymousUser()",
     "SESSION_ENGINE = 'django.contrib.sessions.backends.base'",
     "INSTALLED_APPS = ['daphne', 'django.contrib.auth', 'django.contrib.admin']",
@@ -61,6 +65,8 @@ NEED_DJANGO = [
     "from django.contrib.auth import get_user_model\nUser = get_user_model()",
     "from django.shortcuts import get_object_or_404\ndef f(): return get_object_or_404(1)",
     "def f():\n    from django.core.mail import send_mail",
+    "from typing import TYPE_CHECKING\nif not TYPE_CHECKING:\n    from django.forms import Form",
+    "with suppress(KeyError):\n    from django.forms import Form",
     "import django.contrib.auth.views",
     "from channels.testing import ChannelsLiveServerTestCase",
     "from rest_framework import serializers",
@@ -122,6 +128,10 @@ def test_sessions_in_signed_cookies_run_without_django(tmp_path: Path) -> None:
     found = one(tmp_path, f"SESSION_ENGINE = {engine!r}")
     assert found.status is Kind.runs
     assert "pip install 'channels-compat[sessions]'" in found.findings[0].message
+
+
+def test_the_number_of_lines(tmp_path: Path) -> None:
+    assert inspect(project(tmp_path, a="x = 1\ny = 2\n", b="z = 3", c=""), SHIM).lines == 3
 
 
 def test_a_misspelt_name_is_told_the_right_one(tmp_path: Path) -> None:
