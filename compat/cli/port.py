@@ -58,8 +58,8 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
     """Print the changes of the files below ``path`` as a diff, or apply them if ``write`` is true.
 
     ``django``: an argument of ``check.django_names``. Returns the exit code: 0, or 1 if a file could not be
-    written. Raises NothingThere, NeedsLibCST, NameTaken, and Dirty if git has uncommitted changes and
-    ``write`` is true without ``force``.
+    parsed or written. Raises NothingThere, NeedsLibCST, NameTaken, and Dirty if git has uncommitted changes
+    and ``write`` is true without ``force``.
     """
     found = sources(path)
     folder = path if path.is_dir() else path.parent
@@ -74,9 +74,10 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
     others = _namesakes(relevant)
     own = {file: own_packages(file, folder, partial(references_of, text)) for file, text in relevant.items()}
     kept = {file: others.keys() | own[file].keys() for file in relevant}
+    unread: list[Path] = []
     with progress_bar(len(relevant), "porting") as advance:
         after = {}
-        for file, text in ported(relevant, names, only_imports=only_imports, kept=kept):
+        for file, text in ported(relevant, names, only_imports=only_imports, kept=kept, unread=unread):
             after[file] = text
             advance(1)
     changed = {file: text for file, text in after.items() if text != before[file]}
@@ -88,11 +89,11 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
         for line, what in _left(file, text, names, only_imports, others, own[file]):
             name = file.relative_to(folder).as_posix()
             typer.secho(printable(f"{name}:{line}: {what}"), fg="yellow")
-    _conclude(len(changed) - len(failed), len(before), write, names)
+    _conclude(len(changed) - len(failed), len(before), len(unread), write, names)
     on_django = changed and not only_imports and names is DjangoNames.keep
     if on_django and _lacks_app({**before, **after}.values()):
         typer.echo(f'No INSTALLED_APPS in these files has "{WITH_DJANGO}": add it to the site\'s settings')
-    return 1 if failed else 0
+    return 1 if failed or unread else 0
 
 
 def _namesakes(files: Mapping[Path, bytes]) -> Mapping[str, Namesake]:
@@ -171,6 +172,10 @@ def replace(file: Path, text: bytes) -> None:
     try:
         with open(descriptor, "wb") as out:
             out.write(text)
+        found = file.stat()
+        if hasattr(os, "chown"):
+            with suppress(PermissionError):  # only root may give files away
+                os.chown(new, found.st_uid, found.st_gid)
         shutil.copymode(file, new)
         os.replace(new, file)
     except BaseException:
@@ -202,10 +207,12 @@ def ported(
     *,
     only_imports: bool = False,
     kept: Mapping[Path, Container[str]] | None = None,
+    unread: list[Path] | None = None,
 ) -> Iterator[tuple[Path, bytes]]:
     """Yield each file and its new content; a file that cannot be parsed keeps its content.
 
-    ``kept``: the packages that stay in a file, because another one of that name is meant.
+    ``kept``: the packages that stay in a file, because another one of that name is meant. ``unread``: takes
+    the files that cannot be parsed.
     """
     settings = None if only_imports else _settings(files)
     for file, before in files.items():
@@ -214,6 +221,8 @@ def ported(
         except (_CannotParse, RecursionError) as error:
             why = error if isinstance(error, _CannotParse) else "its code is nested too deeply"
             _left_out(file, f"it cannot be read: {why}")
+            if unread is not None:
+                unread.append(file)
             yield file, before
 
 
@@ -267,20 +276,28 @@ def _settings(files: Mapping[Path, bytes]) -> Settings:
 def _show_diff(file: Path, folder: Path, before: str, after: str) -> None:
     name = file.relative_to(folder).as_posix()
     colours = {"+": typer.colors.GREEN, "-": typer.colors.RED, "@": typer.colors.CYAN}
-    old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
+    old, new = _lines(before), _lines(after)
     if len(old) > LONGEST_DIFF:
         typer.echo(printable(f"{name}: would change; its {len(old):,} lines are too many for a diff"))
         return
     for line in difflib.unified_diff(old, new, printable(f"a/{name}"), printable(f"b/{name}"), n=1):
         text = line.rstrip("\r\n")
-        end = line[len(text) :] or "\n\\ No newline at end of file\n"
-        typer.secho(printable(text, "\t") + end, nl=False, fg=colours.get(line[:1]))
+        end = line[len(text) :]
+        end += "" if end.endswith("\n") else "\n\\ No newline at end of file\n"
+        typer.secho(printable(text, "\t\f") + end, nl=False, fg=colours.get(line[:1]))
 
 
-def _conclude(changed: int, total: int, write: bool, django: DjangoNames) -> None:
+def _lines(text: str) -> list[str]:
+    """Return the lines as git counts them; ``splitlines()`` also splits at form feeds and others."""
+    return [line for line in re.split(r"(?<=\n)", text) if line]
+
+
+def _conclude(changed: int, total: int, unread: int, write: bool, django: DjangoNames) -> None:
     plural = "s" if total != 1 else ""
+    if unread:
+        typer.secho(f"{unread} of {total} file{plural} cannot be read", err=True, fg="red")
     if not changed:
-        typer.echo(f"nothing to port in {total} file{plural}")
+        typer.echo(f"nothing to port in {total - unread} file{'s' if total - unread != 1 else ''}")
         return
     verb = "ported" if write else "would change"
     whose = "django_shim.django" if django is DjangoNames.shim else "django"

@@ -64,7 +64,10 @@ class Settings:
         if file not in self._read:
             # Entered before it is read: settings may import each other.
             reader = self._read[file] = _Reader(lambda module, level: self._imported(file, module, level))
-            self._files[file].visit(reader)
+            try:
+                self._files[file].visit(reader)
+            except RecursionError:  # port says so when it rewrites the file
+                self._read[file] = _Reader(lambda module, level: None)
         return self._read[file].values
 
     def _imported(self, importer: Path, module: str, level: int) -> Mapping[str, Versions] | None:

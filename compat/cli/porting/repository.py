@@ -29,7 +29,8 @@ OPTIONS = {
 
 
 def uncommitted(folder: Path) -> list[str]:
-    """Return the files below ``folder`` that differ from the last commit, and untracked Python files.
+    """Return the files below ``folder`` that differ from the last commit, and untracked Python files; also in
+    repositories inside that git does not follow.
 
     Returns [] without a repository or without git. Raises Dirty if git fails.
     """
@@ -51,7 +52,11 @@ def uncommitted(folder: Path) -> list[str]:
             f"git cannot compare {folder} with its last commit: {said}. Add --force to skip this check"
         )
     lines = [line for line in done.stdout.split("\0") if line]
-    return [line[3:] for line in lines if not line.startswith("??") or line.endswith(".py")]
+    found = [line[3:] for line in lines if not line.startswith("??") or line.endswith(".py")]
+    # Of folders, git shows only those that are repositories of their own.
+    inside = [line[3:] for line in lines if line.startswith("??") and line.endswith("/")]
+    top = folder / _git(folder, {}, "rev-parse", "--show-cdup").stdout.strip() if inside else folder
+    return found + [f"{name}{file}" for name in inside for file in uncommitted(top / name)]
 
 
 def _runs_a_program(option: str) -> bool:

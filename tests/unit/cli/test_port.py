@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -390,7 +391,8 @@ def test_a_dirty_work_tree_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_no_python_is_left_and_named(tmp_path: Path) -> None:
     (tmp_path / "old.py").write_text("import channels\nprint 'hello'\n")
     code, output = run(tmp_path, "--write")
-    assert code == 0 and "not changed, because" in output
+    assert code == 1 and "not changed, because" in output
+    assert "1 of 1 file cannot be read" in output and "nothing to port in 0 files" in output
     assert (tmp_path / "old.py").read_text() == "import channels\nprint 'hello'\n"
 
 
@@ -408,3 +410,58 @@ def test_without_libcst_it_says_what_to_install(tmp_path: Path) -> None:
 def test_a_path_that_is_not_there(tmp_path: Path) -> None:
     code, output = run(tmp_path / "nowhere")
     assert code == 1 and "there is no" in output
+
+
+def test_a_file_that_is_nested_too_deeply_does_not_end_the_port(tmp_path: Path) -> None:
+    deep = "INSTALLED_APPS = ['channels']\nX = " + "+".join(["1"] * 3000) + "\n"
+    (tmp_path / "deep.py").write_text(deep)
+    (tmp_path / "a.py").write_text("from channels.layers import get_channel_layer\n")
+    (tmp_path / "settings.py").write_text("from deep import *\nINSTALLED_APPS += ['chat', 'daphne']\n")
+    code, output = run(tmp_path, "--write")
+    assert code == 1 and "deep.py: not changed, because it cannot be read: its code is nested" in output
+    assert "1 of 3 files cannot be read" in output and "2 of 3 files ported" in output
+    assert (tmp_path / "deep.py").read_text() == deep
+
+
+def test_the_diff_of_a_file_with_other_ends_of_lines_can_be_applied(tmp_path: Path) -> None:
+    source = "import channels.layers\n\f\nX = '\x0b\x85\u2028'\r\nlayer = channels.layers\n# end"
+    (tmp_path / "a.py").write_bytes(source.encode())
+    _, output = run(tmp_path)
+    diff = output[: output.index("1 of 1 file")]
+    assert diff.count("No newline") == 1 and " \f\n" in diff
+    (tmp_path / "plain.py").write_bytes(b"import channels.layers\n\f\nlayer = channels.layers\n")
+    (tmp_path / "a.py").unlink()
+    diff = run(tmp_path)[1].partition("1 of 1 file")[0]
+    done = subprocess.run(
+        ["git", "apply"], cwd=tmp_path, input=diff.encode(), capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "plain.py").read_bytes() == b"import compat.layers\n\f\nlayer = compat.layers\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may give files away")
+def test_a_file_keeps_its_owner(tmp_path: Path) -> None:
+    file = tmp_path / "a.py"
+    file.write_text("import channels.layers\n")
+    os.chown(file, 12345, 12346)
+    file.chmod(0o750)
+    assert run(tmp_path, "--write")[0] == 0
+    found = file.stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (12345, 12346, 0o750)
+
+
+def test_changes_in_a_repository_inside_are_refused(tmp_path: Path) -> None:
+    inside = tmp_path / "site" / "lib"
+    inside.mkdir(parents=True)
+    (inside / "a.py").write_text("from channels.layers import get_channel_layer\n")
+    (tmp_path / "site" / "main.py").write_text("import json\n")
+    git(tmp_path, "init")
+    git(inside, "init")
+    git(tmp_path, "add", "site/main.py")
+    git(tmp_path, "commit", "-m", "first")
+    for folder in (tmp_path, tmp_path / "site", inside):
+        code, output = run(folder, "--write")
+        assert code == 1 and "uncommitted changes" in output and "a.py" in output
+    git(inside, "add", ".")
+    git(inside, "commit", "-m", "first")
+    assert run(tmp_path / "site", "--write")[0] == 0
