@@ -77,7 +77,9 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
     unread: list[Path] = []
     with progress_bar(len(relevant), "porting") as advance:
         after = {}
-        for file, text in ported(relevant, names, only_imports=only_imports, kept=kept, unread=unread):
+        for file, text in ported(
+            relevant, names, only_imports=only_imports, kept=kept, unread=unread, beside=_beside(path)
+        ):
             after[file] = text
             advance(1)
     changed = {file: text for file, text in after.items() if text != before[file]}
@@ -208,13 +210,14 @@ def ported(
     only_imports: bool = False,
     kept: Mapping[Path, Container[str]] | None = None,
     unread: list[Path] | None = None,
+    beside: Mapping[Path, bytes] | None = None,
 ) -> Iterator[tuple[Path, bytes]]:
     """Yield each file and its new content; a file that cannot be parsed keeps its content.
 
     ``kept``: the packages that stay in a file, because another one of that name is meant. ``unread``: takes
-    the files that cannot be parsed.
+    the files that cannot be parsed. ``beside``: settings that the files may import, and that are not ported.
     """
-    settings = None if only_imports else _settings(files)
+    settings = None if only_imports else _settings({**(beside or {}), **files})
     for file, before in files.items():
         try:
             yield file, _rewritten(file, before, django, settings, (kept or {}).get(file, ()))
@@ -260,6 +263,19 @@ def _parsed(source: bytes) -> cst.Module:
         raise _CannotParse("its code is nested too deeply") from None
     except Exception as error:
         raise _CannotParse(str(getattr(error, "message", None) or error)) from error
+
+
+def _beside(path: Path) -> dict[Path, bytes]:
+    """Return the other settings in the folder of a file: one that adds to their list of apps needs no app of
+    its own.
+    """
+    found = {}
+    for file in sorted(path.parent.glob("*.py")) if path.is_file() else ():
+        with suppress(NotRead):
+            text = read(file)
+            if APPS_SETTING in text:
+                found[file] = text
+    return found
 
 
 def _settings(files: Mapping[Path, bytes]) -> Settings:

@@ -265,6 +265,19 @@ def test_each_list_that_had_an_app_still_has_one(before: str, after: str, tmp_pa
     assert port(tmp_path, f"{before}\n") == f"{after}\n"
 
 
+@pytest.mark.parametrize("order", [("base", "dev"), ("dev", "base")])
+def test_settings_that_are_ported_one_by_one_have_one_app(order: tuple[str, str], tmp_path: Path) -> None:
+    base, dev = (tmp_path / f"{name}.py" for name in ("base", "dev"))
+    base.write_text("INSTALLED_APPS = ['channels', 'chat']\n")
+    dev.write_text("from .base import *\nINSTALLED_APPS = ['daphne', 'debug', *INSTALLED_APPS]\n")
+    (tmp_path / "broken.py").write_text("INSTALLED_APPS = [\n")
+    for name in order:
+        assert run(tmp_path / f"{name}.py", "--write")[0] == 0
+    assert base.read_text() == f"INSTALLED_APPS = ['{OURS}', 'chat']\n"
+    assert dev.read_text() == "from .base import *\nINSTALLED_APPS = ['debug', *INSTALLED_APPS]\n"
+    assert (tmp_path / "broken.py").read_text() == "INSTALLED_APPS = [\n"
+
+
 PLACES = [
     "settings.configure(INSTALLED_APPS=APPS, DEBUG=True)",
     "def f():\n    with override_settings(INSTALLED_APPS=APPS): pass",
