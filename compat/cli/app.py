@@ -307,8 +307,8 @@ def check(
     """Report which files of a project run unchanged under the shim, and what to change in the others.
 
     Files are read, and no module of the project is imported. Exit code: 0 if every file runs unchanged, 3 if
-    a file has to be ported or could not be checked, 4 if a file needs Django or uses a name without an
-    equivalent.
+    a file has to be ported, could not be checked or runs with a warning (a method of the wrong kind), 4 if a
+    file needs Django or uses a name without an equivalent.
     """
     from compat.cli import check as check_command
 
@@ -332,7 +332,7 @@ def port(
 
     The command rewrites imports of channels, channels_redis, fast_channels, chanx and fastapi_channels, their
     dotted names in settings and tests, and routes. It keeps formatting and comments. A second run changes
-    nothing.
+    nothing. The exit code is 1 if a file could not be read or written.
     """
     from compat.cli import port as port_command
 

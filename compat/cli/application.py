@@ -13,12 +13,12 @@ from typing import Any
 
 import compat
 from compat.advice.unawaited_calls import PACKAGE
+from compat.cli.moves import PROVIDED
 from compat.cli.porting.sources import NotRead, read
 from compat.exceptions import CompatError, ImproperlyConfigured
 from compat.settings import MODULE_VARIABLES, module_name, settings
 
 __all__ = [
-    "SHIMMED",
     "NameTaken",
     "adopt_manage_py",
     "application_name",
@@ -34,10 +34,6 @@ __all__ = [
 ]
 
 SETTINGS = re.compile(r"DJANGO_SETTINGS_MODULE['\"](?:\s*\])?\s*[,=]\s*['\"]([\w.]+)['\"]")
-
-
-SHIMMED = ("channels", "channels_redis", "daphne", "django")
-"""Packages that a project imports and only the shim, or the real packages, can provide."""
 
 
 class NameTaken(CompatError):
@@ -192,7 +188,7 @@ def failure(error: BaseException) -> str | None:
     missing.
     """
     missing = missing_module(error)
-    if missing in SHIMMED and os.environ.get("DJANGO_SHIM") != "1":
+    if missing in PROVIDED and os.environ.get("DJANGO_SHIM") != "1":
         command = " ".join(["django-shim", os.path.basename(sys.argv[0]), *sys.argv[1:]])
         return (
             f"error: the project imports {missing!r}, which is not installed in {sys.prefix}. Run it with "

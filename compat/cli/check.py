@@ -32,9 +32,9 @@ def check(path: Path, *, format: str, django: str, everything: bool) -> int:
     ``format``: "text", "json" or "github". ``django``: an argument of ``django_names``. ``everything``: print
     also references that work unchanged. Raises NothingThere.
     """
-    files = len(sources(path).files)
-    with progress_bar(files, "reading") as advance:
-        report = inspect(path, django_names(django), advance)
+    below = sources(path)
+    with progress_bar(len(below.files), "reading") as advance:
+        report = inspect(path, django_names(django), advance, below)
     if format == "json":
         typer.echo(as_json(report))
     elif format == "github":

@@ -19,7 +19,10 @@ __all__ = [
     "MODULES",
     "NAMES",
     "NAMESAKES",
+    "PACKAGES",
+    "PORTED",
     "PREFIXES",
+    "PROVIDED",
     "SHIMMED",
     "WITH_DJANGO",
     "Name",
@@ -39,7 +42,16 @@ class Name(NamedTuple):
 SHIMMED = ("channels", "channels_redis", "daphne")
 """Packages that the shim provides."""
 
-LIBRARIES = (*SHIMMED, "django", "fast_channels", "chanx", "fastapi_channels")
+PROVIDED = (*SHIMMED, "django")
+"""Packages that a project imports and only the shim, or the real packages, can provide."""
+
+PORTED = ("fast_channels", "chanx", "fastapi_channels")
+"""Packages whose projects must be ported."""
+
+PACKAGES = (*SHIMMED, *PORTED)
+"""Packages whose names are here under other names."""
+
+LIBRARIES = (*PACKAGES, "django")
 """Every package that ``check`` and ``port`` know."""
 
 DJANGO = "django_shim.django"

@@ -17,7 +17,7 @@ import typer
 
 from compat.cli.application import refuse_own_compat
 from compat.cli.check import django_names, progress_bar
-from compat.cli.moves import LIBRARIES, NAMESAKES, WITH_DJANGO
+from compat.cli.moves import NAMESAKES, PACKAGES, WITH_DJANGO
 from compat.cli.porting.judge import DjangoNames, left, without_home
 from compat.cli.porting.namesakes import Namesake, Own, namesakes, own_packages, without
 from compat.cli.porting.references import parsed, references_of
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NeedsLibCST", "port", "ported"]
 
-LIBRARY = "|".join(name for name in LIBRARIES if name != "django").encode()
+LIBRARY = "|".join(PACKAGES).encode()
 IN_STRINGS = re.compile(rb"""['"](""" + LIBRARY + rb""")[.'"]""")
 ROUTES = b"websocket_route"
 APPS_SETTING = b"APPS"

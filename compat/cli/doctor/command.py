@@ -15,7 +15,7 @@ from importlib.util import find_spec
 import typer
 
 from compat.cli.doctor import Diagnosis, Wanted, diagnose
-from compat.cli.doctor.subject import SHIMMED
+from compat.cli.moves import PROVIDED
 from compat.cli.printable import printable
 
 __all__ = ["needs_the_shim", "run"]
@@ -52,7 +52,7 @@ def needs_the_shim(diagnosis: Diagnosis) -> bool:
     """
     if os.environ.get("DJANGO_SHIM") == "1" or find_spec("django_shim") is None:
         return False
-    return diagnosis.subject.missing in SHIMMED
+    return diagnosis.subject.missing in PROVIDED
 
 
 def _behind_the_shim() -> int:

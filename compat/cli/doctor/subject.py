@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from compat.cli.application import (
-    SHIMMED,
     NameTaken,
     adopt_manage_py,
     application_name,
@@ -27,16 +26,14 @@ from compat.cli.application import (
 )
 from compat.cli.doctor.commands import ServerCommand, server_commands
 from compat.cli.doctor.finding import Finding, Severity
+from compat.cli.moves import PORTED, PROVIDED
 from compat.consumer import AsyncConsumer, ConsumerApp
 from compat.exceptions import ImproperlyConfigured
 from compat.layers import channel_layers, get_channel_layer
 from compat.security.origin import Part, parts
 from compat.settings import MODULE_VARIABLES, module_name, settings
 
-__all__ = ["SHIMMED", "Subject", "Wanted", "examine", "missing_module"]
-
-PORTED = ("fast_channels", "chanx", "fastapi_channels")
-"""Libraries whose applications must be ported."""
+__all__ = ["Subject", "Wanted", "examine"]
 
 
 @dataclass(frozen=True)
@@ -155,7 +152,7 @@ def _import_failure(name: str, error: BaseException) -> Finding:
     said = str(error) or "without a message"
     missing = missing_module(error)
     fix = f'python -c "import {name.partition(":")[0]}" shows the whole traceback.'
-    if missing in SHIMMED:
+    if missing in PROVIDED:
         fix = "Run it with the shim: django-shim channels-compat doctor"
     elif missing in PORTED:
         fix = "Port it: channels-compat check PATH says how, and channels-compat port PATH does it."

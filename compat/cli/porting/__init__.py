@@ -5,6 +5,7 @@ references   reads the references of a file from its syntax tree
 places       tells which strings are dotted paths
 environment  checks foreign packages: are they installed, and do they need Django?
 served       lists the modules and names of the shim and of ``compat``
+advice       says what to do about a name that needs Django
 judge        decides what to do about a reference
 templates    finds template tags that the subset of Django lacks
 findings     describes what was found in a file, and in a project

@@ -33,6 +33,10 @@ class FileReport:
     def status(self) -> Kind:
         return max((finding.kind for finding in self.findings), key=ORDER.index, default=Kind.runs)
 
+    def sort(self) -> None:
+        """Put the findings in the order of their lines, each once."""
+        self.findings = sorted(set(self.findings))
+
 
 @dataclass
 class Report:

@@ -7,7 +7,18 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
-from compat.cli.moves import APPS, DJANGO, LIBRARIES, SHIMMED, WITH_DJANGO, gone, moved_module
+from compat.cli.moves import (
+    APPS,
+    DJANGO,
+    LIBRARIES,
+    PACKAGES,
+    PROVIDED,
+    SHIMMED,
+    WITH_DJANGO,
+    gone,
+    moved_module,
+)
+from compat.cli.porting.advice import advice
 from compat.cli.porting.paths import moved, resolve
 from compat.cli.porting.places import COMPARED, MODULE_CALLS
 from compat.cli.porting.records import Import, References, Text
@@ -61,22 +72,6 @@ class Verdict(NamedTuple):
     breaks: bool = False
 
 
-ADVICE = {
-    "django.contrib.auth.get_user_model": "users are models; without Django, set AUTH_USER_MODEL to the "
-    "dotted path of your class, and AUTHENTICATION_BACKENDS to a class that loads it (docs: porting)",
-    "django.contrib.auth.models": "users are models: keep Django installed, or write your own class and load "
-    "it with AuthMiddlewareStack(app, get_user=...)",
-    "django.db.models": "models need Django: keep Django installed, or move the data to SQLAlchemy or "
-    "another library",
-    "django.db": "there is no database without Django: keep it installed, or use another library",
-    "django.contrib.admin": "the admin shows models: keep Django installed for it",
-    "django.forms": "keep Django installed, or check input with pydantic",
-    "django.shortcuts": "it queries a model: keep Django installed, or raise django.http.Http404 yourself",
-    "django.core.mail": "keep Django installed, or send with email and smtplib",
-    "django.views.generic": "the view shows models: keep Django installed, or write a function or a View",
-}
-"""What to do without Django, by the longest matching prefix of the dotted name."""
-
 SHOWS_ITSELF = {"django.contrib.admin.site"}
 """Names that import, but show in the browser that they need Django."""
 
@@ -115,7 +110,7 @@ def _of_django(module: str, name: str | None) -> Verdict | None:
     path = _spelled(module, name)
     if served().has(module, name):
         return Verdict(Kind.runs, f"{path} is served; port writes {DJANGO}{path.removeprefix('django')}")
-    return Verdict(Kind.django, f"{path} needs Django: {_advice(path)}", breaks=True)
+    return Verdict(Kind.django, f"{path} needs Django: {advice(path)}", breaks=True)
 
 
 def _of_channels(module: str, name: str | None, django: DjangoNames) -> Verdict:
@@ -172,15 +167,6 @@ def is_ported(files: Iterable[References], django: DjangoNames) -> bool:
     return all(without_home(one, django) for one in imports if library_of(one.module) in SHIMMED)
 
 
-def _advice(path: str) -> str:
-    parts = path.split(".")
-    while parts:
-        if ".".join(parts) in ADVICE:
-            return ADVICE[".".join(parts)]
-        parts.pop()
-    return "keep Django installed, or do without it"
-
-
 def judge_use(path: str, when_imported: bool, django: DjangoNames) -> Verdict | None:
     """Return the verdict on an attribute of an import: ``models.Model`` after ``from django.db import
     models``.
@@ -192,11 +178,11 @@ def judge_use(path: str, when_imported: bool, django: DjangoNames) -> Verdict | 
         if path.startswith(tuple(SHOWS_ITSELF)):
             return Verdict(Kind.runs, "the admin page answers 501: it needs Django")
         if path == "django.contrib.auth.get_user_model":
-            return Verdict(Kind.django, f"{path} needs Django: {_advice(path)}")
+            return Verdict(Kind.django, f"{path} needs Django: {advice(path)}")
         found = served().placeholder(path)
         if found is not None:
             breaks = when_imported and found.startswith(BREAKING)
-            return Verdict(Kind.django, f"{found} needs Django: {_advice(found)}", breaks)
+            return Verdict(Kind.django, f"{found} needs Django: {advice(found)}", breaks)
     module, name = _split(path)
     return judge(module, name, django) if name is not None else None
 
@@ -213,7 +199,7 @@ def _split(path: str) -> tuple[str, str | None]:
 
 
 def _is_other_module(module: str) -> bool:
-    target = None if module.partition(".")[0] in (*SHIMMED, "django") else moved_module(module)
+    target = None if module.partition(".")[0] in PROVIDED else moved_module(module)
     return target is not None and exists_here(target)
 
 
@@ -312,7 +298,7 @@ def _left_through(path: str) -> str | None:
     """
     parts = path.split(".")
     for number, package in enumerate(parts):
-        if package == "django" or package not in LIBRARIES:
+        if package not in PACKAGES:
             continue
         rest = parts[number:]
         new = moved(".".join(rest)).path if rest[1:] else moved_module(package)
@@ -340,4 +326,4 @@ def _of_django_text(text: Text) -> Verdict | None:
 
 
 def _missing(path: str, breaks: bool = False) -> Verdict:
-    return Verdict(Kind.django, f"{path} needs Django: {_advice(path)}", breaks)
+    return Verdict(Kind.django, f"{path} needs Django: {advice(path)}", breaks)

@@ -31,6 +31,7 @@ from compat.cli.porting.records import Import, References, Text, When
 from compat.cli.porting.references import references
 from compat.cli.porting.sources import (
     NotRead,
+    Sources,
     module_names,
     name_below,
     own_names,
@@ -55,10 +56,15 @@ Progress = Callable[[int], object]
 """A callback that takes the number of files that have just been read."""
 
 
-def inspect(root: Path, django: DjangoNames, progress: Progress = lambda count: None) -> Report:
-    """Analyse every file below ``root`` without importing or writing it. Raises NothingThere."""
+def inspect(
+    root: Path, django: DjangoNames, progress: Progress = lambda count: None, below: Sources | None = None
+) -> Report:
+    """Analyse every file below ``root`` without importing or writing it. Raises NothingThere.
+
+    ``below``: what ``sources(root)`` has returned.
+    """
     began = time.monotonic()
-    files, left_out = sources(root)
+    files, left_out = below or sources(root)
     found = dict(zip(files, _read(files, progress), strict=True))
     top = root if root.is_dir() else root.parent
     names = own_names(files)
@@ -158,7 +164,7 @@ class _Project:
                 self._note(report, line, verdict)
         self._follow(found)
         for report in found.values():
-            report.findings = sorted(set(report.findings))
+            report.sort()
         return list(found.values())
 
     def _note(self, report: FileReport, line: int, verdict: Verdict) -> None:

@@ -73,7 +73,7 @@ def sources(path: Path) -> Sources:
 
     Raises NothingThere.
     """
-    if path.is_file() and not path.is_dir():
+    if path.is_file():
         return Sources([path], {})
     if not path.is_dir():
         if os.path.lexists(path):

@@ -7,15 +7,13 @@ BACKEND.startswith("channels_redis.")       BACKEND.startswith("compat.layers.re
 
 from __future__ import annotations
 
-from compat.cli.moves import APPS, LIBRARIES, gone
+from compat.cli.moves import APPS, PACKAGES, gone
 from compat.cli.porting.paths import moved, resolve
 from compat.cli.porting.places import BEGINNINGS, COMPARED, DISTRIBUTIONS, INSTALLED, MODULE_CALLS
 from compat.cli.porting.records import Text
 from compat.cli.porting.served import exists_here
 
 __all__ = ["is_word", "left_word", "new_word", "package_of"]
-
-PACKAGES = {name for name in LIBRARIES if name != "django"}
 
 
 def package_of(text: Text) -> str | None:
