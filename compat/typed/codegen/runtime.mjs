@@ -41,7 +41,8 @@ class Speaker {
     for (const key of Object.keys(content)) {
       if (!ENVELOPE.includes(key) || this._owns(content, key)) message[key] = content[key];
     }
-    for (const handler of this._handlers.get(message[this._discriminator]) || []) {
+    // A handler may remove itself, and add another one: that is for the next message.
+    for (const handler of [...(this._handlers.get(message[this._discriminator]) || [])]) {
       handler(message);
     }
   }

@@ -42,6 +42,23 @@ test("messages have their tag", () => {
   ]);
 });
 
+test("a handler may add another one in its place", () => {
+  const channel = new things.AllThingsChannel({ class: "a", number: 1 }, { base });
+  const socket = opened(channel);
+  const got = [];
+  const next = () => {
+    const remove = channel.onDone((message) => {
+      assert.ok(got.push(message) < 9, "it is called again and again for one message");
+      remove();
+      next();
+    });
+  };
+  next();
+  socket.receive({ action: "done", payload: [1] });
+  socket.receive({ action: "done", payload: [2] });
+  assert.deepEqual(got.map(({ payload }) => payload), [[1], [2]]);
+});
+
 test("handlers get their messages until they are removed", () => {
   const channel = new things.AllThingsChannel({ class: "a", number: 1 }, { base });
   const socket = opened(channel);
