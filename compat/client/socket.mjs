@@ -397,20 +397,19 @@ export class Socket extends EventTarget {
     this._newBytes = 0;
     /** @type {Map<string, Presence>} */
     this._people = new Map();
+    let ended;
     for (const one of places) {
-      const old = one.until <= this._lostAt;
-      if (!old && (one.url !== href || !one.until)) continue;
-      places.delete(one);
-      if (old) continue;
-      Object.assign(this, one.left);
-      break;
+      if (one.until <= this._lostAt) places.delete(one);
+      else if (one.url === href && one.until) ended = ended || one;
     }
+    Object.assign(this, ended?.left);
+    this._wake = this._onWake.bind(this);
+    // It throws for a wrong subprotocol: such a socket takes nothing, and has no place.
+    this._connect();
+    places.delete(ended);
     /** @type {any} */
     this._place = { url: href };
     places.add(this._place);
-
-    this._wake = this._onWake.bind(this);
-    this._connect();
     this._listen("addEventListener");
   }
 

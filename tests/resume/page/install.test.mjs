@@ -123,6 +123,17 @@ for (const closed of [false, true]) {
   });
 }
 
+test("a socket whose constructor throws neither takes what is left nor is in the way of later ones", () => {
+  const { world, page } = paged({ install: "" });
+  const wrong = () => assert.throws(() => new page.WebSocket("/ws/", ["a", "a"]), { name: "SyntaxError" });
+  wrong();
+  endOf(world, new page.WebSocket("/ws/"));
+  wrong();
+  world.takeWire();
+  new page.WebSocket("/ws/");
+  assert.deepEqual(world.takeWire(), [{ link: ["channels.resume.v1", "channels.ticket.T1.0"] }]);
+});
+
 for (const type of ["error", "close"]) {
   test(`a page that calls close() when it hears of ${type} goes on where it was`, () => {
     const { world, page } = paged({ install: "" });

@@ -67,6 +67,7 @@ export class World {
     const world = this;
     this.WebSocket = class {
       constructor(url, offered) {
+        if (new Set(offered).size < offered.length) throw new DOMException("twice the same", "SyntaxError");
         Object.assign(this, { url, offered: [...offered], readyState: 0, protocol: "", extensions: "" });
         Object.assign(this, { bufferedAmount: 0, binaryType: "blob" });
         world.links.push(this);
