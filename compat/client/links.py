@@ -111,14 +111,18 @@ class World:
         subprotocols: Sequence[str],
         headers: Mapping[str, str],
         tls: ssl.SSLContext | None,
+        within: float,
     ) -> Link:
-        """Return a new link. Raises Refused, and Closed if the server cannot be reached."""
+        """Return a new link, ``within`` so many seconds. Raises Refused, and Closed if the server cannot be
+        reached.
+        """
         options: dict[str, Any] = {} if tls is None else {"ssl": tls}
         try:
             socket = await _Connect(
                 url,
                 subprotocols=[Subprotocol(one) for one in subprotocols] or None,
                 additional_headers=dict(headers),
+                open_timeout=within,
                 close_timeout=CLOSE_SECONDS,
                 max_size=MAX_FRAME_BYTES,
                 max_queue=4,

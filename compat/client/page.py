@@ -39,13 +39,14 @@ def bare(script: str) -> str:
     """Return a script without indentation and comments, with short private names.
 
     Comments are those that are alone on their lines, and begin with two stars or with ``//``.
-    Names that begin with an underscore become ``$a``, ``$b`` and so on, which no class of a page
-    that extends one of the script's has by accident.
+    Names that begin with an underscore, and those of constants that have one, become ``$a``, ``$b`` and
+    so on, which no class of a page that extends one of the script's has by accident.
     """
     script = re.sub(r"^ */\*\*(?:(?!\*/).)*\*/ *\n", "", script, flags=re.MULTILINE | re.DOTALL)
     script = re.sub(r"^ *(?://.*\n)?", "", script, flags=re.MULTILINE)
     names: dict[str, str] = {}
-    return re.sub(r"\b_[a-z]\w*", lambda found: names.setdefault(found[0], _short(len(names))), script)
+    private = r"\b(?:_[a-z]\w*|[A-Z]+_[A-Z_]+)\b"
+    return re.sub(private, lambda found: names.setdefault(found[0], _short(len(names))), script)
 
 
 def _short(number: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import ssl as tls
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Literal
@@ -275,8 +276,10 @@ class Client:
 
     async def _attempt(self) -> tuple[Closed, bool]:
         offered = self._exchange.offer(plain=self._attempts.plain)
+        kept = self._only and self.state == "away"
+        within = self._attempts.patience(self._kept_until - self._world.time() if kept else math.inf)
         try:
-            link = await self._world.open(self.url, offered, self._headers, self._ssl)
+            link = await self._world.open(self.url, offered, self._headers, self._ssl, within)
         except Closed as closed:
             return closed, self._attempts.failed(closed.status if isinstance(closed, Refused) else None)
         self._conversation = conversation = Conversation(

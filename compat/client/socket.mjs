@@ -541,7 +541,9 @@ export class Socket extends EventTarget {
     link.onclose = hear(this._onClose);
     // Where a policy blocks it, no `close` follows.
     link.onerror = () => this._env.task(hear(() => this._drop(1006)));
-    this._limit(way === "stream" ? HELD_MS : HELLO_MS);
+    // A consumer may be slow to accept: each failure is more patient than the one before.
+    const patient = Math.min(this._rest(), (HELLO_MS / 2) * 2 ** Math.min(this._failures, 4));
+    this._limit(way === "stream" ? HELD_MS : Math.max(HELLO_MS, patient));
   }
 
   /**
@@ -771,7 +773,7 @@ export class Socket extends EventTarget {
     if (this._mode !== "plain" && end.code === REPLACED && end.reason === "replaced") end = LOST;
     // A server may greet its clients, and let them go at once; the first time is free.
     const quick = this._heard && now - this._linkedAt < STEADY_MS;
-    const worked = (this._heard && !(quick && this._quick)) || now - this._heardAt > SILENCE_MS;
+    const worked = (this._heard && !(quick && this._quick)) || (up && now - this._heardAt > SILENCE_MS);
     if (this._heard) this._quick = quick ? this._quick + 1 : 0;
     this._failures = worked ? 0 : this._failures + 1;
     if (up) this._lostAt = now;
@@ -784,12 +786,17 @@ export class Socket extends EventTarget {
 
   /** Connects after a while; ends a socket with `only` when the server has nothing left for it. */
   _retry() {
-    const { now, random } = this._env;
-    const delay = this._trial.length ? 0 : random() * Math.min(LONGEST_MS, JITTER_MS * 2 ** this._failures);
-    const left = this._only && this._opened ? this._lostAt + this._park * 1000 - now() : Infinity;
+    const max = Math.min(LONGEST_MS, JITTER_MS * 2 ** this._failures);
+    const delay = this._trial.length ? 0 : this._env.random() * max;
+    const left = this._rest();
     if (left <= 0) this._end(LOST);
     else if (delay < left) this._timer("retry", delay, () => this._connect());
     else this._timer("retry", left, () => this._end(LOST));
+  }
+
+  /** For how long a socket with `only` may come back. */
+  _rest() {
+    return this._only && this._opened ? this._lostAt + this._park * 1000 - this._env.now() : Infinity;
   }
 
   /** @param {number} code what the page is told */

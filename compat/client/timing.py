@@ -7,6 +7,7 @@ from typing import Literal
 __all__ = ["REDIRECTS", "Attempts", "Patience", "Pulse"]
 
 FIRST_SECONDS, MOST_SECONDS = 0.3, 30.0
+HANDSHAKE_SECONDS, MOST_HANDSHAKE_SECONDS = 10.0, 80.0
 STEADY_SECONDS = 5.0
 """How long a link has to live for being none of those with which something is wrong."""
 SILENCE_SECONDS, ANSWER_SECONDS, MOST_ANSWER_SECONDS = 25.0, 3.0, 60.0
@@ -77,6 +78,15 @@ class Attempts:
         costs = self._ticket and not (mute and self._of_page)
         self.plain = (refused or mute) and not self.plain and not costs
         return True
+
+    def patience(self, left: float) -> float:
+        """Return for how many seconds the next attempt waits for an answer.
+
+        After each failure that is twice as long, as a consumer may be slow to accept; but no longer than the
+        server keeps the connection, for ``left`` seconds.
+        """
+        doubled = HANDSHAKE_SECONDS * 2.0 ** min(self._failures, 20)
+        return max(HANDSHAKE_SECONDS, min(left, doubled, MOST_HANDSHAKE_SECONDS))
 
     def pause(self, random: float) -> float:
         """Return the seconds to wait before the next attempt; ``random`` is in [0, 1)."""

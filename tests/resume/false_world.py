@@ -103,6 +103,8 @@ class FalseWorld(World):
         self.now = 1000.0
         self.links: list[FalseLink] = []
         self.wire: list[tuple[str, object]] = []
+        self.patience: list[float] = []
+        """For how many seconds each attempt may wait for an answer, which is for the test to end."""
         self._timers: list[tuple[float, int, FalseTimer]] = []
         self._numbers = itertools.count()
 
@@ -128,9 +130,11 @@ class FalseWorld(World):
         subprotocols: Sequence[str],
         headers: Mapping[str, str],
         tls: ssl.SSLContext | None,
+        within: float,
     ) -> FalseLink:
         link = FalseLink(subprotocols, self.wire)
         self.links.append(link)
+        self.patience.append(within)
         await link.handshake
         return link
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
 
 from compat.client import Client, Closed
 from compat.client.frames import LIMIT_BYTES, LIMIT_FRAMES
+from compat.client.links import World
 from tests.resume.false_world import FalseLink, FalseWorld, settle
 from tests.resume.wire_server import WireServer, wire_server
 from tests.support.waiting import until_async
@@ -21,9 +23,11 @@ OFFER = ["channels.resume.v1"]
 class Attempted:
     """A client in a false world, on its way in."""
 
-    def __init__(self, *subprotocols: str, ticket: str = "") -> None:
+    def __init__(self, *subprotocols: str, ticket: str = "", only: bool = False) -> None:
         self.world = FalseWorld()
-        self.client = Client("ws://example.org/", subprotocols=subprotocols, ticket=ticket, world=self.world)
+        self.client = Client(
+            "ws://example.org/", subprotocols=subprotocols, ticket=ticket, only=only, world=self.world
+        )
         self.entering = asyncio.ensure_future(self.client.__aenter__())
 
     async def link(self) -> FalseLink:
@@ -316,6 +320,39 @@ async def pause_after_a_link(one: Attempted, *, lived: float, hello: str = HELLO
         await one.world.wait(0.05)
     await one.greet(hello)
     return one.world.now - ended
+
+
+# Patience
+
+
+async def test_an_attempt_waits_longer_after_each_failure() -> None:
+    """A consumer may be slow to accept."""
+    one = Attempted()
+    await refused(None, None, None, None, one=one)
+    await one.enter()
+    one.world.link.end(1006)
+    await one.link()
+    assert one.world.patience == [10, 20, 40, 80, 80, 80]
+    await one.leave()
+
+
+async def test_an_attempt_waits_no_longer_than_the_server_keeps_the_connection() -> None:
+    one = Attempted(only=True)
+    await one.enter()
+    await one.world.wait(10)
+    for lost in range(4):
+        one.world.link.end(1006)
+        while len(one.world.links) == 1 + lost:
+            await one.world.wait(0.05)
+        await one.world.wait(30)
+    assert one.world.patience[1:-1] == [10, 20, 40]
+    assert one.world.patience[-1] == pytest.approx(120 - 3 * 30, abs=3)
+    await one.leave()
+
+
+async def test_a_handshake_has_as_long_as_it_is_given() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute, pytest.raises(Closed, match="timed out"):
+        await World().open(f"ws://127.0.0.1:{mute.getsockname()[1]}/", [], {}, None, 0.01)
 
 
 # What was not sent

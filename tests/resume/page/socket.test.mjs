@@ -175,6 +175,32 @@ test("an attempt that nothing answers is dropped after 10 s", () => {
   assert.equal(world.link.readyState, 0);
 });
 
+/** For how many seconds each attempt waits for an answer, until there is none any more. */
+function patienceOf(world) {
+  const waited = [];
+  while (waited.length < 7 && world.link.readyState === 0) {
+    const { link, clock: { time } } = world;
+    while (link.readyState === 0) world.clock.wait(1);
+    waited.push(Math.round((world.clock.time - time) / 1000));
+  }
+  return waited;
+}
+
+test("an attempt waits longer after each failure but the first: a consumer may be slow to accept", () => {
+  const world = new World({ random: 0 });
+  made(world);
+  assert.deepEqual(patienceOf(world), [10, 10, 20, 40, 80, 80, 80]);
+});
+
+test("a socket with only waits for its last answer no longer than its server keeps the connection", () => {
+  const world = new World({ random: 0 });
+  opened(world, { only: true });
+  world.end();
+  world.clock.wait(0);
+  assert.deepEqual(patienceOf(world), [10, 10, 20, 40, 40]);
+  assert.deepEqual(kinds(world.takeEvents()), ["offline", "close"]);
+});
+
 test("what a dropped link says later is not heard", () => {
   const world = new World();
   opened(world);
@@ -692,7 +718,7 @@ test("a server that is known not to resume is asked once, not by each socket of 
   findPlain(world);
   world.accept("");
   const offered = (address, options) => {
-    world.link.readyState = 3;
+    for (const link of world.links) link.readyState = 3;
     made(world, { url: address, ...options });
     return world.link.offered;
   };

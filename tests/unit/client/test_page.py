@@ -47,6 +47,9 @@ def test_documentation_is_taken_out_and_code_is_not() -> None:
 def test_private_names_are_short_and_each_has_its_own() -> None:
     script = "this._begin(this._at, snake_case);\nconst { _at, other } = this;\none._begin();\n"
     assert bare(script) == "this.$a(this.$b, snake_case);\nconst { $b, other } = this;\none.$a();\n"
+    assert bare("const ACK_MS = 3;\nf(ACK_MS, MARK, Own_x, A.OPEN);\n") == (
+        "const $a = 3;\nf($a, MARK, Own_x, A.OPEN);\n"
+    )
     names = bare(" ".join(f"_a{number}" for number in range(120))).split()
     assert len(set(names)) == 120 and names[51:53] == ["$Z", "$_a"]
 
