@@ -154,13 +154,32 @@ class Models:
         if required:
             return None
         value = schema.get("default")
-        if value is None or schema.get("format") or "$ref" in schema:
+        if value is None or "$ref" in schema or self._has_format(schema):
             return "None"  # not sent unless it is set: the server has the default
+        if isinstance(value, (list, dict)):
+            return self._collection(schema, value)
+        return literal(value)
+
+    def _collection(self, schema: Schema, value: list[Any] | dict[str, Any]) -> str:
+        """Return the default ``value``; None if it, or one of its elements, may not be what it is in JSON."""
+        inner = schema.get("items") or schema.get("additionalProperties") or {}
+        kinds = [one for one in (inner if isinstance(inner, list) else [inner]) if isinstance(one, Mapping)]
+        elements = value.values() if isinstance(value, dict) else value
+        nested = any(isinstance(one, (list, dict)) for one in elements)
+        if "type" not in schema or nested or any(map(self._has_format, kinds)):
+            return "None"
         if isinstance(value, list) and _is_tuple(schema):
-            return f"({literal(value)[1:-1]}{',' * (len(value) == 1)})"
+            return f"({literal(value)[1:-1]}{',' * (len(value) == 1)})" if value else "None"
         if isinstance(value, list) and self._is_set(schema):
             return f"{{{literal(value)[1:-1]}}}" if value else "set()"
         return literal(value)
+
+    def _has_format(self, schema: Schema) -> bool:
+        """Return True if values of ``schema`` may be other ones in Python than in JSON, such as dates."""
+        if "$ref" in schema:
+            schema = self.schemas.get(schema["$ref"].rpartition("/")[2], {})
+        options = [one for key in ("anyOf", "oneOf", "allOf") for one in schema.get(key, ())]
+        return bool(schema.get("format")) or any(map(self._has_format, options))
 
     def type_of(self, schema: Schema) -> Expression:
         """Return the annotation for ``schema``."""
@@ -171,8 +190,11 @@ class Models:
             if any(isinstance(value, (dict, list)) for value in values):
                 self._needs("typing", "Any")
                 return "Any"
-            self._needs("typing", "Literal")
-            return Bracketed("Literal", [literal(value) for value in values])
+            floats = ["float"] if any(isinstance(value, float) for value in values) else []
+            exact = [literal(value) for value in values if not isinstance(value, float)]
+            if exact:
+                self._needs("typing", "Literal")
+            return self.either([*([Bracketed("Literal", exact)] if exact else []), *floats])
         for key in ("anyOf", "oneOf"):
             if schema.get(key):
                 return self.either(self.type_of(one) for one in schema[key])

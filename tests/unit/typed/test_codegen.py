@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from compat.layers import InMemoryChannelLayer
 from compat.typed.asyncapi import document
@@ -48,6 +50,18 @@ def test_it_is_formatted_and_without_complaints(package: Path) -> None:
 def test_it_is_strictly_typed(package: Path) -> None:
     tool("mypy", "--strict", "--python-version", "3.10", "-p", "things_client", cwd=package.parent)
     tool("pyright", "--pythonpath", sys.executable, "things_client", cwd=package.parent)
+
+
+def test_each_default_is_of_its_type(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(package.parent))
+    client = importlib.import_module("things_client")
+    fields = client.EverythingInput.model_fields
+    for field in fields.values():
+        if not field.is_required():
+            TypeAdapter(field.annotation).validate_python(field.default, strict=True)
+    assert (fields["pair"].default, fields["labels"].default) == ((1, "x"), {"a"})
+    assert fields["since"].default is fields["all_pairs"].default is None
+    assert fields["rate"].annotation == float | None
 
 
 def test_the_runtime_is_formatted_as_the_rest_is() -> None:

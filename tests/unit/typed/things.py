@@ -32,6 +32,11 @@ class Colour(str, enum.Enum):
     GREEN = "green"
 
 
+class Rate(float, enum.Enum):
+    HALF = 0.5
+    WHOLE = 1.0
+
+
 class Node(BaseModel):
     name: Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[a-z\"\\]+$", description="A name.")]
     children: list[Node] = []
@@ -97,6 +102,14 @@ class Everything(BaseModel):
     pairs: set[Pair] = set()
     lists: set[tuple[int, str]] = set()
     scores: dict[str, float] = {}
+    first_pair: Pair | None = Pair()
+    all_pairs: list[Pair] = [Pair()]
+    pairs_by_name: dict[str, Pair] = {"a": Pair()}
+    since: datetime.datetime | None = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
+    numbers: set[int] | None = {1}
+    rows: list[tuple[int, str]] = [(1, "x")]
+    days: list[datetime.date] = [datetime.date(2026, 1, 1)]
+    rate: Rate = Rate.HALF
     anything: Any = None
     schema_: str = Field("s", alias="schema")
     class_: str = Field("c", alias="class")
