@@ -142,9 +142,9 @@ class Channel:
 
     @property
     def tagged(self) -> bool:
-        """The action identifies each received message."""
-        actions = {action for _, action in self.receives.values()}
-        return len(self.receives) > 1 and len(actions) == len(self.receives)
+        """The action identifies each received message: no two of them share one."""
+        actions = [one for _, action in self.receives.values() for one in action.split(" | ")]
+        return len(self.receives) > 1 and len(actions) == len(set(actions))
 
 
 def _message(document: Json, channel: Json, reference: Json) -> tuple[str, str]:

@@ -97,6 +97,27 @@ def test_a_parameter_of_an_address_may_have_any_name(tmp_path: Path, monkeypatch
     assert '${encodeURIComponent(parameters["room-id"])}' in client_module(odd)
 
 
+def test_two_received_messages_may_share_an_action(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class One(BaseMessage):
+        action: Literal["a"] = "a"
+        payload: int
+
+    class Several(BaseMessage):
+        action: Literal["a", "b"] = "b"
+        payload: str
+
+    class Sharing(AsyncJsonWebsocketConsumer):
+        @ws_handler(output_type=One | Several)
+        async def one(self, message: One) -> None: ...
+
+    made = document(Starlette(routes=[WebSocketRoute("/ws/", Sharing.as_asgi())]))
+    write_client(json.loads(json.dumps(made)), tmp_path / "sharing_an_action")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    incoming = importlib.import_module("sharing_an_action.channels").SharingChannel.incoming
+    for message in ({"action": "a", "payload": 1}, {"action": "a", "payload": "x"}):
+        assert incoming.validate_python(message).model_dump() == message
+
+
 @pytest.mark.parametrize("name", ["kind", "@type", "msg-type", "schema", "json", "object", "copy", "class"])
 def test_any_name_for_what_identifies_a_message(name: str, tmp_path: Path, monkeypatch: Any) -> None:
     class First(BaseMessage):
