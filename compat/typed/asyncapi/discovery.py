@@ -6,6 +6,7 @@ with our patterns or Django's, and middleware around them are searched.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,8 +18,12 @@ from compat.typed.consumer import AsyncJsonWebsocketConsumer
 
 __all__ = ["ConsumerRoute", "consumer_routes"]
 
+logger = logging.getLogger("compat.typed")
+
 TYPED_PARAMETER = re.compile(r"<(?:(?P<type>[^>:]+):)?(?P<name>\w+)>")
 NAMED_GROUP = re.compile(r"\(\?P<(?P<name>\w+)>(?P<body>(?:[^()\\]|\\.|\([^()]*\))*)\)")
+OTHER_REGEX = re.compile(r"(?<!\\)(?:\\\\)*(?:[(\[{?*+|^$]|\\[A-Za-z0-9])")
+"""What says more than its own text."""
 WORDS = {
     "int": "an integer",
     "float": "a number",
@@ -42,7 +47,11 @@ class ConsumerRoute:
 
 
 def consumer_routes(app: Any) -> list[ConsumerRoute]:
-    """Return the typed consumers that ``app`` serves, in the order of its routes."""
+    """Return the typed consumers that ``app`` serves, in the order of its routes.
+
+    Those whose ``re_path()`` has more than plain text and named groups are left out, with a warning in
+    the log.
+    """
     return list(_walk(app, "", {}))
 
 
@@ -70,7 +79,8 @@ def _walk_route(route: Any, prefix: str, parameters: Mapping[str, str]) -> Itera
             yield from _walk_route(context.starlette_route or context.original_route, prefix, parameters)
     elif hasattr(route, "pattern") and hasattr(route, "callback"):
         path, found = _pattern(route.pattern)
-        yield from _walk(route.callback, f"{prefix.rstrip('/')}/{path}", {**parameters, **found})
+        inner = _walk(route.callback, f"{prefix.rstrip('/')}/{path}", {**parameters, **found})
+        yield from inner if path is not None else _without_address(route.pattern, inner)
     elif hasattr(route, "param_convertors"):
         if not getattr(route, "methods", None):  # not a route for HTTP
             yield from _walk_starlette(route, prefix, parameters)
@@ -96,8 +106,23 @@ def _kind(convertor: Any) -> str:
     return {"integer": "int"}.get(name, name)
 
 
-def _pattern(pattern: Any) -> tuple[str, dict[str, str]]:
-    """Return the address of a ``path()`` or ``re_path()``, and its parameters."""
+def _without_address(pattern: Any, routes: Iterator[ConsumerRoute]) -> Iterator[ConsumerRoute]:
+    """Leave out the consumers behind a pattern that no address says."""
+    for route in routes:
+        logger.warning(
+            "%s is not in the document: its route %r matches more than an address with parameters can say. "
+            "Write it with path(), or with named groups only, such as (?P<room>\\w+)",
+            route.consumer.__qualname__,
+            str(pattern),
+        )
+    yield from ()
+
+
+def _pattern(pattern: Any) -> tuple[str | None, dict[str, str]]:
+    """Return the address of a ``path()`` or ``re_path()``, and its parameters.
+
+    The address is None if the expression has more than plain text and named groups.
+    """
     source = str(pattern)
     if "Regex" not in type(pattern).__name__:
         found = {
@@ -105,5 +130,9 @@ def _pattern(pattern: Any) -> tuple[str, dict[str, str]]:
         }
         return TYPED_PARAMETER.sub(r"{\g<name>}", source), found
     found = {match["name"]: f"matches {match['body']}" for match in NAMED_GROUP.finditer(source)}
-    path = NAMED_GROUP.sub(r"{\g<name>}", source).removeprefix("^").removesuffix("$")
-    return re.sub(r"\\(.)", r"\1", path), found
+    source = re.sub(r"^(?:\^|\\A)|(?:(?<!\\)\$|\\[Zz])$", "", source)
+    if source.endswith("/?"):  # with it or without it: the longer form
+        source = source[:-1]
+    if OTHER_REGEX.search(NAMED_GROUP.sub("", source)):
+        return None, found
+    return re.sub(r"\\(.)", r"\1", NAMED_GROUP.sub(r"{\g<name>}", source)), found

@@ -142,6 +142,41 @@ def test_parameters_say_what_they_may_be() -> None:
     assert (second.address, dict(second.parameters)) == ("/b/{key}/{free}", {"key": "a UUID", "free": ""})
 
 
+@pytest.mark.parametrize(
+    ("expression", "address"),
+    [
+        (r"^ws/(?P<room>\w+)/$", "/ws/{room}/"),
+        (r"^ws/(?P<room>\w+)/\Z", "/ws/{room}/"),
+        (r"\Aws/(?P<room>[a-z]{2}(?:-x)?)", "/ws/{room}"),
+        (r"ws\.v1/(?P<room>\w+)/?$", "/ws.v1/{room}/"),
+        (r"^ws/a\$", "/ws/a$"),
+    ],
+)
+def test_the_address_of_an_expression(expression: str, address: str) -> None:
+    (route,) = consumer_routes(URLRouter([re_path(expression, ROOM)]))
+    assert route.address == address
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        r"^ws/(?:v1/)?(?P<room>\w+)/$",
+        r"^ws/(?P<room>\w+)?/$",
+        r"^ws/(\w+)/$",
+        r"^ws/\d/$",
+        r"^ws/[ab]/$",
+        r"^ws/a{2}/$",
+        r"^a/$|^b/$",
+    ],
+)
+def test_a_route_that_no_address_says_is_left_out(expression: str, caplog: pytest.LogCaptureFixture) -> None:
+    plain = re_path(r"^plain/\d+/$", Plain.as_asgi())
+    app = URLRouter([re_path(expression, ROOM), plain, path("ws/", ROOM)])
+    assert [route.address for route in consumer_routes(app)] == ["/ws/"]
+    (warning,) = caplog.records
+    assert f"Room is not in the document: its route {expression!r} matches more" in warning.getMessage()
+
+
 # What a document says
 
 
