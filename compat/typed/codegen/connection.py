@@ -48,6 +48,8 @@ class Speaker(Generic[Out, In]):
     """The field that identifies a message."""
     own_names: Mapping[str, Collection[str]] = {}
     """By tag, the names of the envelope that a message has for fields of its own."""
+    max_unread: int = 10_000
+    """More messages that nobody receives end the connection with a ClientError."""
 
     def __init__(self) -> None:
         self._inbox: deque[In] = deque()
@@ -130,6 +132,8 @@ class Speaker(Generic[Out, In]):
             await self._news.wait()
 
     def _take(self, message: In) -> None:
+        if len(self._inbox) >= self.max_unread:
+            raise ClientError(f"{self.max_unread} messages wait: call receive()")
         self._inbox.append(message)
         self._news.set()
 
@@ -261,7 +265,7 @@ class Connection(Speaker[Out, In]):
         try:
             await self._socket.send(json.dumps(frame, ensure_ascii=False))
         except ConnectionClosed:
-            raise self._lost() from None
+            raise self._ended or self._lost() from None
 
     async def _ask(
         self,
@@ -295,7 +299,7 @@ class Connection(Speaker[Out, In]):
                 self._dispatch(json.loads(text))
         except ConnectionClosed:
             pass
-        except (UnknownMessage, ValueError) as failure:
+        except (ClientError, ValueError) as failure:
             error = failure
         finally:
             await self._socket.close()

@@ -22,7 +22,15 @@ from compat.typed import (
     UserAuthenticator,
     ws_handler,
 )
-from compat.typed.client import Client, ConnectionLost, MessageRefused, TopicClient, UnknownMessage, connect
+from compat.typed.client import (
+    Client,
+    ClientError,
+    ConnectionLost,
+    MessageRefused,
+    TopicClient,
+    UnknownMessage,
+    connect,
+)
 from tests.support.servers import Address, LiveServer
 from tests.unit.typed.room import Alert, Fail, Line, Note, Room, Said, Say
 from tests.unit.typed.test_topics import Console, RunTopic, TeamTopic
@@ -123,6 +131,24 @@ async def test_what_else_comes_is_kept(server: Address) -> None:
             message.payload.text for _ in range(3) if isinstance(message := await client.receive(), Said)
         ]
         assert texts == ["a", "b", "c"]
+
+
+async def test_what_nobody_receives_does_not_grow_without_end(server: Address) -> None:
+    async with client_of(server, "room") as client:
+        client.max_unread = 3
+        for text in "abc":
+            await client.send(Say(payload=Line(text=text)))
+        assert await client.request(PingMessage(), PongMessage) == PongMessage()
+        await client.send(Say(payload=Line(text="d")))
+        with pytest.raises(ClientError, match=r"3 messages wait: call receive\(\)"):
+            while True:
+                await client.request(PingMessage(), PongMessage)
+        with pytest.raises(ClientError, match="3 messages wait"):
+            await client.send(Note())
+        for _ in "abc":
+            await client.receive_a(Said)
+        with pytest.raises(ClientError, match="3 messages wait"):
+            await client.receive()
 
 
 async def test_requests_side_by_side_get_their_own_answers(server: Address) -> None:
