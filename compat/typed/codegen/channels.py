@@ -102,11 +102,14 @@ class Channel:
         self.description: str = channel.get("description") or f"The channel {id}."
         address: str = channel.get("address") or ""
         self.address = f"/{address.lstrip('/')}" if address else ""
-        self.parameters: list[str] = re.findall(PARAMETER, self.address)
         self.discriminator: str = channel.get("x-discriminator", "action")
         """The field that identifies a message."""
         topic: Json | None = channel.get("x-topic")
         self.topic = None if topic is None or topic.get("default") else topic
+        self.pattern = self.address if self.topic is None else str(self.topic["pattern"])
+        """Of the address, or of the topic's name."""
+        self.parameters: list[str] = list(dict.fromkeys(re.findall(PARAMETER, self.pattern)))
+        """Those of ``pattern``, each once: inner routers may have one that an outer one has."""
         self.is_subscription = topic is not None and self.topic is None
         """The connection itself is a topic."""
         kind = "Channel" if self.topic is None else "Topic"

@@ -122,12 +122,11 @@ def _class(channel: Channel, schemas: Mapping[str, Schema]) -> Iterator[str]:
 
 
 def _constructor(channel: Channel) -> Iterator[str]:
-    path = channel.address if channel.topic is None else str(channel.topic["pattern"])
-    names = list(dict.fromkeys(re.findall(PARAMETER, path)))
+    names = channel.parameters
     fields = ", ".join(f"{_property(name)}: string | number" for name in names)
     tags = [f"@param {{{{ {fields} }}}} parameters"] if names else []
     arguments = ["parameters"] if names else []
-    filled = _template(path, encode=channel.topic is None)
+    filled = _template(channel.pattern, encode=channel.topic is None)
     tag = _literal(channel.discriminator)
     own = [_literal(list(channel.own_names.items()))] if channel.own_names else []
     if channel.topic is None:

@@ -132,7 +132,7 @@ class _ChannelClass:
         yield from docstring(channel.description, "    ")
         yield ""
         if channel.topic is not None:
-            yield f"    pattern = {literal(channel.topic['pattern'])}"
+            yield f"    pattern = {literal(channel.pattern)}"
         else:
             yield f"    address = {literal(channel.address)}"
             if channel.is_subscription:

@@ -170,6 +170,7 @@ def test_an_alias_of_itself_is_refused(tmp_path: Path) -> None:
         ("ws/chat", {}, "/ws/chat"),
         ("/ws/[0-9]{4}/", {"4": "1/2"}, "/ws/[0-9]1%2F2/"),
         ("/ws/{room.id}/", {"room.id": 7}, "/ws/7/"),
+        ("/ws/{team}/{room}/{team}/", {"team": 1, "room": 2}, "/ws/1/2/1/"),
     ],
 )
 def test_an_address_may_be_odd(
