@@ -36,7 +36,7 @@ class FaultyChannelLayer(InMemoryChannelLayer):
         super().__init__(**options)
         self.calls: dict[str, int] = defaultdict(int)
         self._faults: dict[str, deque[Any]] = defaultdict(deque)
-        self._gates: dict[str, asyncio.Event] = {}
+        self._gates: dict[str, list[asyncio.Event]] = defaultdict(list)
         for name in METHODS:
             setattr(self, name, self._faulty(name, getattr(self, name)))
 
@@ -53,12 +53,13 @@ class FaultyChannelLayer(InMemoryChannelLayer):
 
     @contextmanager
     def held(self, method: str) -> Iterator[None]:
-        """Make every call of ``method`` wait until the block ends."""
-        gate = self._gates[_known(method)] = asyncio.Event()
+        """Make every call of ``method`` wait until the block, and each other one about it, ends."""
+        gate = asyncio.Event()
+        self._gates[_known(method)].append(gate)
         try:
             yield
         finally:
-            del self._gates[method]
+            self._gates[method].remove(gate)
             gate.set()
 
     def heal(self) -> None:
@@ -69,8 +70,8 @@ class FaultyChannelLayer(InMemoryChannelLayer):
         @functools.wraps(method)
         async def call(*args: Any, **kwargs: Any) -> Any:
             self.calls[name] += 1
-            if name in self._gates:
-                await self._gates[name].wait()
+            while gates := self._gates[name]:
+                await gates[-1].wait()
             if faults := self._faults[name]:
                 fault = faults.popleft()
                 if fault is _LOSE:

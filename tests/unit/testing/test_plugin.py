@@ -127,6 +127,20 @@ async def test_a_layer_that_waits(faulty_channel_layer: FaultyChannelLayer) -> N
     await asyncio.wait_for(waiting, 10)
 
 
+async def test_a_layer_that_waits_for_two_blocks(faulty_channel_layer: FaultyChannelLayer) -> None:
+    """Was: a KeyError at the end of the outer one, and a call that waited for ever."""
+    with faulty_channel_layer.held("send"):
+        first = asyncio.ensure_future(faulty_channel_layer.send("c", {"type": "x"}))
+        await asyncio.sleep(0)
+        with faulty_channel_layer.held("send"):
+            second = asyncio.ensure_future(faulty_channel_layer.send("c", {"type": "x"}))
+            await asyncio.sleep(0)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not first.done() and not second.done()
+    await asyncio.wait_for(asyncio.gather(first, second), 10)
+
+
 @pytest.mark.parametrize("method", ["nothing", "__init__"])
 def test_faults_are_checked(method: str) -> None:
     layer = FaultyChannelLayer()
