@@ -113,9 +113,13 @@ class WebsocketCommunicator(ApplicationCommunicator):
 
     async def __aenter__(self) -> WebsocketCommunicator:
         """Connect; raise AssertionError if the connection is refused."""
-        accepted, detail = await self.connect()
-        if not accepted:
-            raise AssertionError(f"the websocket {self.scope['path']!r} was refused with {detail}")
+        try:
+            accepted, detail = await self.connect()
+            if not accepted:
+                raise AssertionError(f"the websocket {self.scope['path']!r} was refused with {detail}")
+        except BaseException:  # __aexit__ is not called
+            self.stop(exceptions=False)
+            raise
         self.subprotocol = detail
         return self
 

@@ -104,6 +104,16 @@ async def test_an_answer_that_is_neither() -> None:
     communicator.stop()
 
 
+@pytest.mark.parametrize("answer", ["websocket.close", "websocket.send"])
+async def test_a_block_that_does_not_begin_leaves_no_application_behind(answer: str) -> None:
+    communicator = WebsocketCommunicator(answering({"type": answer}), "/")
+    with pytest.raises(AssertionError, match=r"refused with 1000|was 'websocket\.send'"):
+        async with communicator:
+            pytest.fail("it has begun")
+    await asyncio.wait((communicator.future,), timeout=10)
+    assert communicator.future.cancelled()
+
+
 # Frames
 
 
