@@ -20,10 +20,12 @@ WORDS = (
     r"passw|passphrase|passcode|pwd|secret|token|(?:api|private|access|encryption)[-_ ]?key|auth|bearer|csrf|"
     r"cookie|session|credential|signature|jwt|otp|cvc|cvv|iban|ssn|card[-_ ]?number"
 )
-SECRET = re.compile(rf"{WORDS}|pass$|(?:^|[-_])(?:pin|sid)$", re.IGNORECASE)
+SHORT = r"(?:(?<![a-z])|(?-i:(?<=[a-z])(?=[A-Z])))(?:pin(?:[-_ ]?(?:code|number))?|sid)"
+"""As words, such as in user_pin and userPin: not in a spin."""
+SECRET = re.compile(rf"{WORDS}|pass$|{SHORT}$", re.IGNORECASE)
 """What the keys of secrets contain."""
 SECRET_IN_TEXT = re.compile(
-    rf"(?:(?:{WORDS})[\w-]{{0,20}}|pass|(?<![a-z])(?:pin|sid))\\{{0,8}}[\"']?\s{{0,4}}[:=]", re.IGNORECASE
+    rf"(?:(?:{WORDS})[\w-]{{0,20}}|pass|{SHORT})\\{{0,8}}[\"']?\s{{0,4}}[:=]", re.IGNORECASE
 )
 """The same key in a text, before its value."""
 NAMES, VALUES = frozenset(("name", "key", "field", "header")), frozenset(("value", "values"))

@@ -552,6 +552,12 @@ def test_what_of_a_message_is_shown(message: Any, shown: Any) -> None:
             "client_secret",
             "pin",
             "user_pin",
+            "userPin",
+            "userPIN",
+            "PIN",
+            "pinCode",
+            "pin_number",
+            "connectSid",
             "otp",
         ),
         *("card-number", "cardNumber", "cvc", "ssn", "sid", "credentials", "signature", "jwt"),
@@ -563,7 +569,13 @@ def test_what_sounds_like_a_secret_is_dots(key: str) -> None:
     assert compat.live.redact("group", {"text": f'hello {{"{key}": "hunter2"'})["text"].startswith("…")
 
 
-@pytest.mark.parametrize("key", ["text", "passenger", "spinner", "inside", "monkey", "company", "page"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("text", "passenger", "spinner", "inside", "monkey", "company", "page"),
+        *("spin", "SPIN", "pinned", "pinColor", "openings", "reside"),
+    ],
+)
 def test_other_keys_are_shown(key: str) -> None:
     assert compat.live.redact("group", {key: "x"}) == {key: "x"}
 
