@@ -34,7 +34,7 @@ from compat.layers import (
     BaseChannelLayer,
     channel_layers,
     get_channel_layer,
-    known_layers,
+    required_layer,
 )
 from compat.layers.base import require_group
 from compat.layers.history import History
@@ -74,13 +74,7 @@ def channel_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> Callable[[], Awaitable[
     """
 
     async def the_layer() -> BaseChannelLayer:
-        layer: BaseChannelLayer | None = get_channel_layer(alias)
-        if layer is None:
-            raise InvalidChannelLayerError(
-                f"Depends(channel_layer({alias!r})): there is no layer {alias!r}; configured: "
-                f"{known_layers()}. Add it to CHANNEL_LAYERS or call register_channel_layer({alias!r}, layer)"
-            )
-        return layer
+        return required_layer(alias, f"Depends(channel_layer({alias!r}))")
 
     return the_layer
 
@@ -95,7 +89,7 @@ def group_history(
     """
 
     async def the_history(connection: HTTPConnection) -> History:
-        layer = await channel_layer(alias)()
+        layer = required_layer(alias, f"group_history(alias={alias!r})")
         name = _named(group, layer, connection)
         said = await layer.history(name, count)
         connection.scope.setdefault(SHOWN, {})[name] = said.position
@@ -115,7 +109,7 @@ def group_presence(
     """
 
     async def the_presence(connection: HTTPConnection) -> Presence:
-        layer: Any = await channel_layer(alias)()
+        layer: Any = required_layer(alias, f"group_presence(alias={alias!r})")
         if not hasattr(layer, "presence"):
             raise InvalidChannelLayerError(
                 f"group_presence() needs a layer of compat; {type(layer).__qualname__} knows no people"
@@ -157,7 +151,7 @@ def page_ticket(
     """
 
     async def the_ticket(connection: HTTPConnection) -> str:
-        layer = await channel_layer(alias)()
+        layer = required_layer(alias, f"page_ticket(alias={alias!r})")
         shown: dict[str, str] = connection.scope.get(SHOWN, {})
         names = [_named(group, layer, connection) for group in groups]
         return await layer.ticket({name: shown.get(name) for name in names}, connection.scope.get("user"))

@@ -45,6 +45,7 @@ __all__ = [
     "known_layers",
     "missing_layer",
     "register_channel_layer",
+    "required_layer",
     "stand_in",
     "unregister_channel_layer",
 ]
@@ -298,6 +299,17 @@ def unregister_channel_layer(alias: str) -> None:
 def known_layers() -> str:
     """Return the aliases of all layers, for the text of an error."""
     return ", ".join(map(repr, channel_layers.aliases())) or "none"
+
+
+def required_layer(alias: str, asked: str) -> BaseChannelLayer:
+    """Return the layer that ``asked`` needs; raise InvalidChannelLayerError, which lists the others."""
+    layer: BaseChannelLayer | None = get_channel_layer(alias)
+    if layer is None:
+        raise InvalidChannelLayerError(
+            f"{asked}: there is no layer {alias!r}; configured: {known_layers()}. Add it to CHANNEL_LAYERS "
+            f"or call register_channel_layer({alias!r}, layer)"
+        )
+    return layer
 
 
 def missing_layer(consumer: Any) -> str:

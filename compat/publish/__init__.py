@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from compat.engine.outage import SERVICE_UNAVAILABLE
-from compat.layers import DEFAULT_CHANNEL_LAYER
+from compat.layers import DEFAULT_CHANNEL_LAYER, required_layer
 
 try:
     from fastapi import APIRouter, Body, Depends
@@ -29,7 +29,6 @@ except ModuleNotFoundError as error:
         "'channels-compat[fastapi]'"
     ) from error
 
-from compat.fastapi import channel_layer
 from compat.publish.bodies import (
     MAX_MESSAGES,
     UNPROCESSABLE,
@@ -87,7 +86,7 @@ def router(
     made = APIRouter(route_class=BoundedRoute, dependencies=[refuses_makers(guard, Depends)])
 
     async def publish(request: Request) -> Response:
-        layer = await channel_layer(alias)()
+        layer = required_layer(alias, f"compat.publish.router(alias={alias!r})")
         try:
             body = await request.json()
             sends = [send_of(layer, consumers, one, where) for where, one in listed(body, target)]

@@ -19,7 +19,7 @@ from starlette.types import Message, Scope
 
 from compat.clock import wall
 from compat.consumer import AsyncConsumer
-from compat.exceptions import LayerUnavailable, MessageTooLarge
+from compat.exceptions import InvalidChannelLayerError, LayerUnavailable, MessageTooLarge
 from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
 from compat.layers.presence.layer import PERSON
 from compat.names import person_group
@@ -570,6 +570,14 @@ async def test_a_dependency_may_declare_the_body(layer: InMemoryChannelLayer) ->
         assert (await publish(client, {"group": "a", "message": HELLO})).status_code == 200
         for text in (b"{", b"\xff", b"[" * 40_000, b"[" * 60_000):
             assert (await client.post("/publish", content=text, headers=JSON)).status_code == 422
+
+
+async def test_a_layer_that_does_not_exist(layer: InMemoryChannelLayer) -> None:
+    async with client_of(made(alias="chat")) as client:
+        with pytest.raises(
+            InvalidChannelLayerError, match=r"^compat\.publish\.router\(alias='chat'\): there is no"
+        ):
+            await publish(client, {"group": "g", "message": HELLO})
 
 
 def test_it_is_never_open_by_default() -> None:
