@@ -1,9 +1,10 @@
 """Calls without ``await`` in the source of a class, found by its syntax tree.
 
 A call counts if it is a statement (``self.send(...)``), or is assigned to a name that is never read, and if
-it creates a coroutine: methods of the class itself are inspected, methods of a channel layer are known by
-their names. ``channels-compat doctor`` calls ``unawaited_calls``, and so does ``compat.advice.unawaited`` if
-Python does not know the line of a call.
+it creates a coroutine: methods of the class itself are inspected. Methods of a channel layer are known by
+their names and the layer's (``layer``, ``…_layer`` or ``get_channel_layer()``).
+``channels-compat doctor`` calls ``unawaited_calls``, and so does ``compat.advice.unawaited`` if Python does
+not know the line of a call.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from typing import Any, NamedTuple
 __all__ = ["Call", "correction", "unawaited_calls"]
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-GROUP_METHODS = frozenset(("group_add", "group_discard", "group_send"))
-LAYER_METHODS = GROUP_METHODS | {"flush", "new_channel", "receive", "send"}
+LAYER_METHODS = frozenset(
+    ("flush", "group_add", "group_discard", "group_send", "new_channel", "receive", "send")
+)
 LIBRARY = frozenset(("asyncio.sleep", "asyncio.wait", "asyncio.wait_for"))
 
 
@@ -59,28 +61,35 @@ def unawaited_calls(cls: type) -> list[Call]:
     """
     found = []
     for base in cls.__mro__:
-        for function in _functions(base):
-            found += _Search(cls, function).run()
+        for function, owner in _functions(base):
+            found += _Search(cls, function, owner).run()
     return found
 
 
-def _functions(base: type) -> Iterator[types.FunctionType]:
-    """Yield the functions in the class body of ``base`` that are not ours."""
+def _functions(base: type) -> Iterator[tuple[types.FunctionType, str]]:
+    """Yield the functions in the class body of ``base`` that are not ours, and how each calls its object or
+    class; "" for a static method, which has none.
+    """
     for value in vars(base).values():
         function = inspect.unwrap(getattr(value, "__func__", value))
         if isinstance(function, types.FunctionType) and not function.__code__.co_filename.startswith(PACKAGE):
-            yield function
+            code = function.__code__
+            has_owner = code.co_argcount and not isinstance(value, staticmethod)
+            yield function, code.co_varnames[0] if has_owner else ""
 
 
 class _Search(ast.NodeVisitor):
     """A visitor that searches the source of a method and the functions in it."""
 
-    def __init__(self, cls: type, function: types.FunctionType) -> None:
+    def __init__(self, cls: type, function: types.FunctionType, owner: str) -> None:
         self.cls = cls
         self.function = function
-        self.owner = function.__code__.co_varnames[0] if function.__code__.co_argcount else ""
+        self.owner = owner
         self.in_async: list[bool] = []
         self.read: set[str] = set()
+        """The names whose values are read, perhaps by other functions."""
+        self.bound: set[str] = set()
+        """The names that do not, or not for sure, mean those of the module."""
         self.found: list[Call] = []
 
     def run(self) -> list[Call]:
@@ -90,8 +99,13 @@ class _Search(ast.NodeVisitor):
         except (OSError, SyntaxError, TypeError, ValueError, tokenize.TokenError):
             return []  # no source, that of a file replaced meanwhile, or part of a line: a lambda
         ast.increment_lineno(tree, start - 1)
-        names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
-        self.read = {node.id for node in names if isinstance(node.ctx, ast.Load)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name):
+                (self.read if isinstance(node.ctx, ast.Load) else self.bound).add(node.id)
+            elif isinstance(node, ast.arg):
+                self.bound.add(node.arg)
+            elif isinstance(node, (ast.Global, ast.Nonlocal)):
+                self.read.update(node.names)
         self.visit(tree)
         return self.found
 
@@ -127,15 +141,21 @@ class _Search(ast.NodeVisitor):
 
     def _makes_a_coroutine(self, function: ast.expr, target: str) -> bool:
         if isinstance(function, ast.Name):
-            return _is_coroutine_function(self.function.__globals__.get(function.id))
+            known = function.id not in self.bound
+            return known and _is_coroutine_function(self.function.__globals__.get(function.id))
         if not isinstance(function, ast.Attribute):
             return False
         receiver, name = ast.unparse(function.value), function.attr
         if receiver == self.owner or receiver.startswith("super("):
             return _is_coroutine_function(inspect.getattr_static(self.cls, name, None))
-        if name in GROUP_METHODS or target in LIBRARY:
-            return True
-        return name in LAYER_METHODS and receiver.rstrip("()").endswith("layer")
+        return target in LIBRARY or (name in LAYER_METHODS and _is_layer(function.value))
+
+
+def _is_layer(receiver: ast.expr) -> bool:
+    """Return True for an expression that is named as a channel layer is."""
+    called = isinstance(receiver, ast.Call)
+    name = ast.unparse(receiver.func if isinstance(receiver, ast.Call) else receiver).rpartition(".")[2]
+    return name == "get_channel_layer" if called else name == "layer" or name.endswith("_layer")
 
 
 def _is_coroutine_function(value: Any) -> bool:

@@ -289,6 +289,58 @@ def test_the_search_finds_what_python_would_warn_of_and_nothing_else() -> None:
     assert {call.file for call in found} == {__file__}
 
 
+async def notify() -> None:
+    pass
+
+
+pending: Any = None
+
+
+class Correct(AsyncJsonWebsocketConsumer):
+    """Calls that only resemble those of coroutines."""
+
+    player: Any
+    rooms: Any
+
+    async def of_another_object(self) -> None:
+        self.player.send("hi")
+        self.player.receive(3)
+        self.rooms.group_send("room", {})
+
+    @staticmethod
+    def of_an_argument(conn: Any) -> None:
+        conn.send()
+
+    async def for_another_function(self) -> None:
+        global pending
+        pending = self.send("later")
+
+    async def by_a_parameter(self, notify: Callable[[], None]) -> None:
+        notify()
+
+    async def by_a_variable(self) -> None:
+        notify = self.groups.copy
+        notify()
+
+
+def test_the_search_does_not_take_another_object_for_a_layer_or_a_coroutine() -> None:
+    """Was: errors of the doctor for correct code."""
+    assert unawaited_calls(Correct) == []
+
+
+def test_the_search_knows_layers_by_their_names() -> None:
+    class Layers(AsyncJsonWebsocketConsumer):
+        async def connect(self) -> None:
+            chat_layer = get_channel_layer("chat")
+            chat_layer.group_add("room", "channel")
+            get_channel_layer("chat").send("channel", {})
+
+    assert [call.target for call in unawaited_calls(Layers)] == [
+        "chat_layer.group_add",
+        "get_channel_layer('chat').send",
+    ]
+
+
 def test_the_search_goes_through_base_classes_and_stops_at_ours() -> None:
     class Derived(Mistakes):
         pass
