@@ -12,6 +12,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,14 @@ FILES = (
 """The files that may contain a server command, in the current folder."""
 
 PROGRAMS = ("uvicorn", "gunicorn", "hypercorn", "daphne")
+BETWEEN = ";&|"
+"""The characters between two commands of a shell."""
 LARGEST, LONGEST_LINE = 100_000, 10_000
 """The largest file in bytes, and the longest line in characters, that is searched for a server command."""
 START = re.compile(rf"(?<![\w.-])(?:{'|'.join(PROGRAMS)})(?![\w.-])[\s\"',].*")
+FOLDED = re.compile(r"(?!\s*#)(?:.*:|\s*-)\s+>[-+\d]*\s*")
+"""The line of YAML before a text whose lines are one."""
+OPTION = re.compile(r"\s+-\S")
 APPLICATION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(?:\(\))?")
 WORKERS = re.compile(r"(?:^|\s)(?:-w|--workers|--num-workers)[=\s]*(\d+)")
 
@@ -77,16 +83,44 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def commands_in(path: Path) -> Iterator[ServerCommand]:
-    """Yield the server commands in a file. Lines that end with a backslash are joined with the next."""
+    """Yield the server commands in a file."""
     try:
         text = read(path, LARGEST).decode("utf-8", errors="replace")
     except NotRead:
         return
-    for number, line in _joined(text.splitlines()):
+    lines = text.splitlines()
+    for number, line in _joined(_unfolded(lines) if path.suffix in (".yml", ".yaml") else lines):
         skipped = line.lstrip().startswith("#") or len(line) > LONGEST_LINE
-        found = None if skipped else START.search(line)
-        if found is not None and APPLICATION.search(found.group()):
-            yield parse(found.group(), f"{path.name}:{number}")
+        found = None if skipped else _command_in(line)
+        if found is not None and APPLICATION.search(found):
+            yield parse(found, f"{path.name}:{number}")
+
+
+def _command_in(line: str) -> str | None:
+    """Return what follows in a line from the name of a server on, up to the end of the quotes around it."""
+    found = START.search(line)
+    if found is None:
+        return None
+    text, quote = found.group(), ""
+    for char in line[: found.start()]:
+        if char in "'\"" and quote in ("", char):
+            quote = "" if quote else char
+    in_a_list = re.match(r"\w+['\"]", text)
+    return text.partition(quote)[0] if quote and not in_a_list else text
+
+
+def _unfolded(lines: Sequence[str]) -> list[str]:
+    """Return the lines of YAML, where a text over several lines ends each but its last with a backslash."""
+    unfolded: list[str] = []
+    within = -1  # the indentation of the line before the text
+    for line in lines:
+        indentation = len(line) - len(line.lstrip())
+        if unfolded and (0 <= within < indentation or OPTION.match(line)):
+            unfolded[-1] += "\\"
+        elif line.strip():
+            within = indentation if FOLDED.fullmatch(line) else -1
+        unfolded.append(line)
+    return unfolded
 
 
 def _joined(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
@@ -110,7 +144,7 @@ def parse(command: str, source: str) -> ServerCommand:
     names = [os.path.basename(word) for word in words]
     at = next((index for index, name in enumerate(names) if name in PROGRAMS), 0)
     program, text = names[at] if names else "uvicorn", " ".join(words)
-    arguments = words[at + 1 :]
+    arguments = [_without_variables(word) for word in words[at + 1 :]]
     options, given = _uvicorn_options(arguments if program == "uvicorn" else ["app:app"])
     if program == "uvicorn":
         workers = options.get("workers") or workers_of_environment()
@@ -127,18 +161,26 @@ def workers_of_environment() -> int:
 
 
 def _words(command: str) -> list[str]:
-    """Split a shell command, or a JSON list of strings (a Dockerfile's CMD), into its words."""
+    """Split a shell command, or a JSON list of strings (a Dockerfile's CMD), into its words.
+
+    Of several commands in a line, return that of the first server.
+    """
     listed = re.search(r"\[.*\]", command)
     if listed is not None:
         try:
-            return [str(word) for word in json.loads(listed.group())]
+            words = [str(word) for word in json.loads(listed.group())]
         except ValueError:
             pass
-    plain = command.rstrip("]")
+        else:
+            of_a_shell = next(filter(START.search, words), None)  # sh -c "uvicorn main:app"
+            return words if of_a_shell is None else _words(of_a_shell)
+    plain = (_command_in(command) or command).rstrip("]")
     if re.search(r"['\"],\s*['\"]", plain):  # the end of a JSON list
         plain = re.sub(r"['\",]", " ", plain)
     try:
-        return shlex.split(plain, comments=True)
+        lexer = shlex.shlex(plain, posix=True, punctuation_chars=BETWEEN)
+        lexer.whitespace_split = True
+        return list(takewhile(lambda word: word.strip(BETWEEN), lexer))
     except ValueError:
         return plain.split()
 
@@ -150,8 +192,7 @@ def _uvicorn_options(arguments: Sequence[str]) -> tuple[dict[str, Any], frozense
         from uvicorn.main import main
     except ImportError:
         return {}, frozenset()
-    known = [_without_variables(argument) for argument in arguments]
-    context = main.make_context("uvicorn", list(known), resilient_parsing=True)
+    context = main.make_context("uvicorn", list(arguments), resilient_parsing=True)
     chosen = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
     given = (name for name in context.params if context.get_parameter_source(name) in chosen)
     return dict(context.params), frozenset(given)
@@ -159,5 +200,5 @@ def _uvicorn_options(arguments: Sequence[str]) -> tuple[dict[str, Any], frozense
 
 def _without_variables(argument: str) -> str:
     """Replace ``${WORKERS:-4}`` by 4, and ``$PORT`` by its value in the environment."""
-    with_default = re.sub(r"\$\{(\w+):?-([^}]*)\}", lambda m: os.environ.get(m[1]) or m[2], argument)
+    with_default = re.sub(r"\$+\{(\w+):?-([^}]*)\}", lambda m: os.environ.get(m[1]) or m[2], argument)
     return os.path.expandvars(with_default)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
@@ -123,6 +124,8 @@ def proxy_headers(subject: Subject) -> Iterator[Finding]:
     per_client = settings.get("CHANNEL_MAX_CONNECTIONS_PER_CLIENT")
     for command in _uvicorns(subject):
         trusted, believed = command.options.get("forwarded_allow_ips"), command.options.get("proxy_headers")
+        if trusted is None:
+            trusted = os.environ.get("FORWARDED_ALLOW_IPS")  # as uvicorn does
         public = command.options.get("host") not in ("127.0.0.1", "localhost", "::1")
         if believed and trusted == "*" and public:
             yield warning(

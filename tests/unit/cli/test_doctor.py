@@ -257,6 +257,52 @@ def test_a_django_project_on_the_real_channels(tutorial: Tutorial) -> None:
         ),
         ("Procfile", "web: daphne -p $PORT mysite.asgi:application\n", [("Procfile:1", "daphne", 1)]),
         ("Dockerfile", "RUN pip install uvicorn gunicorn\n", []),
+        (
+            "Dockerfile",
+            'CMD ["sh", "-c", "uvicorn main:app --workers 4"]\n',
+            [("Dockerfile:1", "uvicorn", 4)],
+        ),
+        (
+            "Dockerfile",
+            'CMD ["sh","-c","PORT=1 exec /venv/bin/uvicorn main:app --workers ${N:-4}; echo"]\n',
+            [("Dockerfile:1", "uvicorn", 4)],
+        ),
+        (
+            "compose.yml",
+            'services:\n  web:\n    command: sh -c "alembic upgrade head && uvicorn main:app --workers 4"\n',
+            [("compose.yml:3", "uvicorn", 4)],
+        ),
+        ("Procfile", "web: uvicorn main:app --workers 3; echo ended\n", [("Procfile:1", "uvicorn", 3)]),
+        (
+            "Procfile",
+            "web: uvicorn main:app --workers 3|tee log --workers 5\n",
+            [("Procfile:1", "uvicorn", 3)],
+        ),
+        (
+            "Procfile",
+            "web: uvicorn main:app --log-config 'a;b' --workers 3 &\n",
+            [("Procfile:1", "uvicorn", 3)],
+        ),
+        (
+            "Procfile",
+            "web: gunicorn -k uvicorn_worker.UvicornWorker main:app -w ${WORKERS:-4}\n",
+            [("Procfile:1", "gunicorn", 4)],
+        ),
+        (
+            "compose.yml",
+            "web:\n  command: >-\n    uvicorn\n    main:app\n    --workers 4\n  ports: [80]\n",
+            [("compose.yml:2", "uvicorn", 4)],
+        ),
+        (
+            "compose.yml",
+            "web:\n  command: uvicorn main:app\n    --workers $${WORKERS:-4}\n  ports: [80]\n",
+            [("compose.yml:2", "uvicorn", 4)],
+        ),
+        (
+            "compose.yml",
+            "# command: >\n  web:\n    command: |\n      uvicorn main:app\n      echo --workers 4\n",
+            [("compose.yml:4", "uvicorn", 1)],
+        ),
     ],
 )
 def test_commands_are_found_in_a_projects_files(
@@ -279,6 +325,21 @@ def test_the_environment_is_read_as_the_server_reads_it(
     assert parse("uvicorn main:app --workers 2", "x").workers == 2
     monkeypatch.setenv("WEB_CONCURRENCY", "many")
     assert parse("uvicorn main:app", "x").workers == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "alembic upgrade head && uvicorn main:app --workers 4 --host 0.0.0.0",
+        "sh -c 'alembic upgrade head; uvicorn main:app --workers 4 --host 0.0.0.0'",
+        '["sh", "-c", "uvicorn main:app --workers 4 --host 0.0.0.0"]',
+        '["uvicorn", "main:app", "--workers", "4", "--host", "0.0.0.0"]',
+    ],
+)
+def test_a_command_between_others(command: str) -> None:
+    found = parse(command, "--command")
+    assert (found.program, found.workers, found.options["host"]) == ("uvicorn", 4, "0.0.0.0")
+    assert found.text == "uvicorn main:app --workers 4 --host 0.0.0.0"
 
 
 def test_a_command_that_no_server_would_take() -> None:

@@ -562,6 +562,16 @@ def test_limits_per_client_behind_a_proxy() -> None:
         )
 
 
+def test_proxies_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As uvicorn reads it."""
+    given = subject(command="uvicorn main:app --host 0.0.0.0")
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "10.0.0.7")
+    with override(CHANNEL_MAX_CONNECTIONS_PER_CLIENT=10):
+        assert found(given, "proxy-headers") == []
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
+    only(given, "proxy-headers", WARNING, "from every client", "--forwarded-allow-ips")
+
+
 def test_a_stop_leaves_time_for_the_drain() -> None:
     with override(DRAIN_SECONDS=30):
         only(subject(), "stop-without-end", NOTE, "without a time limit", "--timeout-graceful-shutdown 40")
