@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from compat.layers import (
     EMBEDDED_VARIABLE,
@@ -30,11 +30,14 @@ __all__ = [
     "layer_state",
     "layer_states",
     "masters_of",
+    "run_apart",
     "servers_of",
     "unreachable",
 ]
 
 CONNECT_TIMEOUT_S = 2.0
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -128,12 +131,16 @@ async def masters_of(layer: Any) -> list[tuple[str, Host]]:
 def unreachable(layer: Any) -> tuple[str, str] | None:
     """Return ``(server, cause)`` for the first server of ``layer`` that cannot be reached, or None."""
     for host in servers_of(layer):
-        # In a thread, because the caller may be inside a running event loop.
-        with ThreadPoolExecutor(1) as thread:
-            cause = thread.submit(asyncio.run, _cause_of_silence(host)).result()
+        cause = run_apart(_cause_of_silence(host))
         if cause is not None:
             return host.where, cause
     return None
+
+
+def run_apart(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in a thread, because the caller may be inside a running event loop."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
 
 
 async def _cause_of_silence(host: Host) -> str | None:

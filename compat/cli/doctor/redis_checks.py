@@ -2,121 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from compat.cli.doctor.answers import Answer, text
 from compat.cli.doctor.finding import Finding, error, note, warning
 from compat.cli.doctor.subject import Subject
-from compat.cli.embedded import CONNECT_TIMEOUT_S, masters_of, servers_of
+from compat.cli.embedded import masters_of, run_apart, servers_of
 from compat.cli.layer_trial import examine
 
-if TYPE_CHECKING:
-    from compat.redis.hosts import Host
-
-__all__ = ["CHECKS", "Answer", "answers_of", "ask"]
+__all__ = ["CHECKS"]
 
 OLDEST = (5, 0)
 """The first version with BZPOPMIN."""
 WANTED = "redis-server 5.0 or newer, Valkey or KeyDB"
 SLOW_S = 0.01
 MOST_KEYS = 100_000
-ASKED = ("maxmemory", "maxmemory-policy", "timeout", "maxclients")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The answers of one server: INFO, some of CONFIG and the time of a PING, or the reason of a
-    ``failure``.
-    """
-
-    alias: str
-    where: str
-    failure: str = ""
-    info: dict[str, Any] = field(default_factory=dict)
-    config: dict[str, str] = field(default_factory=dict)
-    ping_s: float = 0.0
-    in_cluster: bool = False
-    """The layer knows that the server is a node of a cluster."""
-
-    @property
-    def version(self) -> str:
-        """The version, such as "7.0.15"; "" if unknown."""
-        return str(self.info.get("redis_version", ""))
-
-
-def answers_of(subject: Subject) -> list[Answer]:
-    """Return the answers of every server of every layer; the servers are asked once."""
-    answers: list[Answer] | None = vars(subject).get("_answers")
-    if answers is None:
-        answers = [answer for alias, layer in subject.layers.items() for answer in ask(alias, layer)]
-        vars(subject)["_answers"] = answers
-    return answers
-
-
-def ask(alias: str, layer: Any) -> list[Answer]:
-    """Ask the servers of a layer, in a thread because the caller may be inside a running event loop."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, _ask_all(alias, layer)).result()
-
-
-async def _ask_all(alias: str, layer: Any) -> list[Answer]:
-    return [await _ask(alias, where, host) for where, host in await masters_of(layer)]
-
-
-async def _ask(alias: str, where: str, host: Host) -> Answer:
-    from redis.asyncio import Redis
-    from redis.exceptions import RedisError
-
-    from compat.redis.hosts import close_pool
-    from compat.redis.reasons import reason_of
-
-    pool = host.pool()
-    client = Redis(connection_pool=pool)
-    try:
-        info = dict(await asyncio.wait_for(client.info(), CONNECT_TIMEOUT_S))
-        begun = time.perf_counter()
-        await asyncio.wait_for(client.ping(), CONNECT_TIMEOUT_S)
-        ping_s = time.perf_counter() - begun
-        config = await _config(client)
-    except asyncio.TimeoutError:
-        return Answer(alias, where, f"no answer within {CONNECT_TIMEOUT_S:g} s")
-    except (RedisError, OSError) as failure:
-        return Answer(alias, where, reason_of(failure))
-    finally:
-        await close_pool(pool)
-    return Answer(alias, where, info=info, config=config, ping_s=ping_s, in_cluster=host.is_shard)
-
-
-async def _config(client: Any) -> dict[str, str]:
-    """Return the options ``ASKED`` of the server; {} if it refuses CONFIG GET, as managed servers often
-    do.
-    """
-    from redis.exceptions import RedisError
-
-    found: dict[str, str] = {}
-    for name in ASKED:
-        try:
-            found.update(await asyncio.wait_for(client.config_get(name), CONNECT_TIMEOUT_S))
-        except (RedisError, asyncio.TimeoutError):
-            break
-    return {_text(key): _text(value) for key, value in found.items()}
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _answered(subject: Subject) -> list[Answer]:
-    return [answer for answer in answers_of(subject) if not answer.failure]
+    return [answer for answer in subject.answers if not answer.failure]
 
 
 def redis_unreachable(subject: Subject) -> Iterator[Finding]:
     """Report servers that do not answer, or refuse the connection."""
-    for answer in answers_of(subject):
+    for answer in subject.answers:
         if answer.failure:
             yield error(
                 f"Redis at {answer.where} (layer {answer.alias!r}) cannot be used: {answer.failure}",
@@ -129,15 +39,13 @@ def layer_without_messages(subject: Subject) -> Iterator[Finding]:
     """Report layers whose server answers but through which no message passes, most often for lack of
     permissions.
     """
-    away = {answer.alias for answer in answers_of(subject) if answer.failure}
+    away = {answer.alias for answer in subject.answers if answer.failure}
     for alias, layer in subject.layers.items():
         if alias in away:
             continue
-        with ThreadPoolExecutor(1) as thread:
-            wrong = thread.submit(asyncio.run, examine(layer)).result().wrong
-        for text in wrong:
+        for wrong in run_apart(examine(layer)).wrong:
             fix = "Correct the cause, then test the layer with 'channels-compat layers'."
-            yield error(f"a message sent through layer {alias!r} was not received: {text}", fix, alias)
+            yield error(f"a message sent through layer {alias!r} was not received: {wrong}", fix, alias)
 
 
 def redis_version(subject: Subject) -> Iterator[Finding]:
@@ -173,11 +81,10 @@ def redis_role(subject: Subject) -> Iterator[Finding]:
 def redis_cluster_shards(subject: Subject) -> Iterator[Finding]:
     """Report keys in a cluster of processes that have another number of shards."""
     for alias, layer in subject.layers.items():
-        away = any(answer.failure for answer in answers_of(subject) if answer.alias == alias)
+        away = any(answer.failure for answer in subject.answers if answer.alias == alias)
         if away or not any(host.is_shard for host in servers_of(layer)):
             continue
-        with ThreadPoolExecutor(1) as thread:
-            others = thread.submit(asyncio.run, _other_counts(layer)).result()
+        others = run_apart(_other_counts(layer))
         if others:
             yield error(
                 f"layer {alias!r} has {layer.ring_size} shards, and other processes have "
@@ -203,7 +110,7 @@ async def _other_counts(layer: Any) -> set[int]:
             looked = 0
             async for key in client.scan_iter(match=f"{head}*", count=1000):
                 looked += 1
-                count = _text(key)[len(head) :].partition(".")[0]
+                count = text(key)[len(head) :].partition(".")[0]
                 found.update([int(count)] if count.isdecimal() else [])
                 if looked >= MOST_KEYS:
                     break

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import compat
+from compat.cli.doctor.answers import Answer
 from compat.cli.doctor.finding import Finding, Severity
-from compat.cli.doctor.redis_checks import Answer, answers_of
 from compat.cli.doctor.subject import Subject
 from compat.cli.embedded import layer_states
 from compat.consumer import SyncConsumer
@@ -82,7 +82,7 @@ class Diagnosis:
 
 def _facts(subject: Subject) -> list[tuple[str, Any]]:
     """Return the names and values of what was examined."""
-    answers = {(answer.alias, answer.where): answer for answer in answers_of(subject)}
+    answers = {(answer.alias, answer.where): answer for answer in subject.answers}
     layers = [
         f"{state}{_answer_text(answers.get((state.alias, state.server)))}"
         for state in (layer_states() if subject.layers else [])

@@ -24,6 +24,7 @@ from compat.cli.application import (
     missing_module,
     search_here,
 )
+from compat.cli.doctor.answers import Answer, ask
 from compat.cli.doctor.commands import ServerCommand, server_commands
 from compat.cli.doctor.finding import Finding, Severity
 from compat.cli.moves import PORTED, PROVIDED
@@ -72,6 +73,11 @@ class Subject:
         if self.named_workers:
             return "--workers"
         return max(self.commands, key=lambda command: command.workers).source if self.commands else ""
+
+    @cached_property
+    def answers(self) -> list[Answer]:
+        """The answers of every server of every layer; the servers are asked once."""
+        return [answer for alias, layer in self.layers.items() for answer in ask(alias, layer)]
 
     @cached_property
     def parts(self) -> list[Part]:

@@ -25,8 +25,8 @@ from compat.cli.doctor import (
     redis_checks,
     server_checks,
 )
+from compat.cli.doctor.answers import Answer
 from compat.cli.doctor.commands import parse
-from compat.cli.doctor.redis_checks import Answer
 from compat.fastapi import include_consumers
 from compat.layers import InMemoryChannelLayer
 from compat.layers.redis.core import RedisChannelLayer
@@ -377,7 +377,7 @@ def test_a_redis_over_the_network_without_a_password() -> None:
 
 def _layers_only(subject: Subject) -> list[Finding]:
     """Without asking the servers, whose addresses nobody answers at."""
-    vars(subject)["_answers"] = []
+    subject.answers = []
     return list(findings_of(subject))
 
 
@@ -407,7 +407,7 @@ def test_the_real_channels_redis_and_redis_py_8(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_redis_that_answers(redis_server: RedisServer) -> None:
     given = subject(layers={"default": RedisPubSubChannelLayer(hosts=[redis_server.url])})
-    (answer,) = redis_checks.answers_of(given)
+    (answer,) = given.answers
     assert answer.version and answer.failure == "" and answer.config["maxmemory-policy"] == "noeviction"
     names = {one.__name__.replace("_", "-") for one in redis_checks.CHECKS} - {"redis-far-away"}
     assert [one for one in findings_of(given) if one.check in names] == []
@@ -480,7 +480,7 @@ def test_a_redis_that_wants_a_password(tmp_path_factory: pytest.TempPathFactory)
 def test_what_other_servers_say(check: str, severity: Severity, text: str, answer: dict[str, Any]) -> None:
     """Answers that no server here would give."""
     given = subject()
-    vars(given)["_answers"] = [Answer("default", "host:6379", info=answer)]
+    given.answers = [Answer("default", "host:6379", info=answer)]
     finding = only(given, check, severity, text, ".")
     assert finding.where == "host:6379"
 
@@ -506,7 +506,7 @@ def test_processes_with_different_numbers_of_shards() -> None:
 
 def test_a_redis_that_is_far_away() -> None:
     given = subject()
-    vars(given)["_answers"] = [Answer("default", "host:6379", ping_s=0.05)]
+    given.answers = [Answer("default", "host:6379", ping_s=0.05)]
     only(given, "redis-far-away", NOTE, "took 50 ms", "same network")
 
 
