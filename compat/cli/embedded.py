@@ -114,8 +114,6 @@ def servers_of(layer: Any) -> list[Host]:
 
 async def masters_of(layer: Any) -> list[tuple[str, Host]]:
     """Return the servers of a layer of ours with their addresses; of a cluster a shard of each master."""
-    from redis.exceptions import RedisError
-
     from compat.redis.cluster import master_of
 
     hosts: list[Host] = list(getattr(layer, "redis_hosts", ()))
@@ -123,7 +121,7 @@ async def masters_of(layer: Any) -> list[tuple[str, Host]]:
         return [(host.where, host) for host in hosts]
     try:
         shards = {await master_of(host): host for host in hosts}
-    except (RedisError, OSError):
+    except Exception:  # noqa: BLE001 - a credential_provider may raise any error
         return [(hosts[0].server, hosts[0])]  # whoever uses it will hear why
     return list(shards.items())
 
@@ -159,6 +157,8 @@ async def _cause_of_silence(host: Host) -> str | None:
         return f"no answer within {CONNECT_TIMEOUT_S:g} s"
     except (RedisError, OSError) as error:
         return reason_of(error)
+    except Exception:  # noqa: BLE001 - the project's credential_provider may raise any error
+        return None  # an error to report, as a wrong password is
     finally:
         await connection.disconnect()
         await close_pool(pool)

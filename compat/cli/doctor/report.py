@@ -82,9 +82,8 @@ class Diagnosis:
 
 def _facts(subject: Subject) -> list[tuple[str, Any]]:
     """Return the names and values of what was examined."""
-    answers = {(answer.alias, answer.where): answer for answer in subject.answers}
     layers = [
-        f"{state}{_answer_text(answers.get((state.alias, state.server)))}"
+        f"{state}{_answer_text([answer for answer in subject.answers if answer.alias == state.alias])}"
         for state in (layer_states() if subject.layers else [])
         if state.alias in subject.layers
     ]
@@ -107,12 +106,14 @@ def _application_text(subject: Subject) -> str:
     )
 
 
-def _answer_text(answer: Answer | None) -> str:
-    if answer is None:
-        return ""
-    if answer.failure:
-        return f": {answer.failure}"
-    return f" (Redis {answer.version}, {answer.ping_s * 1000:.1f} ms)"
+def _answer_text(answers: list[Answer]) -> str:
+    """Return what the servers of a layer have answered, or why some have not."""
+    if not any(answer.failure for answer in answers):
+        times = (f"{' '.join(['Redis', one.version]).strip()}, {one.ping_s * 1000:.1f} ms" for one in answers)
+        return f" ({'; '.join(times)})" if answers else ""
+    if len(answers) == 1:
+        return f": {answers[0].failure}"
+    return ": " + "; ".join(f"{answer.where}: {answer.failure}" for answer in answers if answer.failure)
 
 
 def _lines_of(finding: Finding) -> Iterator[Line]:

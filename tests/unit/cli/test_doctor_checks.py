@@ -13,7 +13,14 @@ from redis import Redis
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route, WebSocketRoute
 
-from compat import AsyncWebsocketConsumer, WebsocketConsumer, integration
+from compat import (
+    AsyncWebsocketConsumer,
+    WebsocketConsumer,
+    get_channel_layer,
+    integration,
+    register_channel_layer,
+    unregister_channel_layer,
+)
 from compat.auth import AuthMiddlewareStack
 from compat.cli.doctor import (
     CHECKS,
@@ -27,6 +34,7 @@ from compat.cli.doctor import (
 )
 from compat.cli.doctor.answers import Answer
 from compat.cli.doctor.commands import parse
+from compat.cli.doctor.report import Diagnosis, _answer_text
 from compat.fastapi import include_consumers
 from compat.layers import InMemoryChannelLayer
 from compat.layers.redis.core import RedisChannelLayer
@@ -37,8 +45,9 @@ from compat.routing import ProtocolTypeRouter, URLRouter
 from compat.security.websocket import AllowedHostsOriginValidator, OriginValidator
 from compat.settings import override
 from tests.support.layers import unique_prefix
+from tests.support.processes import free_port
 from tests.support.redis_cluster import shared_cluster
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import Keyless, RedisServer
 
 
 class Chat(AsyncWebsocketConsumer):
@@ -421,6 +430,44 @@ def test_a_layer_through_which_nothing_comes(redis_server: RedisServer) -> None:
     address = f"redis://reader:x@127.0.0.1:{redis_server.port}"
     given = subject(layers={"default": RedisChannelLayer([address])})
     only(given, "layer-without-messages", ERROR, "'default'.*(?i:perm|may not)", "channels-compat layers")
+
+
+def test_a_user_of_redis_who_may_not_ask(redis_server: RedisServer) -> None:
+    """Was: the server cannot be used."""
+    with Redis(port=redis_server.port) as client:
+        client.execute_command("ACL", "SETUSER", "app", *"on >pw ~* &* +@all -@dangerous".split())
+    address = f"redis://app:pw@127.0.0.1:{redis_server.port}"
+    given = subject(layers={"default": RedisChannelLayer([address])})
+    (answer,) = given.answers
+    assert (answer.failure, answer.info, answer.config) == ("", {}, {})
+    assert re.fullmatch(r" \(Redis, \d+\.\d ms\)", _answer_text([answer]))
+    names = {one.__name__.replace("_", "-") for one in redis_checks.CHECKS} - {"redis-far-away"}
+    assert [one for one in findings_of(given) if one.check in names] == []
+
+
+def test_a_credential_provider_that_fails(redis_server: RedisServer) -> None:
+    """Was: a traceback."""
+    host = {"host": "127.0.0.1", "port": redis_server.port, "credential_provider": Keyless()}
+    given = subject(layers={"default": RedisChannelLayer([host])})
+    only(given, "redis-unreachable", ERROR, "cannot be used: KeyError: 'TOKEN'", "in CHANNEL_LAYERS")
+
+
+def test_the_answers_of_a_layer_with_several_servers(redis_server: RedisServer) -> None:
+    """Was: a layer with several hosts had none in the report."""
+    away = free_port()
+    both = [redis_server.url, redis_server.url]
+    register_channel_layer("default", RedisChannelLayer(both))
+    register_channel_layer("broken", RedisChannelLayer([*both, f"redis://127.0.0.1:{away}"]))
+    try:
+        given = subject(layers={alias: get_channel_layer(alias) for alias in ("default", "broken")})
+        lines = [line for line, _ in Diagnosis(given, []).lines()]
+    finally:
+        unregister_channel_layer("default")
+        unregister_channel_layer("broken")
+    (fine,) = [line for line in lines if "default: RedisChannelLayer" in line]
+    (wrong,) = [line for line in lines if "broken: RedisChannelLayer" in line]
+    assert re.search(r" \((Redis [\d.]+, [\d.]+ ms(; )?){2}\)$", fine), fine
+    assert re.search(rf": 127\.0\.0\.1:{away}: .*connection refused", wrong), wrong
 
 
 def test_a_layer_that_changes_messages() -> None:

@@ -22,7 +22,7 @@ from compat.layers import (
 )
 from compat.settings import override
 from tests.support.processes import free_port
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import Keyless, RedisServer
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +104,12 @@ def test_a_redis_that_wants_a_password_is_there(tmp_path: Path) -> None:
             assert unreachable(RedisChannelLayer(hosts=[host])) is None
     finally:
         server.stop()
+
+
+def test_a_credential_provider_that_fails_is_an_error_to_report(redis_port: int) -> None:
+    """Was: a traceback of the command, instead of the consumer's."""
+    host = {"host": "127.0.0.1", "port": redis_port, "credential_provider": Keyless()}
+    assert unreachable(RedisChannelLayer(hosts=[host])) is None
 
 
 def test_a_redis_that_hangs_is_away(redis_server: RedisServer) -> None:

@@ -20,7 +20,7 @@ from compat.settings import override
 from tests.support.layers import ReceiveOnlyLayer, databases, unique_prefix
 from tests.support.processes import free_port
 from tests.support.redis_cluster import shared_cluster
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import Keyless, RedisServer
 from tests.support.waiting import until_async, until_awaited
 
 QUEUE = "channels_redis.core.RedisChannelLayer"
@@ -149,6 +149,13 @@ def test_a_wrong_password(capsys: pytest.CaptureFixture[str], redis_server: Redi
     fine, out = shown(capsys, default=on(redis_server.url.replace("://", "://:wrong@")))
     assert not fine
     assert "wrong: " in out and "invalid username-password pair" in out and "wrong@" not in out
+
+
+def test_a_credential_provider_that_fails(capsys: pytest.CaptureFixture[str], redis_port: int) -> None:
+    """Was: a traceback."""
+    host = {"host": "127.0.0.1", "port": redis_port, "credential_provider": Keyless()}
+    fine, out = shown(capsys, default={"BACKEND": QUEUE, "CONFIG": {"hosts": [host]}})
+    assert not fine and "wrong: KeyError: 'TOKEN'" in out
 
 
 def test_a_user_who_may_not_ask(capsys: pytest.CaptureFixture[str], redis_server: RedisServer) -> None:
