@@ -113,8 +113,15 @@ class NotifiedReload(Reload):
             ) from error
 
     def changed(self) -> Set[Path]:
-        paths = (Path(path) for _, path in next(self._changes))
-        return {path for path in paths if path.suffix == ".py" and not path.name.startswith(".")}
+        from watchfiles import Change
+
+        found: set[Path] = set()
+        for change, name in next(self._changes):
+            if _is_source(os.path.basename(name)):
+                found.add(Path(name))
+            elif change is Change.added:  # a folder that is moved here, or renamed, is all that is reported
+                found.update(_sources(name))
+        return found
 
 
 class PolledReload(Reload):
@@ -130,8 +137,19 @@ class PolledReload(Reload):
         return {path for path, _ in before.items() ^ self._states.items()}
 
     def _look(self) -> dict[Path, State]:
-        found = (path for folder in self.config.reload_dirs for path in folder.rglob("*.py"))
+        found = (path for folder in self.config.reload_dirs for path in _sources(folder))
         return {path: state for path in found if (state := _state(path)) is not None}
+
+
+def _is_source(name: str) -> bool:
+    """Return True for the name of a Python file, unless it is hidden, as those of some editors are."""
+    return name.endswith(".py") and not name.startswith(".")
+
+
+def _sources(folder: str | Path) -> Iterator[Path]:
+    """Yield the Python files below ``folder``; what vanishes meanwhile, or is no folder, has none."""
+    for parent, _, names in os.walk(folder):
+        yield from (Path(parent, name) for name in names if _is_source(name))
 
 
 def _state(path: Path) -> State | None:
