@@ -33,7 +33,9 @@ __all__ = [
     "search_here",
 ]
 
-SETTINGS = re.compile(r"DJANGO_SETTINGS_MODULE['\"](?:\s*\])?\s*[,=]\s*['\"]([\w.]+)['\"]")
+SETTINGS = re.compile(
+    r"^[^#\n]*DJANGO_SETTINGS_MODULE['\"](?:\s*\])?\s*[,=]\s*['\"]([\w.]+)['\"]", re.MULTILINE
+)
 
 
 class NameTaken(CompatError):
@@ -166,11 +168,15 @@ def load_object(name: str) -> Any:
 
 
 def missing_module(error: BaseException | None) -> str | None:
-    """Return the top-level package that an import in the chain of ``error`` did not find, or None."""
+    """Return the top-level package that an import in the chain of ``error`` did not find, or None.
+
+    An error of another kind that is raised while such a one is handled has nothing to do with it.
+    """
     while error is not None:
         if isinstance(error, ModuleNotFoundError) and error.name:
             return error.name.partition(".")[0]
-        error = error.__cause__ or error.__context__
+        follows = isinstance(error, ImportError) and not error.__suppress_context__
+        error = error.__cause__ or (error.__context__ if follows else None)
     return None
 
 

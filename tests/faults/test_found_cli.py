@@ -354,6 +354,18 @@ def test_faults_newcomer_a_module_that_raises_shows_its_own_lines(
     assert "inner.py" in done.stderr and "uvicorn" not in done.stderr and "compat/cli" not in done.stderr
 
 
+def test_faults_an_error_behind_an_import_that_the_project_does_without(
+    tmp_path: Path, bare: Environment
+) -> None:
+    """Was: only that django is not installed."""
+    main = "try:\n    import django\nexcept ImportError:\n    PORT = int('eighty')\n"
+    write(tmp_path, main=main)
+    done = bare.run("channels-compat", "runserver", "main:app", "--noreload", "--port", "0", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "ValueError: invalid literal for int() with base 10: 'eighty'"
+    assert "django-shim" not in done.stderr
+
+
 @pytest.mark.slow
 def test_faults_newcomer_01_the_first_command_of_the_readme(tmp_path: Path) -> None:
     readme = (REPO / "README.md").read_text("utf-8")

@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from compat.cli.application import application_name, load_application, search_here
+from compat.cli.application import (
+    adopt_manage_py,
+    application_name,
+    load_application,
+    missing_module,
+    search_here,
+)
 from compat.cli.runserver import CannotServe, _why_not, bindable, family_of, url_of
 from compat.exceptions import ImproperlyConfigured
 from compat.settings import override
@@ -63,6 +69,52 @@ def test_a_module_that_imports_what_is_missing_is_not_called_missing(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match="nowhere_at_all"):
         load_application("has_a_hole:app")
+
+
+@pytest.mark.parametrize(
+    ("code", "missing"),
+    [
+        ("import nowhere_at_all", "nowhere_at_all"),
+        ("import nowhere_at_all.inner", "nowhere_at_all"),
+        ("try:\n    import nowhere_at_all\nexcept ImportError:\n    int('eighty')", None),
+        (
+            "try:\n    import nowhere_at_all\nexcept ImportError:\n    raise ImportError('pip install it')",
+            "nowhere_at_all",
+        ),
+        (
+            "try:\n    import nowhere_at_all\nexcept ImportError:\n    raise ImportError('why') from None",
+            None,
+        ),
+        (
+            "try:\n    import nowhere_at_all\nexcept ImportError as e:\n    raise ValueError('no') from e",
+            "nowhere_at_all",
+        ),
+    ],
+)
+def test_the_module_that_an_error_is_about(code: str, missing: str | None) -> None:
+    """Was: also that of an error which the project had handled."""
+    with pytest.raises((ImportError, ValueError)) as caught:
+        exec(code, {})
+    assert missing_module(caught.value) == missing
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")',
+        "    os.environ['DJANGO_SETTINGS_MODULE'] = 'mysite.settings'  # not old.settings",
+    ],
+)
+def test_the_settings_that_manage_py_names(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Was: those of a line that is a comment."""
+    old = '# os.environ.setdefault("DJANGO_SETTINGS_MODULE", "old.settings")\n'
+    (tmp_path / "manage.py").write_text(f"{old}if True:\n{line}\n", encoding="utf-8")
+    monkeypatch.delenv("COMPAT_SETTINGS_MODULE", raising=False)
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "")
+    adopt_manage_py(tmp_path)
+    assert os.environ["DJANGO_SETTINGS_MODULE"] == "mysite.settings"
 
 
 def test_the_current_folder_is_searched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
