@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -17,6 +18,9 @@ __all__ = ["CHECKS"]
 PROXY_IDLE_S = 60.0
 """The time after which nginx and most load balancers close a silent connection."""
 MIB = 1 << 20
+GUNICORNS_FILE = "gunicorn.conf.py"
+WSGI_WORKERS = ("eventlet", "gevent", "gevent_pywsgi", "gevent_wsgi", "gthread", "sync", "tornado")
+"""The workers of gunicorn apart from asgi, which is new in its version 24."""
 FILES_BESIDE = 100
 """Open files that are not sockets of clients."""
 
@@ -169,14 +173,40 @@ def lifespan_off(subject: Subject) -> Iterator[Finding]:
 
 
 def not_a_websocket_server(subject: Subject) -> Iterator[Finding]:
-    """Report gunicorn with its own workers, which do not support ASGI."""
+    """Report gunicorn with those of its own workers that do not support ASGI."""
     for command in subject.commands:
-        if command.program == "gunicorn" and "uvicorn" not in command.text.lower():
+        words = f"{command.text} {os.environ.get('GUNICORN_CMD_ARGS', '')}".split()
+        kind = _value(words, "-k", "--worker-class")
+        file = _value(words, "-c", "--config") or GUNICORNS_FILE
+        if command.program != "gunicorn" or kind not in ("", *WSGI_WORKERS):
+            continue
+        if any("wsgi" in word and word != kind and not word.startswith("-") for word in words):
+            if len(subject.commands) == 1:
+                yield warning(
+                    "gunicorn serves a WSGI application, which has no websockets, and no other server "
+                    "was found",
+                    "Start one for the ASGI application beside it, such as uvicorn mysite.asgi:application.",
+                    command.source,
+                )
+        elif not kind and (file != GUNICORNS_FILE or (subject.folder / file).is_file()):
+            yield note(
+                f"the doctor does not read {file}: a worker_class there must be one for ASGI, and the "
+                "workers are not counted",
+                'worker_class = "uvicorn_worker.UvicornWorker"; the doctor\'s --workers N says their number.',
+                command.source,
+            )
+        else:
             yield error(
-                "gunicorn's own workers do not support ASGI applications or websockets",
+                f"gunicorn's worker class {kind or 'sync'} does not support ASGI applications or websockets",
                 "gunicorn -k uvicorn_worker.UvicornWorker (package uvicorn-worker), or uvicorn --workers N.",
                 command.source,
             )
+
+
+def _value(words: Sequence[str], short: str, long: str) -> str:
+    """Return the value of an option of a command line; "" without it."""
+    found = re.search(rf"(?:^|\s)(?:{short}\s*|{long}[=\s]\s*)(\S+)", " ".join(words))
+    return found.group(1) if found else ""
 
 
 def open_files(subject: Subject) -> Iterator[Finding]:

@@ -58,6 +58,7 @@ class Subject:
     commands: list[ServerCommand] = field(default_factory=list)
     layers: dict[str, Any] = field(default_factory=dict)
     named_workers: int | None = None
+    folder: Path = field(default_factory=Path.cwd)
     problems: list[Finding] = field(default_factory=list)
     missing: str | None = None
     """The package that the import of the application or its settings did not find."""
@@ -98,7 +99,7 @@ class Subject:
 
 def examine(wanted: Wanted) -> Subject:
     """Import the application, and create its layers and server commands."""
-    subject = Subject(members=wanted.members, named_workers=wanted.workers)
+    subject = Subject(members=wanted.members, named_workers=wanted.workers, folder=wanted.folder)
     try:
         search_here()
     except NameTaken as error:

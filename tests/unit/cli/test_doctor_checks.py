@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -631,9 +632,44 @@ def test_a_limit_of_uvicorn_that_people_exceed() -> None:
 
 def test_gunicorn_without_uvicorns_worker() -> None:
     given = subject(command="gunicorn -w 4 main:app")
-    only(given, "not-a-websocket-server", ERROR, "do not support ASGI", "UvicornWorker")
-    good = subject(command="gunicorn -k uvicorn_worker.UvicornWorker main:app")
-    assert found(good, "not-a-websocket-server") == []
+    only(given, "not-a-websocket-server", ERROR, "does not support ASGI", "UvicornWorker")
+    given = subject(command="gunicorn --worker-class=gevent_pywsgi main:app")
+    only(given, "not-a-websocket-server", ERROR, "class gevent_pywsgi does not support ASGI", "UvicornWorker")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "gunicorn -k uvicorn_worker.UvicornWorker main:app",
+        "gunicorn --worker-class=mysite.workers.Ours main:app",
+        "gunicorn -k asgi main:app",
+    ],
+)
+def test_gunicorn_with_workers_for_asgi(command: str) -> None:
+    """Was: an error for the last two."""
+    assert found(subject(command=command), "not-a-websocket-server") == []
+
+
+@pytest.mark.parametrize("options", ["mysite.wsgi:application -w 4", "mysite.wsgi -k gevent_pywsgi"])
+def test_gunicorn_with_a_wsgi_application(options: str) -> None:
+    """Was: an error also beside a server for the websockets."""
+    wsgi, asgi = parse(f"gunicorn {options}", "Procfile:1"), parse("daphne mysite.asgi:app", "Procfile:2")
+    assert found(subject(commands=[wsgi, asgi]), "not-a-websocket-server") == []
+    given = subject(commands=[wsgi])
+    only(given, "not-a-websocket-server", WARNING, "has no websockets, and no other", "beside it")
+
+
+def test_gunicorns_own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Was: an error."""
+    (tmp_path / "gunicorn.conf.py").touch()
+    for command, file in (("", "gunicorn.conf.py"), ("-c deploy/gunicorn.py", "deploy/gunicorn.py")):
+        given = subject(command=f"gunicorn main:app {command}", folder=tmp_path)
+        only(given, "not-a-websocket-server", NOTE, f"does not read {file}", "--workers N")
+    given = subject(command="gunicorn main:app -k sync", folder=tmp_path)
+    only(given, "not-a-websocket-server", ERROR, "class sync does not support ASGI", "UvicornWorker")
+    monkeypatch.setenv("GUNICORN_CMD_ARGS", "--worker-class uvicorn_worker.UvicornWorker")
+    given = subject(command="gunicorn main:app", folder=tmp_path)
+    assert found(given, "not-a-websocket-server") == []
 
 
 def test_more_sockets_than_files(monkeypatch: pytest.MonkeyPatch) -> None:
