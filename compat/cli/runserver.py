@@ -13,17 +13,23 @@ import os
 import socket
 import sys
 from functools import partial
-from typing import Any
+from inspect import signature
+from typing import TYPE_CHECKING, Any
 
 from compat.cli.application import application_name, search_here
 from compat.cli.development import VARIABLE, Load, Plan, application_of, prepare
 from compat.exceptions import CompatError
+
+if TYPE_CHECKING:
+    import uvicorn
 
 __all__ = ["CannotServe", "serve"]
 
 FACTORY = "compat.cli.development:application"
 DRAIN_S = 3
 """The time that open connections have to end when the server stops or reloads."""
+NOT_STARTED = 3
+"""The exit code of uvicorn's processes whose server could not start."""
 
 
 class CannotServe(CompatError):
@@ -87,7 +93,23 @@ def serve(
 
         reloading.run(uvicorn.Config(FACTORY, reload=True, **options))
     else:
-        uvicorn.run(FACTORY, workers=workers, **options)
+        run_workers(uvicorn.Config(FACTORY, workers=workers, **options))
+
+
+def run_workers(config: uvicorn.Config) -> None:
+    """Serve in several processes; raise SystemExit if one could not start, as ``uvicorn.run`` does only with
+    a single one.
+    """
+    from uvicorn import Server
+    from uvicorn.supervisors import Multiprocess
+
+    supervisor: Any = Multiprocess
+    # An older uvicorn is also told what a process runs, and starts one that fails again and again.
+    target = {"target": Server(config).run} if "target" in signature(Multiprocess).parameters else {}
+    parent = supervisor(config, sockets=[config.bind_socket()], **target)
+    parent.run()
+    if any(child.process.exitcode == NOT_STARTED for child in parent.processes):
+        raise SystemExit(NOT_STARTED)
 
 
 def _is_imported_anew() -> bool:

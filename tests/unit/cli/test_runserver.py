@@ -340,6 +340,22 @@ def test_several_workers_and_a_redis_that_is_away(project: Project) -> None:
     assert f"Redis at 127.0.0.1:{port} cannot be reached" in refused.stderr
 
 
+LIFESPAN = """
+async def application(scope, receive, send):
+    await receive()
+    await send({"type": "lifespan.startup.failed", "message": "no database"})
+"""
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_lifespan_that_fails_has_an_exit_code(project: Project, workers: str) -> None:
+    """Was, with several workers: 0."""
+    project.write("site_app.py", LIFESPAN)
+    failed = project.fail("site_app:application", "--noreload", "--workers", workers)
+    assert failed.returncode == 3, failed.stderr
+    assert "no database" in failed.stderr and "Traceback" not in failed.stderr
+
+
 def test_several_workers_do_not_reload(project: Project) -> None:
     refused = project.fail("site_app:application", "--workers", "2")
     assert refused.returncode == 1
