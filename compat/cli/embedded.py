@@ -85,10 +85,10 @@ def _embed(alias: str) -> None:
         register_channel_layer(alias, InMemoryChannelLayer())
 
 
-def layer_states(replaced: Mapping[str, str] | None = None) -> list[LayerState]:
+def layer_states(replaced: Mapping[str, str]) -> list[LayerState]:
     """Return the state of every layer; ``replaced`` is the return value of ``embed_unreachable``."""
     return [
-        layer_state(alias, get_channel_layer(alias), (replaced or {}).get(alias, ""))
+        layer_state(alias, get_channel_layer(alias), replaced.get(alias, ""))
         for alias in channel_layers.aliases()
     ]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from compat.cli.application import application_name, load_application, search_here
-from compat.cli.embedded import layer_states
+from compat.cli.embedded import layer_state
 from compat.exceptions import CompatError
 from compat.layers import DEFAULT_CHANNEL_LAYER, InMemoryChannelLayer, get_channel_layer, known_layers
 from compat.worker import Worker
@@ -35,7 +35,7 @@ def work(
     if problem := problem_of(app, channels):
         raise CannotWork(f"{name}: {problem}")
     channel_layer = layer_to_work_on(layer)
-    state = next(state for state in layer_states() if state.alias == layer)
+    state = layer_state(layer, channel_layer)
     print(f"Working on {', '.join(channels)} for {name}, layer {state}  (Ctrl-C ends it)", flush=True)
     logging.basicConfig(format="%(levelname)s:     %(message)s")
     try:

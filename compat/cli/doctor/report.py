@@ -13,7 +13,7 @@ import compat
 from compat.cli.doctor.answers import Answer
 from compat.cli.doctor.finding import Finding, Severity
 from compat.cli.doctor.subject import Subject
-from compat.cli.embedded import layer_states
+from compat.cli.embedded import layer_state
 from compat.consumer import SyncConsumer
 from compat.settings import module_name
 
@@ -83,9 +83,9 @@ class Diagnosis:
 def _facts(subject: Subject) -> list[tuple[str, Any]]:
     """Return the names and values of what was examined."""
     layers = [
-        f"{state}{_answer_text([answer for answer in subject.answers if answer.alias == state.alias])}"
-        for state in (layer_states() if subject.layers else [])
-        if state.alias in subject.layers
+        f"{layer_state(alias, layer)}"
+        f"{_answer_text([answer for answer in subject.answers if answer.alias == alias])}"
+        for alias, layer in subject.layers.items()
     ]
     return [
         ("Application", _application_text(subject)),

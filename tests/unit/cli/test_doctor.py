@@ -199,6 +199,9 @@ def test_layers_that_cannot_be_made(project: Project) -> None:
     texts = [one["text"] for one in report["findings"] if one["check"] == "layers"]
     assert "Cannot import BACKEND 'no.such.Layer'" in texts[0]
     assert "CHANNEL_LAYERS['two'] must be a dict" in texts[1]
+    memory = '{"BACKEND": "compat.layers.InMemoryChannelLayer"}'
+    project.write("own.py", f'CHANNEL_LAYERS = {{"one": {{"BACKEND": "no.such.Layer"}}, "fine": {memory}}}\n')
+    assert project.report("--settings", "own")["layers"] == ["fine: InMemoryChannelLayer (this process only)"]
     project.write("own.py", "CHANNEL_LAYERS = 3\n")
     assert "CHANNEL_LAYERS must be a dict" in checks(project.report("--settings", "own"))["layers"]
 

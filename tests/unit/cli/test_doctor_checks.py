@@ -14,14 +14,7 @@ from redis import Redis
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route, WebSocketRoute
 
-from compat import (
-    AsyncWebsocketConsumer,
-    WebsocketConsumer,
-    get_channel_layer,
-    integration,
-    register_channel_layer,
-    unregister_channel_layer,
-)
+from compat import AsyncWebsocketConsumer, WebsocketConsumer, integration
 from compat.auth import AuthMiddlewareStack
 from compat.cli.doctor import (
     CHECKS,
@@ -457,14 +450,9 @@ def test_the_answers_of_a_layer_with_several_servers(redis_server: RedisServer) 
     """Was: a layer with several hosts had none in the report."""
     away = free_port()
     both = [redis_server.url, redis_server.url]
-    register_channel_layer("default", RedisChannelLayer(both))
-    register_channel_layer("broken", RedisChannelLayer([*both, f"redis://127.0.0.1:{away}"]))
-    try:
-        given = subject(layers={alias: get_channel_layer(alias) for alias in ("default", "broken")})
-        lines = [line for line, _ in Diagnosis(given, []).lines()]
-    finally:
-        unregister_channel_layer("default")
-        unregister_channel_layer("broken")
+    layers = {"default": both, "broken": [*both, f"redis://127.0.0.1:{away}"]}
+    given = subject(layers={alias: RedisChannelLayer(hosts) for alias, hosts in layers.items()})
+    lines = [line for line, _ in Diagnosis(given, []).lines()]
     (fine,) = [line for line in lines if "default: RedisChannelLayer" in line]
     (wrong,) = [line for line in lines if "broken: RedisChannelLayer" in line]
     assert re.search(r" \((Redis [\d.]+, [\d.]+ ms(; )?){2}\)$", fine), fine

@@ -128,7 +128,7 @@ async def test_inside_a_running_loop() -> None:
 def test_a_layer_of_somebody_else_is_left_alone() -> None:
     register_channel_layer("third-party", BaseChannelLayer())
     assert embed_unreachable(lambda line: None) == {}
-    assert str(layer_states()[0]) == "third-party: BaseChannelLayer"
+    assert str(layer_states({})[0]) == "third-party: BaseChannelLayer"
 
 
 def test_a_layer_that_is_configured_wrongly_is_an_error() -> None:

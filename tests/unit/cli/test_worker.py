@@ -46,6 +46,7 @@ SETTINGS = """
 CHANNEL_LAYERS = {
     "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": ["REDIS"]}},
     "local": {"BACKEND": "channels.layers.InMemoryChannelLayer"},
+    "other": {"BACKEND": "nobody.has.IT"},
 }
 ASGI_APPLICATION = "work_app.application"
 """
@@ -125,7 +126,7 @@ def test_a_worker_that_is_stopped_finishes_its_job_and_leaves_the_others_in_orde
     ("arguments", "text"),
     [
         (["--layer", "local"], "layer 'local' is in memory: other processes cannot send"),
-        (["--layer", "nowhere"], "no layer 'nowhere'; configured: 'default', 'local'"),
+        (["--layer", "nowhere"], "no layer 'nowhere'; configured: 'default', 'local', 'other'"),
         (["--app", "work_app:without"], 'Add one: ProtocolTypeRouter({..., "channel": ChannelNameRouter('),
         (
             ["--app", "work_app:app"],
