@@ -42,7 +42,6 @@ class Plan:
     url: str
     reload: bool
     workers: int
-    log_level: str
 
     def as_json(self) -> str:
         return json.dumps(asdict(self))
@@ -85,7 +84,7 @@ def application() -> Any:
 def application_of(plan: Plan) -> Any:
     """Return the application of ``plan``, announced; exit with the reason if it cannot be loaded."""
     if plan.workers > 1:  # the parent process has prepared and announced the application
-        logging.getLogger("uvicorn.error").setLevel(plan.log_level.upper())
+        logging.getLogger("uvicorn.error").setLevel("INFO")
         return load_by(plan)
     try:
         prepared = prepare(plan)
@@ -96,7 +95,7 @@ def application_of(plan: Plan) -> Any:
         print(failure(error) or traceback.format_exc(), file=sys.stderr, flush=True)
         raise SystemExit(FAILED) from None
     prepared.announce()
-    logging.getLogger("uvicorn.error").setLevel(plan.log_level.upper())
+    logging.getLogger("uvicorn.error").setLevel("INFO")
     return prepared.app
 
 

@@ -44,14 +44,13 @@ def serve(
     reload: bool = True,
     workers: int = 1,
     load: Load = "compat.cli.application:load_application",
-    log_level: str = "info",
 ) -> None:
     """Serve ``application`` until Ctrl-C.
 
     ``application``: "module:name" or "module.name"; None for the setting ASGI_APPLICATION. ``port``: 0 for
     any free port. ``load``: "module:function"; each server process calls the function with the application's
     name ("module:name"), and serves the ASGI application that it returns. It may be the function itself where
-    this process serves. ``log_level``: that of uvicorn.
+    this process serves.
 
     Prints the layers that it replaced, the URL, the application and all layers. Raises CannotServe if the
     port is in use or several workers would use a layer in memory, ImproperlyConfigured if no application is
@@ -73,7 +72,6 @@ def serve(
         url=url_of(host, port),
         reload=reload,
         workers=workers,
-        log_level=log_level,
     )
     if workers > 1:
         refuse_memory(plan)
@@ -81,7 +79,7 @@ def serve(
         "factory": True,
         "host": host,
         "port": port,
-        "log_config": quiet_until_ready(log_level),
+        "log_config": quiet_until_ready(),
         "timeout_graceful_shutdown": DRAIN_S,
     }
     if not reload and workers == 1:
@@ -176,7 +174,7 @@ def refuse_memory(plan: Plan) -> None:
     prepared.announce()
 
 
-def quiet_until_ready(log_level: str) -> dict[str, Any]:
+def quiet_until_ready() -> dict[str, Any]:
     """Return uvicorn's logging configuration without messages before ``Prepared.announce`` has printed its
     lines.
     """
@@ -184,5 +182,4 @@ def quiet_until_ready(log_level: str) -> dict[str, Any]:
 
     config: dict[str, Any] = copy.deepcopy(LOGGING_CONFIG)
     config["loggers"]["uvicorn.error"]["level"] = "WARNING"
-    config["loggers"]["uvicorn.access"]["level"] = log_level.upper()
     return config

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from compat.cli.application import application_name, search_here
 from compat.cli.development import Load, Plan, prepare
-from compat.cli.runserver import CannotServe, bindable, quiet_until_ready, require_uvicorn, url_of
+from compat.cli.runserver import CannotServe, bindable, require_uvicorn, url_of
 
 if TYPE_CHECKING:
     import uvicorn
@@ -55,17 +55,13 @@ class SupervisedServer:
             url=url_of(self.host, port),
             reload=True,
             workers=1,
-            log_level="info",
         )
         prepared = prepare(plan)
         prepared.announce()
-        log_config = quiet_until_ready(plan.log_level)
-        log_config["loggers"]["uvicorn.error"]["level"] = plan.log_level.upper()
         config = uvicorn.Config(
             prepared.app,
             host=self.host,
             port=port,
-            log_config=log_config,
             timeout_graceful_shutdown=DRAIN_S,
         )
         self._uvicorn = server = uvicorn.Server(config)
