@@ -28,6 +28,10 @@ TIMES = 3
 """The number of trips; the fastest is reported, because the first ones connect."""
 
 
+class Late(Exception):
+    """A step of the test has taken too long."""
+
+
 @dataclass
 class Findings:
     """The results of a test of a layer, as lines of text."""
@@ -91,12 +95,13 @@ async def _ask(host: Host, where: str, explain: Explain, findings: Findings) -> 
 
 
 async def _about(reply: Awaitable[bytes]) -> dict[str, str]:
-    """Return the reply of INFO as a dict; {} if the user has no permission for it."""
+    """Return the reply of INFO as a dict; {} if the server refuses it to this user, or to all."""
     from compat.redis.servers import info_of
+    from compat.redis.unavailable import RedisPermissionDenied, RedisRefused
 
     try:
         return info_of(await reply)
-    except LayerUnavailable:
+    except (RedisPermissionDenied, RedisRefused):
         return {}
 
 
@@ -104,7 +109,7 @@ def _version(about: dict[str, str]) -> str:
     for name, key in (("Valkey", "valkey_version"), ("Redis", "redis_version")):
         if key in about:
             return f"{name} {about[key]}"
-    return "Redis (this user has no permission to read its version)"
+    return "Redis (it does not tell this user its version)"
 
 
 def _judge(about: dict[str, str], where: str, findings: Findings) -> None:
@@ -120,7 +125,7 @@ def _judge(about: dict[str, str], where: str, findings: Findings) -> None:
 async def _try_out(layer: Any, findings: Findings) -> None:
     """Send a message to a channel of this process, and one through a group."""
     try:
-        channel = await asyncio.wait_for(layer.new_channel(), WITHIN_S)
+        channel = await _in_time(layer.new_channel(), "new_channel() did not return")
         direct = min([await _timed(lambda: _round_trip(layer.send, layer, channel)) for _ in range(TIMES)])
         said = f"send and receive {1000 * direct:.1f} ms"
         if "groups" in getattr(layer, "extensions", ()):
@@ -136,7 +141,7 @@ async def _try_out(layer: Any, findings: Findings) -> None:
 
 async def _group_trip(layer: Any, channel: str) -> float:
     group = f"layers-command-{uuid.uuid4().hex}"
-    await asyncio.wait_for(layer.group_add(group, channel), WITHIN_S)
+    await _in_time(layer.group_add(group, channel), "group_add() did not return")
     try:
 
         async def send(name: str, message: Any) -> None:
@@ -149,11 +154,18 @@ async def _group_trip(layer: Any, channel: str) -> float:
 
 async def _round_trip(send: Callable[[str, Any], Awaitable[Any]], layer: Any, channel: str) -> None:
     sent = {"type": "layers.command", "id": uuid.uuid4().hex}
-    await asyncio.wait_for(send(channel, sent), WITHIN_S)
-    got = await asyncio.wait_for(layer.receive(channel), WITHIN_S)
+    await _in_time(send(channel, sent), "send() or group_send() did not return")
+    got = await _in_time(layer.receive(channel), "a message that was sent did not come back")
     # A layer may add keys, for example those of a trace.
     if not isinstance(got, Mapping) or not sent.items() <= got.items():
         raise AssertionError(f"{sent!r} was sent, and {got!r} was received")
+
+
+async def _in_time(step: Awaitable[T], otherwise: str) -> T:
+    try:
+        return await asyncio.wait_for(step, WITHIN_S)
+    except asyncio.TimeoutError as error:
+        raise Late(f"{otherwise} within {WITHIN_S:g} s") from error
 
 
 async def _timed(call: Callable[[], Awaitable[Any]]) -> float:
@@ -163,8 +175,6 @@ async def _timed(call: Callable[[], Awaitable[Any]]) -> float:
 
 
 def _in_words(error: Exception) -> str:
-    if isinstance(error, asyncio.TimeoutError):
-        return f"a message that was sent did not come back within {WITHIN_S:g} s"
-    if isinstance(error, LayerUnavailable):
+    if isinstance(error, (Late, LayerUnavailable)):
         return str(error)
     return f"{type(error).__name__}: {error}"

@@ -16,6 +16,7 @@ from compat.engine.inbox import Inbox
 from compat.exceptions import ImproperlyConfigured
 from compat.layers import channel_layers, get_channel_layer, register_channel_layer, unregister_channel_layer
 from compat.layers.redis import RedisStreamsChannelLayer
+from compat.redis.unavailable import RedisRefused, RedisTimedOut
 from compat.settings import override
 from tests.support.layers import ReceiveOnlyLayer, databases, unique_prefix
 from tests.support.processes import free_port
@@ -163,7 +164,18 @@ def test_a_user_who_may_not_ask(capsys: pytest.CaptureFixture[str], redis_server
         wire.execute_command("ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all", "-info")
     fine, out = shown(capsys, default=on(redis_server.url.replace("://", "://app:pw@")))
     assert fine
-    assert "Redis (this user has no permission to read its version) at" in out and "send and receive" in out
+    assert "Redis (it does not tell this user its version) at" in out and "send and receive" in out
+
+
+async def test_a_connection_that_ends_while_the_version_is_asked() -> None:
+    """Was: the user has no permission to read it."""
+
+    async def reply(error: Exception) -> bytes:
+        raise error
+
+    with pytest.raises(RedisTimedOut):
+        await layer_trial._about(reply(RedisTimedOut("late", "late")))
+    assert await layer_trial._about(reply(RedisRefused("unknown command", "unknown command"))) == {}
 
 
 @pytest.mark.parametrize("backend", [QUEUE, PUBSUB])
@@ -211,6 +223,11 @@ class Broken(ReceiveOnlyLayer):
         raise KeyError("a bug of its own")
 
 
+class Stuck(ReceiveOnlyLayer):
+    async def group_add(self, group: str, channel: str) -> None:
+        await asyncio.Event().wait()
+
+
 class Mixed(ReceiveOnlyLayer):
     async def receive(self, channel: str) -> Any:
         return {"type": "of somebody else"}
@@ -232,6 +249,7 @@ def test_other_peoples_layers(capsys: pytest.CaptureFixture[str], monkeypatch: p
         "fine": ReceiveOnlyLayer(),
         "mixed": Mixed(),
         "plain": NoGroups(),
+        "stuck": Stuck(),
     }
     for alias, layer in made.items():
         register_channel_layer(alias, layer)
@@ -240,6 +258,7 @@ def test_other_peoples_layers(capsys: pytest.CaptureFixture[str], monkeypatch: p
     said = dict(zip(made, re.split(r"\n(?=\w)", out), strict=True))
     assert "wrong: KeyError: 'a bug of its own'" in said["broken"]
     assert "wrong: a message that was sent did not come back within 1 s" in said["deaf"]
+    assert "wrong: group_add() did not return within 1 s" in said["stuck"]
     assert "wrong: AssertionError" in said["mixed"] and "of somebody else" in said["mixed"]
     assert "through a group" in said["fine"] and "wrong" not in said["fine"]
     assert "through a group" not in said["plain"] and "capacity unknown" in said["plain"]
