@@ -5,10 +5,10 @@ caller catches the error, the server answers 500 and logs a traceback for a mist
 the error if a caller catches it, and refuses the connection otherwise. To decide, this module reads the
 ``except`` clauses in the source of the callers when no route matches.
 
-- ``except ValueError`` and ``with suppress(ValueError)`` catch the error. - ``except Exception`` in a
-project's own code catches it. In an installed package (uvicorn, Starlette) it is a safety net that answers
-500: the router refuses before. - A clause that always raises the error again, for example after logging it,
-does not catch it.
+- ``except ValueError`` and ``with suppress(ValueError)`` catch the error.
+- ``except Exception`` in a project's own code catches it. In an installed package (uvicorn, Starlette) it is
+  a safety net that answers 500: the router refuses before.
+- A clause that always raises the error again, for example after logging it, does not catch it.
 
 Code without source does not catch it either.
 """
@@ -28,7 +28,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-__all__ = ["answers_before", "catches_value_error", "read_sources"]
+__all__ = ["answers_before", "catches_value_error", "in_installed_folder", "read_sources"]
 
 COROUTINE = inspect.CO_COROUTINE | inspect.CO_GENERATOR  # a generator may be awaited too
 INSTALLED = {"dist-packages", "site-packages"}
@@ -101,10 +101,15 @@ def _place(frame: FrameType) -> tuple[str, str]:
     return frame.f_code.co_filename, frame.f_globals.get("__name__", "")
 
 
+def in_installed_folder(file: str) -> bool:
+    """Return True for a file below one of the folders of Python's installed packages."""
+    return not INSTALLED.isdisjoint(Path(file).parts)
+
+
 @functools.lru_cache(maxsize=256)
 def _is_installed(file: str, module: str) -> bool:
     """Return True if code belongs to an installed package, by its folder or by the package's metadata."""
-    if not INSTALLED.isdisjoint(Path(file).parts):
+    if in_installed_folder(file):
         return True
     try:
         importlib.metadata.distribution(module.partition(".")[0])

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import compat
+from compat.advice.callers import in_installed_folder
 from compat.advice.unawaited_calls import PACKAGE
 from compat.cli.moves import PROVIDED
 from compat.cli.porting.sources import NotRead, read
@@ -182,7 +183,7 @@ def missing_module(error: BaseException | None) -> str | None:
 
 def is_the_projects(filename: str) -> bool:
     """Return True if a file belongs to the project, and not to compat, an installed package or Python."""
-    installed = f"{os.sep}site-packages{os.sep}" in filename or filename.startswith("<")
+    installed = in_installed_folder(filename) or filename.startswith("<")
     return not (installed or filename.startswith((PACKAGE, sysconfig.get_path("stdlib") + os.sep)))
 
 

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from compat.cli.application import __file__ as app_file
 from compat.cli.application import (
     adopt_manage_py,
     application_name,
+    is_the_projects,
     load_application,
     missing_module,
     search_here,
@@ -96,6 +98,22 @@ def test_the_module_that_an_error_is_about(code: str, missing: str | None) -> No
     with pytest.raises((ImportError, ValueError)) as caught:
         exec(code, {})
     assert missing_module(caught.value) == missing
+
+
+@pytest.mark.parametrize(
+    ("file", "own"),
+    [
+        ("/srv/site/views.py", True),
+        ("/usr/lib/python3/dist-packages/django/apps.py", False),
+        ("/srv/venv/lib/python3.12/site-packages/django/apps.py", False),
+        (os.__file__, False),
+        (app_file, False),
+        ("<frozen importlib._bootstrap>", False),
+    ],
+)
+def test_the_files_of_a_project(file: str, own: bool) -> None:
+    """Was: also those that Debian installs."""
+    assert is_the_projects(file) is own
 
 
 @pytest.mark.parametrize(
