@@ -67,7 +67,7 @@ class Line:
 def show(
     application: str | None = None, *, every_s: float = 2.0, once: bool = False, as_json: bool = False
 ) -> None:
-    """Print a table of the processes, and print it again ``every_s`` seconds until Ctrl-C, unless ``once``.
+    """Print a table of the processes, again every ``every_s`` seconds until Ctrl-C, unless ``once``.
 
     ``as_json``: each time one line of JSON, ``{"at", "whole", "processes": [{"name", "host", "pid", "began",
     "at", "counters"}]}``. ``application``: as for ``layers.show``. Raises NoLayers, NobodyReports.
@@ -175,21 +175,18 @@ def _line(process: fleet.Process) -> Line:
     layers = {
         alias: layer for alias, layer in fleet.part(counters, "layers").items() if isinstance(layer, Mapping)
     }
+    dropped = [fleet.part(layer, "dropped") for layer in layers.values()]
     return Line(
         process.at - process.began,
         _number(fleet.part(counters, "connections"), "current"),
         _number(fleet.part(counters, "connections"), "total"),
         sum(_number(layer, "sent") for layer in layers.values()),
         sum(_number(layer, "delivered") for layer in layers.values()),
-        sum(_number(lost, reason) for lost in map(_dropped, layers.values()) for reason in lost),
+        sum(_number(lost, reason) for lost in dropped for reason in lost),
         sum(_number(layer, "depth") for layer in layers.values()),
         _number(fleet.part(counters, "resumable"), "parked"),
         tuple(alias for alias, layer in layers.items() if fleet.is_away(layer)),
     )
-
-
-def _dropped(layer: Mapping[str, Any]) -> Mapping[str, Any]:
-    return fleet.part(layer, "dropped")
 
 
 def _number(counters: Mapping[str, Any], key: str) -> int:
