@@ -97,7 +97,7 @@ def _loaded(name: str) -> object:
 
 
 def test_the_development_server_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = Plan("a:b", f"{__name__}:_loaded", "http://127.0.0.1/", False, 1, "info")
+    plan = Plan("a:b", f"{__name__}:_loaded", "http://127.0.0.1/", False, 1)
     with override(CHANNEL_LAYERS={}, CHANNEL_FALLBACK=False):
         prepare(plan)
     with (
