@@ -36,14 +36,14 @@ class _File(NamedTuple):
 
 
 def bare(script: str) -> str:
-    """Return a script without indentation and comments, with short private names.
+    """Return a script without indentation, empty lines and comments, with short private names.
 
     Comments are those that are alone on their lines, and begin with two stars or with ``//``.
     Names that begin with an underscore, and those of constants that have one, become ``$a``, ``$b`` and
     so on, which no class of a page that extends one of the script's has by accident.
     """
     script = re.sub(r"^ */\*\*(?:(?!\*/).)*\*/ *\n", "", script, flags=re.MULTILINE | re.DOTALL)
-    script = re.sub(r"^ *(?://.*\n)?", "", script, flags=re.MULTILINE)
+    script = re.sub(r"^(?: *(?://.*)?\n)* *", "", script, flags=re.MULTILINE)
     names: dict[str, str] = {}
     private = r"\b(?:_[a-z]\w*|[A-Z]+_[A-Z_]+)\b"
     return re.sub(private, lambda found: names.setdefault(found[0], _short(len(names))), script)

@@ -594,9 +594,14 @@ export class Socket extends EventTarget {
     }
   }
 
-  /** @param {number} milliseconds in which the link has to bring a frame */
-  _limit(milliseconds) {
+  /**
+   * @param {number} milliseconds in which the link has to bring a frame
+   * @param {number} [unsent] bytes: the time begins again while they become fewer
+   */
+  _limit(milliseconds, unsent = 0) {
     this._timer("limit", milliseconds, () => {
+      const rest = this.bufferedAmount;
+      if (rest < unsent) return this._limit(milliseconds, rest);
       if (this._up && this._mode === "") return this._isPlain();
       if (this._mode === "resume") this._patience = 2 * Math.min(this._patience, LONGEST_MS);
       // A server may take the first subprotocol that is offered, and wait for the page.
@@ -889,9 +894,11 @@ export class Socket extends EventTarget {
 
   _ping(within = this._patience) {
     if (this._timers.limit) return;
+    // The answer may be behind a frame that is on its way.
+    const unsent = this.bufferedAmount;
     this._control({ type: "ping" });
     this._askedAt = this._env.now();
-    this._limit(within);
+    this._limit(within, unsent);
   }
 
   /** @param {any} event */

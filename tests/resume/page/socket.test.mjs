@@ -880,6 +880,32 @@ test("an answer that is behind a large frame is waited for twice as long after e
   assert.equal(patience(world), 3);
 });
 
+test("an answer is waited for as long as the frame before it goes on leaving", () => {
+  const world = new World({ random: 0 });
+  opened(world);
+  world.link.bufferedAmount = 100;
+  world.show("visible");
+  for (let second = 0; second < 60; second += 1) {
+    world.clock.wait(1);
+    world.link.bufferedAmount -= 1;
+    assert.equal(world.link.readyState, 1, `cut after ${second} s`);
+  }
+  world.clock.wait(7); // it is stuck: the network is gone
+  assert.equal(world.links[0].readyState, 2);
+});
+
+test("that the question has left is no sign of life", () => {
+  const world = new World({ random: 0 });
+  opened(world);
+  const { link } = world;
+  link.send = () => { link.bufferedAmount += 20; };
+  world.show("visible");
+  world.clock.wait(1);
+  link.bufferedAmount = 0;
+  world.clock.wait(2);
+  assert.equal(link.readyState, 2);
+});
+
 test("on a link with many frames an answer is soon waited for as long as on any", () => {
   const world = new World({ random: 0 });
   opened(world);

@@ -34,6 +34,8 @@ def test_documentation_is_taken_out_and_code_is_not() -> None:
         '  const c = "/** no comment */";\n'
         "  /* why */\n"
         "  // why\n"
+        "\n"
+        "  \n"
         "  d('// no comment'); // why\n"
     )
     assert bare(script) == (
