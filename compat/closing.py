@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from compat.codes import POLICY_VIOLATION
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import DEFAULT_CHANNEL_LAYER, get_channel_layer, known_layers
 from compat.names import CLOSE, key_behind, person_group, user_group
 
-__all__ = ["CLOSE", "POLICY_VIOLATION", "close_group", "close_user", "user_group"]
-
-POLICY_VIOLATION = 1008
+__all__ = ["CLOSE", "close_group", "close_user", "user_group"]
 
 
 async def close_group(

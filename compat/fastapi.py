@@ -23,9 +23,10 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketState
 
+from compat.codes import TRY_AGAIN_LATER
 from compat.configured import require_right
 from compat.engine.dependencies import endpoint
-from compat.engine.outage import RETRY_AFTER_S, SERVICE_UNAVAILABLE, TRY_AGAIN_LATER, report_outage
+from compat.engine.outage import RETRY_AFTER_S, SERVICE_UNAVAILABLE, report_outage
 from compat.engine.redaction import hide_usual_parameters
 from compat.engine.refusal import can_respond, connection_lost, listed
 from compat.exceptions import CompatError, ImproperlyConfigured, InvalidChannelLayerError, LayerUnavailable

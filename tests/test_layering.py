@@ -31,6 +31,7 @@ from tests.support.processes import child_environment
 ROOMS = (
     (
         "clock",
+        "codes",
         "cookies",
         "db",
         "exceptions",

@@ -12,11 +12,11 @@ from compat.client.frames import Closed, Frame, Frames, MalformedControl
 from compat.client.links import Link, World
 from compat.client.timing import Patience, Pulse
 from compat.clock import Timer
+from compat.codes import ABNORMAL, MALFORMED, NOT_THERE
 
-__all__ = ["GONE", "SILENT", "Conversation"]
+__all__ = ["SILENT", "Conversation"]
 
-MALFORMED, GONE = 4400, 4410
-SILENT = (1006, "the server does not answer")
+SILENT = (ABNORMAL, "the server does not answer")
 """How a link ends that was given up."""
 CLOSE_SECONDS = 10.0
 """How long a goodbye waits for a server that does not read."""
@@ -98,7 +98,7 @@ class Conversation:
 
     def _end_if_gone(self) -> None:
         if self._exchange.gone:
-            self._finish(Closed(GONE))
+            self._finish(Closed(NOT_THERE))
 
     def _begin(self, part: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(part)

@@ -9,19 +9,28 @@ import ssl as tls
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Literal
 
-from compat.client.conversation import GONE, SILENT, Conversation
+from compat.client.conversation import SILENT, Conversation
 from compat.client.exchange import Exchange, Recovered
 from compat.client.frames import Closed, Frame, Frames, QueueFull
 from compat.client.links import Refused, World, check_url, origin_of
 from compat.client.people import Presence
 from compat.client.timing import Attempts, Patience
+from compat.codes import (
+    ABNORMAL,
+    GOING_AWAY,
+    NO_STATUS,
+    NOT_THERE,
+    SERVICE_RESTART,
+    TAKEN_OVER,
+    TRY_AGAIN_LATER,
+)
 
 __all__ = ["Client", "State"]
 
 State = Literal["connecting", "open", "away", "closed"]
 
-COMES_BACK = frozenset((1001, 1005, 1006, 1012, 1013))
-REPLACED = (4409, "replaced")
+AFTER_CUTS = frozenset((GOING_AWAY, NO_STATUS, ABNORMAL, SERVICE_RESTART, TRY_AGAIN_LATER))
+REPLACED = (TAKEN_OVER, "replaced")
 """How a link ends that another one has replaced, perhaps one of this client that had been given up before."""
 
 logger = logging.getLogger("compat.client")
@@ -251,9 +260,11 @@ class Client:
             if self.state == "connecting":
                 raise
             logger.exception("the client for %s has ended", self.url)
-            end = Closed(1006, f"{type(error).__name__}: {error}")
+            end = Closed(ABNORMAL, f"{type(error).__name__}: {error}")
         finally:
-            self.end = Closed(1006, "the server has not kept the connection") if end.code == GONE else end
+            self.end = (
+                Closed(ABNORMAL, "the server has not kept the connection") if end.code == NOT_THERE else end
+            )
             self._exchange.finish()
             self.state = "closed"
             self._look_again()
@@ -272,7 +283,7 @@ class Client:
         """Open a link and use it; return how it has ended, and whether there is another."""
         end, comes_back = await self._attempt()
         forgotten = self._only and self.state == "away" and self._world.time() >= self._kept_until
-        return (Closed(GONE), False) if comes_back and forgotten else (end, comes_back)
+        return (Closed(NOT_THERE), False) if comes_back and forgotten else (end, comes_back)
 
     async def _attempt(self) -> tuple[Closed, bool]:
         offered = self._exchange.offer(plain=self._attempts.plain)
@@ -288,8 +299,8 @@ class Client:
         end = await conversation.run()
         self._conversation = None
         if (end.code, end.reason) == REPLACED and self._exchange.ticket:
-            end = Closed(1006, end.reason)
-        if conversation.goodbye is not None or end.code not in COMES_BACK:
+            end = Closed(ABNORMAL, end.reason)
+        if conversation.goodbye is not None or end.code not in AFTER_CUTS:
             return end, False
         if self.state == "open":
             ticket = bool(self._exchange.ticket)

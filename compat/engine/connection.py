@@ -9,15 +9,16 @@ from typing import Any
 
 from compat import logs
 from compat.advice.hints import noted
+from compat.codes import ABNORMAL, GOING_AWAY, INTERNAL_ERROR, NORMAL, SERVICE_RESTART, TRY_AGAIN_LATER
 from compat.engine import register
 from compat.engine.contracts import RESUMABLE_KEY, Consumer, Resumed, Work
 from compat.engine.cursors import Progress
-from compat.engine.draining import SERVICE_RESTART, drain
+from compat.engine.draining import drain
 from compat.engine.ending import take_steps
 from compat.engine.events import BETWEEN
 from compat.engine.inbox import Inbox, Overflowed
 from compat.engine.limits import Heartbeat, guarded, limit_of, limited
-from compat.engine.outage import TRY_AGAIN_LATER, is_outage, refuse_for_outage
+from compat.engine.outage import is_outage, refuse_for_outage
 from compat.engine.reader import Interruptible, SocketReader, holds_closes_back
 from compat.engine.reports import explained, hint_for, kind_of, named, report, warn
 from compat.engine.shielding import anyio_scope, is_a_handlers_own, shield, uncancel, whole
@@ -37,7 +38,6 @@ CLOSE_TIMEOUT_S = 2.0
 """Seconds that a close may take: a client that does not read would delay it without end."""
 DISCONNECT_TIMEOUT_S = 2.0
 """Seconds that the server's disconnect may take after a failed send has shown that the client has left."""
-NORMAL, GOING_AWAY, NO_CODE, INTERNAL_ERROR = 1000, 1001, 1006, 1011
 
 STOP: Any = object()
 """Returned by our disconnect handlers instead of raising StopConsumer, because an exception costs more."""
@@ -269,7 +269,7 @@ class Connection:
         if error is None or isinstance(error, StopConsumer):
             code = None if error is None or inbox.ended else NORMAL
         elif self.socket.gone and says_gone(error) and not inbox.ended:
-            code = NO_CODE
+            code = ABNORMAL
         elif inbox.overflowed and not inbox.ended and (cancelled or isinstance(error, Overflowed)):
             code = TRY_AGAIN_LATER
             raised = error if uncancel() else None  # the task was cancelled for another reason, too
@@ -325,7 +325,7 @@ class Connection:
     def _code_of_client(self, code: int | None) -> int | None:
         """Return the code of the client's disconnect if one waits to be handled, else ``code``."""
         last = self.reader.last if self.reader is not None and not self.inbox.ended else None
-        return code if last is None else int(last.get("code", NO_CODE))
+        return code if last is None else int(last.get("code", ABNORMAL))
 
     # The log
 

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Protocol
 
+from compat.codes import SERVICE_RESTART
 from compat.engine import garbage  # noqa: F401 - it reports to be told of the start
 from compat.engine.limits import admissions
 from compat.engine.refusal import listed
@@ -34,7 +35,6 @@ __all__ = ["Drain", "drain"]
 
 log = logging.getLogger("compat.draining")
 
-SERVICE_RESTART = 1012
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 CLOSED_TIMEOUT_S = 5.0
 """Seconds that a connection may take to end after its close or its cancellation."""

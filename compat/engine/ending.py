@@ -14,8 +14,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from compat.codes import TRY_AGAIN_LATER
 from compat.engine import register
-from compat.engine.outage import TRY_AGAIN_LATER
 from compat.engine.refusal import connection_lost
 from compat.engine.reports import warn
 from compat.engine.shielding import is_a_handlers_own

@@ -27,6 +27,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
+from compat.codes import GOING_AWAY, POLICY_VIOLATION, TOO_BIG
 from compat.engine.contracts import RESUMABLE_KEY, Resumed
 from compat.engine.events import HEARTBEAT, Event
 from compat.engine.inbox import Inbox
@@ -63,7 +64,6 @@ WHOSE = {"all": "the server", "client": "this client", "user": "this user"}
 PLACES = tuple(f"CHANNEL_MAX_CONNECTIONS{per}" for per in ("", "_PER_CLIENT", "_PER_USER"))
 PER_MESSAGE = ("CHANNEL_MAX_MESSAGE_SIZE", "CHANNEL_MAX_MESSAGES_PER_SECOND", "CHANNEL_IDLE_TIMEOUT")
 OF_A_CONNECTION = (*PER_MESSAGE, "CHANNEL_HEARTBEAT")
-GOING_AWAY, POLICY_VIOLATION, TOO_BIG = 1001, 1008, 1009
 SERVICE_UNAVAILABLE = 503
 
 

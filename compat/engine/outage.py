@@ -17,7 +17,6 @@ from compat.types import Receive, Scope, Send
 __all__ = [
     "RETRY_AFTER_S",
     "SERVICE_UNAVAILABLE",
-    "TRY_AGAIN_LATER",
     "is_outage",
     "refuse_for_outage",
     "report_outage",
@@ -30,7 +29,6 @@ RETRY_AFTER_S = 5
 """The value of Retry-After: seconds that a client should wait before it tries again."""
 
 SERVICE_UNAVAILABLE = 503
-TRY_AGAIN_LATER = 1013
 
 _foreign = Throttle()
 

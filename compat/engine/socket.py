@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Protocol
 
-from compat.engine.outage import TRY_AGAIN_LATER, turn_away
+from compat.codes import TRY_AGAIN_LATER, may_be_sent
+from compat.engine.outage import turn_away
 from compat.engine.refusal import can_respond
 from compat.exceptions import ClientDisconnected
 from compat.metrics import connections
@@ -21,8 +22,6 @@ __all__ = ["NoSocket", "Socket", "check_close", "closes_otherwise", "is_disconne
 MAX_REASON_BYTES = 123
 """A control frame holds 125 bytes, and the close code takes two of them (RFC 6455, 5.5)."""
 
-CODES = (range(1000, 1015), range(3000, 5000))
-UNSENDABLE = frozenset((1004, 1005, 1006))
 """Reserved codes, which no close frame may carry (RFC 6455, 7.4.1)."""
 
 PRIVATE_CODES = 3000
@@ -66,7 +65,7 @@ def check_close(message: Message) -> None:
     code = message.get("code", 1000)
     if code is None:
         del message["code"]
-    elif not isinstance(code, int) or code in UNSENDABLE or not any(code in codes for codes in CODES):
+    elif not may_be_sent(code):
         raise ValueError(
             f"close code {code!r} cannot be sent to a client; use 1000 (normal), 1001 to 1003, 1007 to 1014, "
             "or a code of your own from 3000 to 4999"

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable
 from typing import Any
 
+from compat.codes import ABNORMAL
 from compat.fallback.requests import HEADERS, NOT_RESUMABLE, refuse_request, websocket_scope
 from compat.redis.waiting import settle
 from compat.resume.outliving import outlive
@@ -106,7 +107,7 @@ class _Handshake:
                 await asyncio.wait((leaving, self._over), return_when=asyncio.FIRST_COMPLETED)
             finally:
                 leaving.cancel()
-        return {"type": "websocket.disconnect", "code": 1006}
+        return {"type": "websocket.disconnect", "code": ABNORMAL}
 
     async def _left(self) -> None:
         """Return when the client has left; who asks for a second message does not take its frames."""

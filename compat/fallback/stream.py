@@ -17,6 +17,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from compat.codes import ABNORMAL
 from compat.fallback.requests import (
     HEADERS,
     NOT_RESUMABLE,
@@ -44,7 +45,6 @@ PAUSE_S, END_S = 5.0, 5.0
 """How long a connection may take to close a link that pauses, and a client to read the rest of a response."""
 EMPTY_S = 5.0
 """Within what time a request must come to its end, if it does not say that it has no body."""
-LOST = 1006
 BAD_REQUEST, FORBIDDEN, TOO_LATE, UPGRADE_REQUIRED, FAILED, UNAVAILABLE = 400, 403, 408, 426, 500, 503
 NO_BODY = "A request for frames has no body.\n"
 PAUSE = {"type": "websocket.receive", "text": control("pause")["text"]}
@@ -112,7 +112,7 @@ class Stream:
         """Their bytes, in all."""
         self._most = 0
         """With how many a response that pauses is cut."""
-        self._code = LOST
+        self._code = ABNORMAL
         """That of the application's close, as servers give it."""
         self._sent_all = False
         """The response has been sent to its end."""
@@ -221,7 +221,7 @@ class Stream:
             self._timer.cancel()
         if not self._told:
             self._told = True
-            code = self._code if self._sent_all and not self._left else LOST
+            code = self._code if self._sent_all and not self._left else ABNORMAL
             self._incoming.put_nowait({"type": "websocket.disconnect", "code": code})
 
     async def finish(self) -> None:

@@ -13,7 +13,6 @@ from compat.names import person_key
 from compat.types import Message
 
 __all__ = [
-    "NO_STATUS",
     "Headers",
     "accept_message",
     "close_message",
@@ -24,8 +23,6 @@ __all__ = [
     "text_of",
 ]
 
-NO_STATUS = 1005
-"""The close code of a disconnect that carries none (RFC 6455, 7.4.1)."""
 
 Headers = Iterable[tuple[bytes, bytes]]
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from asgiref.sync import async_to_sync
 
 from compat.advice.handlers import check_made
+from compat.codes import NO_STATUS
 from compat.consumer import AsyncConsumer, SyncConsumer
 from compat.engine.connection import STOP
 from compat.engine.handshake import refuse_unless_decided
@@ -20,7 +21,6 @@ from compat.engine.parts import text_alone, write_now
 from compat.exceptions import AcceptConnection, DenyConnection, InvalidChannelLayerError, StopConsumer
 from compat.generic.json_only import JsonOnly
 from compat.generic.messages import (
-    NO_STATUS,
     Headers,
     accept_message,
     close_message,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compat.clock import steady
-from compat.closing import POLICY_VIOLATION
+from compat.codes import POLICY_VIOLATION
 from compat.engine.refusal import listed, shown
 from compat.live.asking import Answers, Exchange
 from compat.live.looking import KINDS, MOST_NAME

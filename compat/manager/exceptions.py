@@ -29,6 +29,8 @@ from typing import Any
 
 from starlette.exceptions import WebSocketException
 
+from compat.codes import may_be_sent
+
 __all__ = [
     "AuthenticationError",
     "AuthorizationError",
@@ -50,7 +52,6 @@ __all__ = [
 
 REASON_BYTES = 123
 """The longest reason in bytes that a close frame can carry (RFC 6455, 5.5)."""
-NOT_TO_BE_SENT = frozenset((1004, 1005, 1006, 1015))
 
 
 class ErrorCategory(Enum):
@@ -327,7 +328,7 @@ WSTimeoutError = TimeoutError
 
 
 def _sendable(code: int) -> int:
-    if not (1000 <= code <= 1014 or 3000 <= code <= 4999) or code in NOT_TO_BE_SENT:
+    if not may_be_sent(code):
         raise ValueError(
             f"ws_code={code}: not a close code that may be sent; use 1000 to 1003, 1007 to 1014, or one of "
             "your own from 4000 to 4999"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from compat import tickets
 from compat.advice.endpoint import ASGISignature
 from compat.advice.handlers import require_application
+from compat.codes import NOT_THERE, SERVICE_RESTART, TRY_AGAIN_LATER
 from compat.engine.contracts import RESUMABLE_KEY
 from compat.engine.fast.forgetting import forget_handshake
 from compat.engine.fast.write_batching import OneWrite
@@ -17,7 +18,7 @@ from compat.engine.redaction import hide_tickets
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import DEFAULT_CHANNEL_LAYER, get_channel_layer, known_layers
 from compat.resume.connection import ResumableConnection
-from compat.resume.ends import COME_BACK, LATER, TRY_AGAIN_LATER
+from compat.resume.ends import LATER
 from compat.resume.histories import Returned
 from compat.resume.link import Link
 from compat.resume.outliving import App, Ending, run_on
@@ -45,8 +46,6 @@ __all__ = ["Resumable", "is_offered", "serve"]
 
 hide_tickets()
 
-NOT_THERE = 4410
-"""The connection that a client wants only is not there."""
 OF_PAGE = "page"
 """Why the client of a page's ticket has no connection: it has never had one."""
 FINAL = frozenset(("used", "position"))
@@ -285,7 +284,7 @@ async def _come_back(
         await send({"type": "websocket.accept", "subprotocol": found.subprotocol})
         forget_handshake(link.framed)
         if found.why_not(ticket.generation, received) is not None:  # another socket was faster
-            await send({"type": "websocket.close", "code": COME_BACK})
+            await send({"type": "websocket.close", "code": SERVICE_RESTART})
             return None
         if found.is_shut_out():
             await send({"type": "websocket.close", "code": TRY_AGAIN_LATER})

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 
 from compat import tickets
+from compat.codes import ABNORMAL, NORMAL, SERVICE_RESTART, TAKEN_OVER
 from compat.engine.cursors import Progress
 from compat.engine.fast.forgetting import forget_handshake
 from compat.engine.fast.write_batching import OneWrite
@@ -20,8 +21,8 @@ from compat.resume.delivery import MARK, note_place
 from compat.resume.histories import Followed, Returned
 from compat.resume.inbound import Inbound
 from compat.resume.journal import Journal, payload_of, size_of
-from compat.resume.link import REPLACED, TAKEN_OVER, Link
-from compat.resume.parking import LOST, NORMAL, SERVICE_RESTART, Parking
+from compat.resume.link import REPLACED, Link
+from compat.resume.parking import Parking
 from compat.resume.posts import Grace
 from compat.resume.registry import registry
 from compat.resume.wire import PROTOCOL, control
@@ -190,7 +191,7 @@ class ResumableConnection(Parking):
         if link is None or link.gone or registry.stopping:
             if link is not None:
                 link.close({"type": "websocket.close"})  # as in ``app``, for one that was on its way
-            self.put_disconnect(LOST)
+            self.put_disconnect(ABNORMAL)
             return
         with OneWrite(link.protocol):
             await link.raw_send({**message, "subprotocol": self.subprotocol})
@@ -291,7 +292,7 @@ class ResumableConnection(Parking):
             return
         link = self.link
         if link is not None:  # it is dead, or the client would not be at another one
-            self.ended(link, LOST, goodbye=False)
+            self.ended(link, ABNORMAL, goodbye=False)
             link.drop(TAKEN_OVER)
         self.give_up("refused", counted=True)
 

@@ -7,17 +7,18 @@ import base64
 import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from compat.engine.limits import TOO_BIG, frame_size
+from compat.codes import ABNORMAL, COMES_BACK, NO_STATUS, SERVICE_RESTART, TOO_BIG, TRY_AGAIN_LATER
+from compat.engine.limits import frame_size
 from compat.engine.socket import closes_otherwise
 from compat.resume.journal import MAX_BYTES, payload_of, size_of
-from compat.resume.link import COMES_BACK, NO_CODE, STOPS, send_away
+from compat.resume.link import send_away
 from compat.resume.wire import MARK, MAX_CONTROL, control, is_control
 from compat.types import Message, Receive, Send
 
 if TYPE_CHECKING:
     from compat.resume.peer import Peer
 
-__all__ = ["COME_BACK", "LATER", "LOST", "TRY_AGAIN_LATER", "Attach", "AwayEnd", "HomeEnd"]
+__all__ = ["LATER", "Attach", "AwayEnd", "HomeEnd"]
 
 log = logging.getLogger("compat.resume")
 
@@ -27,8 +28,6 @@ WEIGHT_BYTES = 16 * 1024
 MAX_HELD = 4 * MAX_BYTES
 """Bytes that may wait at the socket for a client that does not read, before another frame."""
 MESSAGE_BYTES = 256
-COME_BACK, TRY_AGAIN_LATER = 1012, 1013
-LOST = 1006
 LATER = "later"
 """Instead of a reason: the client comes back soon, with the same ticket."""
 
@@ -98,8 +97,8 @@ class HomeEnd:
     def drop(self) -> None:
         """The other process is lost, or something that it has sent."""
         self.leave()
-        self.came.put_nowait({"type": "websocket.disconnect", "code": LOST})
-        self.peer.put(self.number, "close", [COME_BACK, ""])
+        self.came.put_nowait({"type": "websocket.disconnect", "code": ABNORMAL})
+        self.peer.put(self.number, "close", [SERVICE_RESTART, ""])
 
     def leave(self) -> None:
         """Take nothing more: the link has ended, whether its last message was read or not."""
@@ -180,7 +179,7 @@ class AwayEnd:
         self.full = True
         self.out = asyncio.Queue()
         self.out.put_nowait({"type": "websocket.close", "code": TRY_AGAIN_LATER})
-        self.peer.put(self.number, "left", LOST)
+        self.peer.put(self.number, "left", ABNORMAL)
 
     def _refuse(self, message: Message, most: float) -> None:
         """Close the client of a frame that is too large, as the home's consumer would."""
@@ -195,11 +194,11 @@ class AwayEnd:
     def drop(self) -> None:
         """The home cannot be reached, or it is lost: the client is asked to come back."""
         self.take("no", LATER)
-        self._close(COME_BACK, own=True)
+        self._close(SERVICE_RESTART, own=True)
 
     async def serve(self, subprotocol: str, receive: Receive, send: Send) -> None:
         """Accept the socket, and pass on until the client has left."""
-        code = LOST
+        code = ABNORMAL
         pump: asyncio.Task[None] | None = None
         try:
             if (await receive())["type"] != "websocket.connect":
@@ -215,7 +214,7 @@ class AwayEnd:
                 while self.credit <= 0 and not self.closed:
                     self.moved.clear()
                     await self.moved.wait()
-            code = message.get("code", NO_CODE)
+            code = message.get("code", NO_STATUS)
         except asyncio.CancelledError:
             if pump is not None:
                 pump.cancel()
@@ -225,8 +224,8 @@ class AwayEnd:
             if pump is not None:
                 pump.cancel()
             # That this process stops, or has dropped the link, says nothing of the client.
-            ours = code in STOPS and code != self.final
-            self.peer.put(self.number, "left", LOST if ours else code)
+            ours = code == SERVICE_RESTART and code != self.final
+            self.peer.put(self.number, "left", ABNORMAL if ours else code)
 
     async def _pump(self, send: Send) -> None:
         try:

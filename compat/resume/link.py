@@ -7,6 +7,7 @@ import logging
 import re
 from typing import Any
 
+from compat.codes import COMES_BACK, GOING_AWAY, MALFORMED, NO_STATUS, NORMAL, OF_A_PAGE, SERVICE_RESTART
 from compat.engine.parts import bursts_of, tell, unframe
 from compat.engine.reader import Interruptible, holds_closes_back
 from compat.engine.refusal import shown
@@ -19,11 +20,10 @@ from compat.resume.owner import Owner
 from compat.resume.wire import MARK, Malformed, is_control, read_control, read_count
 from compat.types import Message, Receive, Send
 
-__all__ = ["COMES_BACK", "MALFORMED", "PAUSED", "REPLACED", "TAKEN_OVER", "Link", "send_away"]
+__all__ = ["PAUSED", "REPLACED", "Link", "send_away"]
 
 log = logging.getLogger("compat.resume")
 
-MALFORMED, TAKEN_OVER, COME_BACK = 4400, 4409, 1012
 PAUSED, REPLACED = "paused", "replaced"
 """The reasons of closes: the client has asked for it by ``pause``, or it is back on another link."""
 CLOSE_TIMEOUT_S = 2.0
@@ -31,14 +31,8 @@ GOODBYE_S, LAST_LOOK_S = 0.3, 0.05
 """Seconds after a ``bye`` in which the client's close may come, with the code that it has chosen; and those
 in which it is read if it has come while the loop was busy.
 """
-NORMAL, NO_CODE = 1000, 1005
-STOPS = frozenset((1012,))  # the server's own: it stops, and this process with it
-GOODBYES = frozenset((NORMAL, 1001)) | STOPS
+GOODBYES = frozenset((NORMAL, GOING_AWAY, SERVICE_RESTART))
 """Codes after which nobody comes back. 1005 is none: uvicorn gives it for a cut as well."""
-COMES_BACK = frozenset((1012, 1013))
-"""Our codes after which a client comes back."""
-FIRST_OWN, LAST_OWN = 3000, 4999
-"""Codes of the page's own; it does not come back after them either."""
 MAX_CONTROLS, CONTROLS_S = 500, 1.0
 """How many control frames are read in this time, in seconds. A client that is not hostile sends a few a
 minute, beside the acknowledgements of what it has got.
@@ -108,7 +102,7 @@ class Link(Outward):
         finally:  # the server may end the call
             if self.reading is not None:
                 self.reading.close()
-            self._end(NO_CODE, goodbye=False)
+            self._end(NO_STATUS, goodbye=False)
 
     def _first_step(self) -> None:
         unframe(self.framed)
@@ -131,9 +125,9 @@ class Link(Outward):
             closed.set_exception(error)  # the server may take another code
             return
         log.debug("a link has ended: %r", error)
-        self.drop(COME_BACK)  # the socket may be open: nothing is sent there any more
+        self.drop(SERVICE_RESTART)  # the socket may be open: nothing is sent there any more
         # Its end is the reader's to tell, which may be about to read the client's goodbye.
-        self._end_within(CLOSE_TIMEOUT_S, NO_CODE)
+        self._end_within(CLOSE_TIMEOUT_S, NO_STATUS)
 
     def _end_within(self, seconds: float, code: int) -> None:
         if self.overdue is not None:
@@ -147,7 +141,7 @@ class Link(Outward):
     def _closed(self, message: Message) -> None:
         self._over()
         if self.paused:
-            self.owner.ended(self, message.get("code", NO_CODE), goodbye=self.goodbye)
+            self.owner.ended(self, message.get("code", NO_STATUS), goodbye=self.goodbye)
 
     # What comes
 
@@ -173,7 +167,7 @@ class Link(Outward):
         except Exception as error:  # noqa: BLE001 - a server's failure to read
             log.debug("a link cannot be read: %r", error)
         finally:
-            self._end(NO_CODE, goodbye=False)
+            self._end(NO_STATUS, goodbye=False)
 
     def _step(self, awaited: asyncio.Future[Any] | None = None) -> None:
         """Do what ``read`` does without a task: run ``receive()`` on, up to its next wait."""
@@ -204,12 +198,12 @@ class Link(Outward):
             self.task = self.loop.create_task(self._refuse(error))
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a server's failure to read
             log.debug("a link cannot be read: %r", error)
-            self._end(NO_CODE, goodbye=False)
+            self._end(NO_STATUS, goodbye=False)
 
     def _left(self, message: Message) -> None:
-        code = message.get("code", NO_CODE)
-        last = code in GOODBYES or FIRST_OWN <= code <= LAST_OWN
-        if self.gone and code == COME_BACK:
+        code = message.get("code", NO_STATUS)
+        last = code in GOODBYES or code in OF_A_PAGE
+        if self.gone and code == SERVICE_RESTART:
             last = False  # it was ours, after a frame that could not be written
         self._end(code, goodbye=self.goodbye or last)
 
@@ -286,7 +280,7 @@ class Link(Outward):
                 self.overdue = self.loop.call_later(GOODBYE_S, self._end_within, LAST_LOOK_S, NORMAL)
         elif kind == "pause" and self.after_close is None and self.owner.may_pause():
             self.paused = True
-            self.close({"type": "websocket.close", "code": COME_BACK, "reason": PAUSED})
+            self.close({"type": "websocket.close", "code": SERVICE_RESTART, "reason": PAUSED})
 
     def close_anyhow(self, message: Message) -> None:
         """Close as ``close`` does, or with another code if the server rejects this one."""
@@ -332,7 +326,7 @@ async def send_away(send: Send) -> None:
     After the code that hypercorn sends by itself, 1011, nobody comes back.
     """
     try:
-        await asyncio.wait_for(send({"type": "websocket.close", "code": COME_BACK}), CLOSE_TIMEOUT_S)
+        await asyncio.wait_for(send({"type": "websocket.close", "code": SERVICE_RESTART}), CLOSE_TIMEOUT_S)
     except Exception as error:  # noqa: BLE001 - any server; the socket may be closed
         log.debug("a link whose call ends could not be closed: %r", error)
 

@@ -6,10 +6,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from compat.codes import INTERNAL_ERROR, NORMAL, SERVICE_RESTART
 from compat.engine.shielding import is_a_handlers_own
 from compat.exceptions import ClientDisconnected
 from compat.resume.connection import ResumableConnection
-from compat.resume.parking import SERVICE_RESTART
 from compat.resume.registry import registry
 from compat.types import Receive, Scope, Send
 
@@ -17,7 +17,6 @@ __all__ = ["App", "Ending", "ResponseOver", "outlive", "run_on"]
 
 log = logging.getLogger("compat.resume")
 
-FAILED, NORMAL = 1011, 1000
 """With what the client is closed when an application has failed, or has returned."""
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -39,7 +38,7 @@ class Ending:
         pass
 
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
-        made, code = self.made, NORMAL if error is None else FAILED
+        made, code = self.made, NORMAL if error is None else INTERNAL_ERROR
         if isinstance(error, asyncio.CancelledError):
             made.give_up("stopped")  # the server ends: nobody will come back to hear of it
             if not is_a_handlers_own(error):

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from compat.codes import ABNORMAL, NORMAL, SERVICE_RESTART
 from compat.engine.limits import Admission, admissions
 from compat.engine.refusal import shown
 from compat.resume.journal import Journal
@@ -16,11 +17,10 @@ from compat.resume.registry import registry
 from compat.resume.telling import Telling
 from compat.types import Message
 
-__all__ = ["LOST", "NORMAL", "SERVICE_RESTART", "Parking"]
+__all__ = ["Parking"]
 
 log = logging.getLogger("compat.resume")
 
-NORMAL, LOST, SERVICE_RESTART = 1000, 1006, 1012
 PAUSE_S = 10.0
 """How long a client that has said ``pause`` may take to come back before it counts as away."""
 MAX_UNTOLD = 12
@@ -107,7 +107,7 @@ class Parking(Telling):
             if self.accepted and not registry.stopping:
                 registry.said_goodbye(self)
             goodbye = True
-            self.put_disconnect(code if self.accepted else LOST)
+            self.put_disconnect(code if self.accepted else ABNORMAL)
         if goodbye:
             self.forget()
         elif pauses:
@@ -220,7 +220,7 @@ class Parking(Telling):
             self.admission.end()
         if not self.told and not counted:
             registry.give_up(self, why)
-        self.put_disconnect(SERVICE_RESTART if why == "stopped" else LOST)
+        self.put_disconnect(SERVICE_RESTART if why == "stopped" else ABNORMAL)
         self.forget()
 
     def forget(self) -> None:

@@ -13,6 +13,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from compat.codes import NORMAL, OF_A_PAGE
 from compat.json_size import has_more_values
 from compat.resume.journal import payload_of, size_of
 from compat.resume.wire import MARK, Malformed, control, is_control, read_control, read_count
@@ -30,7 +31,6 @@ TAKEN, GAP, LATER = "", "gap", "later"
 MAX_FRAMES = 1024
 MAX_VALUES = 2 * MAX_FRAMES
 """Those of a list of binary frames, each of which is a list with one string."""
-NORMAL, OF_A_PAGE = 1000, range(3000, 5000)
 BUSY_S = 20.0
 """Seconds that a post waits for a consumer that is slow."""
 GRACE_S = 60.0

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from compat.codes import ABNORMAL, TRY_AGAIN_LATER
 from compat.engine.refusal import shown
 from compat.exceptions import ClientDisconnected
 from compat.resume.journal import Payload
@@ -22,7 +23,6 @@ UNREAD_S = 30.0
 """Seconds that an application waits for a client that reads, but acknowledges nothing."""
 FORGOTTEN = 100
 """How many frames leave a full journal at once where no acknowledgement gets through."""
-LOST, TRY_AGAIN_LATER = 1006, 1013
 LEFT = "the client has left, or the application has closed the connection"
 """Said to what sends after the end; without that error, a handler that only sends would never end."""
 
@@ -104,5 +104,5 @@ async def _add_in_turn(connection: ResumableConnection, payload: Payload, size: 
         if link is not None and not came and link is connection.link:
             where = shown(connection.where)
             log.warning("a client of %s has acknowledged nothing for %g s: its link ends", where, UNREAD_S)
-            connection.ended(link, LOST, goodbye=False)
+            connection.ended(link, ABNORMAL, goodbye=False)
             link.drop(TRY_AGAIN_LATER)

@@ -14,9 +14,10 @@ import logging
 from typing import Any
 
 from compat.clock import steady
+from compat.codes import ABNORMAL, SERVICE_RESTART
 from compat.layers.memory import InMemoryChannelLayer
 from compat.redis.loops import start_apart
-from compat.resume.ends import COME_BACK, LOST, Attach, AwayEnd, HomeEnd
+from compat.resume.ends import Attach, AwayEnd, HomeEnd
 from compat.resume.link import Link
 from compat.resume.logouts import LOGGED_OUT, belong
 from compat.resume.peer import DEAD_S, SILENT_S, Peer
@@ -34,8 +35,7 @@ ELSEWHERE = "elsewhere"
 """Why a client cannot come back whose home does not answer."""
 ANSWER_S = 1.0
 """Seconds that a home may take to answer."""
-NO_LINK = 0
-"""The number of what concerns none; links have numbers from 1."""
+NO_LINK = 0  # the number of what concerns none; links have numbers from 1
 OPENED = "compat.relay.opened"
 OPEN_S, OPEN_ATTEMPTS = 2.0, 40
 ALIVE_S = 2.0
@@ -151,11 +151,11 @@ class Relay:
             if (home := peer.homes.get(number)) is not None:
                 home.take(kind, value)
             elif kind != "left":  # after a lost batch this side has no such link any more
-                peer.put(number, "close", [COME_BACK, ""])
+                peer.put(number, "close", [SERVICE_RESTART, ""])
         elif (away := peer.aways.get(number)) is not None:
             away.take(kind, value)
         elif kind == "ok" or kind.startswith("out "):  # what was said of its end is lost
-            peer.put(number, "left", LOST)
+            peer.put(number, "left", ABNORMAL)
 
     def _posted(self, task: asyncio.Task[None]) -> None:
         self._posting.discard(task)
@@ -329,7 +329,7 @@ class Relay:
         finally:
             del peer.aways[number]
             if untold:
-                peer.put(number, "left", LOST)
+                peer.put(number, "left", ABNORMAL)
 
 
 _relays: dict[tuple[Any, asyncio.AbstractEventLoop], Relay] = {}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from compat.codes import SERVICE_RESTART
 from compat.engine.limits import SERVICE_UNAVAILABLE
 from compat.engine.refusal import can_respond, refuse
-from compat.resume.ends import COME_BACK
 from compat.resume.wire import PROTOCOL
 from compat.types import Receive, Scope, Send
 
@@ -24,4 +24,4 @@ async def send_on(scope: Scope, receive: Receive, send: Send) -> None:
     if can_respond(scope):
         await refuse(scope, receive, send, SERVICE_UNAVAILABLE, "the server is about to stop")
     else:
-        await turn_away(receive, send, COME_BACK)
+        await turn_away(receive, send, SERVICE_RESTART)

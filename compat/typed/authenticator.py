@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import ClassVar, Literal
 
+from compat.codes import UNAUTHENTICATED
 from compat.typed.config import config
 from compat.typed.messages import AuthenticationMessage, AuthenticationPayload, BaseMessage
 from compat.types import Scope
 
 __all__ = ["CLOSE_UNAUTHENTICATED", "BaseAuthenticator", "Credential", "UserAuthenticator"]
 
-CLOSE_UNAUTHENTICATED = 4401
+CLOSE_UNAUTHENTICATED = UNAUTHENTICATED
 
 SendMessage = Callable[[BaseMessage], Awaitable[None]]
 

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from compat.advice.handlers import require_list
+from compat.codes import NO_SUCH_TOPIC
 from compat.engine.handshake import refuse_unless_decided
 from compat.engine.reports import named
 from compat.exceptions import AcceptConnection, DenyConnection
@@ -37,7 +38,6 @@ from compat.typed.wire import not_json
 
 __all__ = ["AsyncJsonWebsocketConsumer"]
 
-NO_SUCH_TOPIC = 4404
 """The close code if the parameters of the route make no name of the default topic."""
 SPELLED = re.compile(rf'"(?:{"|".join(ENVELOPE_FIELDS)})"|\\u')
 """In each text that may have a member of an envelope: an escape may spell one."""

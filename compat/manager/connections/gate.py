@@ -12,13 +12,12 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from compat.codes import ABNORMAL, NO_STATUS
 from compat.engine.shielding import uncancel
 from compat.manager.connections.state import Connection
 from compat.manager.statistics import Statistics
 
 __all__ = ["Gate"]
-
-NO_STATUS, ABNORMAL = 1005, 1006
 
 
 class Gate:

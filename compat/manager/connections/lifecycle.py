@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
+from compat.codes import ABNORMAL, INTERNAL_ERROR, NO_STATUS, NORMAL, POLICY_VIOLATION, TRY_AGAIN_LATER
 from compat.engine.refusal import shown
 from compat.manager.backends.records import require_connection_id, require_user_id
 from compat.manager.connections.gate import Gate
@@ -29,10 +30,8 @@ log = logging.getLogger("compat.manager")
 
 CLOSE_WITHIN_S = 2.0
 """Seconds that a client may take to read the waiting frames and the close."""
-ABNORMAL = 1006
-GONE = frozenset((1005, ABNORMAL))
+GONE = frozenset((NO_STATUS, ABNORMAL))
 """Close codes that mean that the client has left, so that no close frame is sent."""
-NORMAL, POLICY_VIOLATION, INTERNAL_ERROR, TRY_AGAIN_LATER = 1000, 1008, 1011, 1013
 ENDED_AT_ONCE = 100
 USER_PART = 20
 """How many characters of a user's id are part of a channel's name."""

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+from compat.codes import GOING_AWAY
 from compat.engine.events import Overflow
 from compat.manager import current
 from compat.manager.backends.base import BaseBackend
@@ -35,7 +36,6 @@ __all__ = ["ConnectionManager"]
 
 log = logging.getLogger("compat.manager")
 
-GOING_AWAY = 1001
 CLOSING_AT_ONCE = 200
 OUTBOX_FRAMES = 1000
 OUTBOX_BYTES = 16 * 1024 * 1024

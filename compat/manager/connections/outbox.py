@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.websockets import WebSocketDisconnect
 
+from compat.codes import ABNORMAL, INTERNAL_ERROR, TRY_AGAIN_LATER
 from compat.engine.events import Overflow
 from compat.engine.parts import scheduler_of
 from compat.engine.shielding import uncancel
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["Limits", "Outbox"]
 
 log = logging.getLogger("compat.manager")
-
-GONE, INTERNAL_ERROR, TRY_AGAIN_LATER = 1006, 1011, 1013
 
 
 class Limits:
@@ -90,7 +89,7 @@ class Outbox:
         self._busy = False
         """True while a frame is being written."""
         self._broken = False
-        self._code = GONE
+        self._code = ABNORMAL
         """The code with which the outbox has broken, for senders that notice before the connection ends."""
         self._sender: asyncio.Task[Any] | None = None
         """The task that writes a frame of its own, or None; ``discard`` cancels it."""
@@ -235,7 +234,7 @@ class Outbox:
             else:
                 await connection.websocket.send_bytes(data)
         except (WebSocketDisconnect, RuntimeError, OSError):
-            self._break(GONE)
+            self._break(ABNORMAL)
             raise self._gone() from None
         except Exception as error:
             log.exception("connection %s: the websocket cannot send", connection.channel_name)

@@ -7,6 +7,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from compat.codes import INTERNAL_ERROR
 from compat.engine.contracts import RESUMABLE_KEY, Resumed
 from compat.manager.connections.state import Connection
 from compat.manager.frames import Frame, frame_of
@@ -23,7 +24,6 @@ log = logging.getLogger("compat.manager")
 BATCH = 500
 """How many connections are checked before the event loop has a turn."""
 CLOSING_AT_ONCE = 100
-TIMED_OUT = 1011
 
 
 class PeriodicTasks:
@@ -94,7 +94,7 @@ class PeriodicTasks:
         if silent:
             self.manager.statistics.count_timed_out(len(silent))
             log.info("closing %d connections that have been silent for too long", len(silent))
-            endings = (self.manager.disconnect(connection, TIMED_OUT) for connection in silent)
+            endings = (self.manager.disconnect(connection, INTERNAL_ERROR) for connection in silent)
             await run_with_concurrency_limit(endings, CLOSING_AT_ONCE)
 
     def _ping(self) -> Frame:

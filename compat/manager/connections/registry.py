@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
+from compat.codes import TRY_AGAIN_LATER
 from compat.engine.refusal import shown
 from compat.manager.backends.base import BaseBackend
 from compat.manager.backends.memory import MemoryBackend
@@ -17,7 +18,6 @@ from compat.manager.utils.batching import batch_items
 
 __all__ = ["ConnectionRegistry"]
 
-LIMIT_REACHED = 1013
 GROUPS_AT_ONCE = 100
 """With how many groups a connection is told to the backend at a time."""
 
@@ -128,7 +128,7 @@ class ConnectionRegistry:
             context=context,
             details={"limit": limit, "current": refusal.held, "of": refusal.reason},
             retryable=True,
-            ws_code=LIMIT_REACHED,
+            ws_code=TRY_AGAIN_LATER,
         )
 
     def record(self, connection: Connection) -> Record:

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
-from compat.closing import CLOSE, POLICY_VIOLATION
+from compat.closing import CLOSE
+from compat.codes import POLICY_VIOLATION, TRY_AGAIN_LATER
 from compat.engine.contracts import RESUMABLE_KEY
 from compat.engine.doorman import attached
 from compat.engine.refusal import shown
@@ -24,7 +25,6 @@ from compat.types import Message
 
 __all__ = ["CONTROL", "Switchboard"]
 
-TRY_AGAIN_LATER = 1013
 CONTROL = "__manager__"
 """The type of a command from one manager to the manager of a connection: ``{"do": …, "with": […]}``."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 from pydantic import ValidationError as InvalidData
 
+from compat.codes import TOO_BIG
 from compat.engine.problems import problems
 from compat.engine.refusal import shown
 from compat.manager.exceptions import ValidationError, create_error_context
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["ValidationMiddleware", "size_of", "too_large"]
 
 MAX_TYPE_LENGTH = 200
-TOO_BIG = 1009
 MAX_PROBLEMS = 20
 """The number of problems that an answer lists, so that it stays shorter than the message."""
 

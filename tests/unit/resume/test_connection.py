@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from compat import tickets
+from compat.codes import COMES_BACK
 from compat.engine.limits import Admission, Place, admissions
 from compat.exceptions import ClientDisconnected
 from compat.resume import parking, receipts
@@ -20,7 +21,7 @@ from compat.resume import registry as registry_module
 from compat.resume.connection import ResumableConnection
 from compat.resume.inbound import ACK_BYTES, ACK_FRAMES, MAX_FRAMES
 from compat.resume.journal import MAX_BYTES
-from compat.resume.link import COMES_BACK, Link
+from compat.resume.link import Link
 from compat.resume.posts import TAKEN, take
 from compat.resume.registry import registry
 from compat.types import Message
