@@ -241,17 +241,33 @@ def test_a_project_decides_by_the_request_who_may_show_a_page_in_a_frame(client:
     assert client.get("/json/")["X-Frame-Options"] == "DENY"
 
 
-@pytest.mark.parametrize("name", ["process_request", "process_response", "SessionStore"])
-def test_what_the_middleware_of_sessions_would_never_call_needs_django(name: str) -> None:
-    message = rf"SessionMiddleware\.{name}, which .*\.Own overrides, needs the real Django"
-    with pytest.raises(ImportError, match=message):
-        type("Own", (SessionMiddleware,), {name: lambda *args: None})
-    mixin = type("Mixin", (), {name: lambda *args: None})
-    with pytest.raises(ImportError, match=message):
-        type("Own", (mixin, SessionMiddleware), {})
-    with pytest.raises(AttributeError, match=rf"SessionMiddleware\.{name} needs the real Django"):
-        getattr(SessionMiddleware(lambda request: HttpResponse()), name)
-    type("Own", (SessionMiddleware,), {"process_view": lambda *args: None})
+class SessionsByHeader(SessionMiddleware):
+    """A mobile client has no cookies; and the cookie of the others is of their own domain."""
+
+    def process_request(self, request: Any) -> None:
+        key = request.headers.get("X-Session")
+        if key is None:
+            super().process_request(request)
+        else:
+            request.session = self.SessionStore(key)
+
+    def process_response(self, request: Any, response: Any) -> Any:
+        response = super().process_response(request, response)
+        if settings.SESSION_COOKIE_NAME in response.cookies:
+            response.cookies[settings.SESSION_COOKIE_NAME]["domain"] = request.get_host()
+        return response
+
+
+@pytest.mark.parametrize("in_session", [False, True])
+@override_settings(MIDDLEWARE=[f"{__name__}.SessionsByHeader"])
+def test_a_project_changes_how_sessions_come_and_go(client: Client, in_session: bool) -> None:
+    with override_settings(CSRF_USE_SESSIONS=in_session):
+        response = client.get("/session/")
+        cookie = response.cookies[settings.SESSION_COOKIE_NAME]
+        assert response.text == "1" and cookie["domain"] == "testserver"
+        assert client.get("/session/").text == "2"
+        assert Client().get("/session/", headers={"X-Session": cookie.value}).text == "3"
+        assert Client().get("/session/").text == "1"
 
 
 def test_middleware_of_djangos_that_is_not_served_is_left_out_and_a_wrong_name_is_not() -> None:
