@@ -27,7 +27,13 @@ Schema = Mapping[str, Any]
 
 SOCKET = "/_channels/socket.mjs"
 """Where a server has the socket."""
-RESERVED = frozenset(("Array", "Connection", "Map", "Omit", "Options", "Set", "Socket", "Speaker", "Topic"))
+RESERVED = frozenset(
+    (
+        *("Array", "Connection", "Map", "Omit", "Options", "Set", "Socket", "Speaker", "Topic"),
+        # TypeScript takes these for its own types in JSDoc, whatever a @typedef says.
+        *("BigInt", "Boolean", "Function", "Null", "Number", "String", "Undefined", "Void"),
+    )
+)
 SCALARS = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}
 
 

@@ -158,6 +158,14 @@ def test_what_a_document_says_stays_a_comment_or_a_string(tmp_path: Path) -> Non
     node("--check", str(path))
 
 
+@pytest.mark.parametrize(
+    "name", ["BigInt", "Boolean", "Function", "Null", "Number", "String", "Undefined", "Void"]
+)
+def test_no_type_has_a_name_that_jsdoc_takes_for_another(name: str) -> None:
+    text = made({name: {"properties": {"id": {"const": "x"}}}})
+    assert f"}}}} {name}_\n" in text and f"@param {{Omit<{name}_, " in text
+
+
 def test_documents_of_other_versions_are_refused() -> None:
     with pytest.raises(CannotGenerate, match=r"version 3, found asyncapi: 2\.6\.0"):
         client_module({"asyncapi": "2.6.0"})
