@@ -265,7 +265,7 @@ class RequestLink {
       }
       if (isControl(data)) this._note(parsed(data));
       else this._received += 1;
-      this.onmessage?.({ data, origin: new URL(this._url).origin });
+      this.onmessage?.({ data, origin: new URL(this._url).origin.replace("http", "ws") });
       this._begin();
     }
   }

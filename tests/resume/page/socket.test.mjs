@@ -1542,6 +1542,7 @@ test("after two websockets that fail, the third attempt is a request", async () 
   await asked[0].say({ open: "channels.resume.v1" });
   await asked[0].say(hello());
   assert.equal(socket.state, "open");
+  socket.onmessage = ({ origin }) => assert.equal(origin, new URL(made.url).origin, "as that of a websocket");
   await asked[0].say("one");
   assert.deepEqual(world.takeEvents(), [{ event: "open" }, { event: "message", data: "one" }]);
 });
