@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 from pydantic_core import SchemaError
 
 from compat.typed.asyncapi.schemas import references
+from compat.typed.codegen import errors
 from compat.typed.codegen.channels import CannotGenerate, names_of
 from compat.typed.codegen.python import (
     Bracketed,
@@ -24,7 +25,7 @@ __all__ = ["RUNTIME", "Models", "is_field_name"]
 
 Schema = Mapping[str, Any]
 
-RUNTIME = ("ClientError", "ConnectionLost", "MessageRefused", "UnknownMessage")
+RUNTIME = tuple(errors.__all__)
 """The classes of the runtime that a package exports beside its messages."""
 SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 FORMATS = {
