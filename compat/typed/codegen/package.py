@@ -113,22 +113,15 @@ class _ChannelClass:
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
-        self.name = channel.name
-        self.sends = list(channel.sends)
-        self.receives = list(channel.receives)
-
-    @property
-    def is_topic(self) -> bool:
-        return self.channel.topic is not None
 
     def source(self) -> Iterator[str]:
         channel = self.channel
-        outgoing, incoming = f"{self.name}Outgoing", f"{self.name}Incoming"
-        yield from _union(outgoing, self.sends)
-        yield from _union(incoming, self.receives)
+        outgoing, incoming = f"{channel.name}Outgoing", f"{channel.name}Incoming"
+        yield from _union(outgoing, channel.sends)
+        yield from _union(incoming, channel.receives)
         yield from ("", "")
-        base = Bracketed("Topic" if self.is_topic else "Connection", [outgoing, incoming])
-        yield from assignment(f"class {self.name}", Bracketed("", [base], "()"), "", ":")
+        base = Bracketed("Connection" if channel.topic is None else "Topic", [outgoing, incoming])
+        yield from assignment(f"class {channel.name}", Bracketed("", [base], "()"), "", ":")
         yield from docstring(channel.description, "    ")
         yield ""
         if channel.topic is not None:
@@ -145,13 +138,13 @@ class _ChannelClass:
                 for tag, own in channel.own_names.items()
             ]
             yield from assignment("own_names = ", Bracketed("", names, "{}"), "    ")
-        kind: Expression = incoming if self.receives else "object"
+        kind: Expression = incoming if channel.receives else "object"
         if channel.tagged and is_field_name(channel.discriminator):
             kind = Bracketed(
                 "Annotated", [incoming, f"Field(discriminator={literal(channel.discriminator)})"]
             )
         yield from assignment("incoming = ", Bracketed("TypeAdapter", [kind], "()"), "    ")
-        if not self.is_topic:
+        if channel.topic is None:
             yield from self._connect()
 
     def _connect(self) -> Iterator[str]:
@@ -167,7 +160,7 @@ class _ChannelClass:
         yield from (f"        {names[key]}: str," for key in self.channel.parameters)
         yield "        query: Mapping[str, str] | None = None,"
         yield "        headers: Mapping[str, str] | None = None,"
-        yield f"    ) -> AbstractAsyncContextManager[{self.name}]:"
+        yield f"    ) -> AbstractAsyncContextManager[{self.channel.name}]:"
         yield '        """Connect to the server at ``base_url``, such as ws://localhost:8000."""'
         given = [f"{literal(key)}: {names[key]}" for key in self.channel.parameters]
         parameters: Expression = Bracketed("", given, "{}")
@@ -177,7 +170,7 @@ class _ChannelClass:
         yield "        return cls.at(url, headers=headers)"
 
 
-def _union(name: str, options: list[str]) -> Iterator[str]:
+def _union(name: str, options: Iterable[str]) -> Iterator[str]:
     classes = [f"messages.{one}" for one in options] or ["NoReturn"]
     yield from assignment(f"{name}: TypeAlias = ", Either(classes))
 
@@ -186,12 +179,12 @@ def _channels(document: Json, classes: list[_ChannelClass]) -> Iterator[str]:
     title = document["info"]["title"]
     yield from docstring(f"The channels of {title}.\n\n{DO_NOT_EDIT}")
     yield from ("", "from __future__ import annotations", "")
-    topics = any(one.is_topic for one in classes)
-    connections = any(not one.is_topic for one in classes)
+    topics = any(one.channel.topic is not None for one in classes)
+    connections = any(one.channel.topic is None for one in classes)
     if connections:
         yield "from collections.abc import Mapping"
         yield "from contextlib import AbstractAsyncContextManager"
-    never = any(not names for one in classes for names in (one.sends, one.receives))
+    never = any(not names for one in classes for names in (one.channel.sends, one.channel.receives))
     tagged = any(one.channel.tagged for one in classes)
     used = {"Annotated": tagged, "NoReturn": never, "TypeAlias": True}
     yield f"from typing import {', '.join(name for name, wanted in used.items() if wanted)}"
@@ -210,7 +203,7 @@ def _package(document: Json, classes: list[_ChannelClass], models: Models) -> It
     yield from docstring(f"A client for {document['info']['title']}.\n\n{DO_NOT_EDIT}")
     yield ""
     exported = {
-        "channels": sorted((one.name for one in classes), key=str.lower),
+        "channels": sorted((one.channel.name for one in classes), key=str.lower),
         "errors": list(RUNTIME),
         "messages": sorted(models.names.values(), key=str.lower),
     }
