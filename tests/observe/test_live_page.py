@@ -139,6 +139,34 @@ def test_a_clock_that_steps_back_stops_no_rate(server: Server, page: Browser) ->
         until(counted, "what is sent is shown")
 
 
+def test_the_name_that_was_asked_for_last_is_shown(server: Server, page: Browser) -> None:
+    """Was: the answer that came last."""
+    page.execute_script("""
+        const { fetch } = window;
+        window.late = [];
+        window.fetch = async (path, how) => {
+            const answer = await fetch(path, how);
+            if (path.includes("group=first")) await new Promise((done) => window.late.push(done));
+            return answer;
+        };
+        window.seek = (name) => {
+            document.querySelector("#name").value = name;
+            document.querySelector("#search").requestSubmit();
+        };
+        document.querySelector("#kind").value = "group";
+        window.seen = [];
+        const found = document.querySelector("#found");
+        new MutationObserver(() => window.seen.push(found.textContent)).observe(found, {childList: true});
+        window.seek("first");
+    """)
+    until(lambda: page.execute_script("return window.late.length"), "the first answer waits")
+    page.execute_script('window.seek("second")')
+    shows(page, "#found", "second")
+    page.execute_script('window.late[0](); window.seek("third")')
+    shows(page, "#found", "third")
+    assert not any("first" in one for one in page.execute_script("return window.seen"))
+
+
 def test_on_a_narrow_screen(server: Server, page: Browser) -> None:
     page.set_window_size(400, 800)
     try:

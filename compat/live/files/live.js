@@ -122,6 +122,8 @@ function show(now) {
     const back = one.resumable ?? {};
     if (back.live || back.parked || back.resumed || total(back.lost)) resumable.push([one.name, back.live, back.parked, back.resumed, why(back.lost)]);
   }
+  const names = new Set(now.processes.map(one => one.name));
+  for (const name of before.keys()) if (!names.has(name)) before.delete(name);
   byId("seen").textContent = now.whole
     ? `${now.processes.length} ${now.processes.length === 1 ? "process" : "processes"}${silent ? `, ${silent} of them silent` : ""}`
     : "this process alone: no layer is on a Redis that answers";
@@ -167,10 +169,15 @@ async function refresh() {
   asking = false;
 }
 
-let result = null;
+let result = null, asked = 0;
 async function find(kind, name) {
+  const turn = ++asked;
   complain();
-  try { result = await ask(`find?${new URLSearchParams({[kind]: name})}`); } catch (error) { return complain(error.message); }
+  let answer, problem;
+  try { answer = await ask(`find?${new URLSearchParams({[kind]: name})}`); } catch (error) { problem = error.message; }
+  if (turn !== asked) return;   // another name has been asked for since
+  if (problem) return complain(problem);
+  result = answer;
   const {count, sockets, people, silent, whole} = result;
   byId("result").hidden = false;
   byId("found").textContent = `${shown(count)} ${count === 1 ? "socket" : "sockets"} of ${kind} “${name}”` + (count > sockets.length ? `, the first ${sockets.length}:` : "");
