@@ -19,7 +19,9 @@ from compat.codes import (
     ABNORMAL,
     GOING_AWAY,
     NO_STATUS,
+    NORMAL,
     NOT_THERE,
+    OF_A_PAGE,
     SERVICE_RESTART,
     TAKEN_OVER,
     TRY_AGAIN_LATER,
@@ -148,7 +150,7 @@ class Client:
         self._task = asyncio.ensure_future(self._live())
         try:
             while self.state == "connecting" and not self._task.done():
-                await self._wait(self._news)
+                await _next(self._news)
         except asyncio.CancelledError:
             await self.close()
             raise
@@ -175,7 +177,7 @@ class Client:
             if away:
                 raise QueueFull("the client is away, and the frames that wait for its return take 1 MiB")
             self._raise_if_closed()
-            await self._wait(self._room)
+            await _next(self._room)
         self._raise_if_closed()
         self._exchange.push(data)
         if self._conversation is not None:
@@ -185,7 +187,7 @@ class Client:
         """Return the next frame. Raises Closed when the connection has ended and all frames are read."""
         while not len(self._inbox):
             self._raise_if_closed()
-            await self._wait(self._news)
+            await _next(self._news)
         frame = self._inbox.popleft()
         if self._conversation is not None:
             self._conversation.read_on()
@@ -197,7 +199,7 @@ class Client:
             try:
                 frame = await self.receive()
             except Closed as closed:
-                if closed.code == 1000:
+                if closed.code == NORMAL:
                     return
                 raise
             yield frame
@@ -214,12 +216,12 @@ class Client:
             self._conversation.write()
         return presence
 
-    async def close(self, code: int = 1000, reason: str = "") -> None:
+    async def close(self, code: int = NORMAL, reason: str = "") -> None:
         """Write what waits, say goodbye, and end with ``code``: 1000, or 3000 to 4999.
 
         What has come before can still be received.
         """
-        if code != 1000 and not 3000 <= code <= 4999:
+        if code != NORMAL and code not in OF_A_PAGE:
             raise ValueError(f"expected 1000 or 3000 to 4999 as close code, found {code}")
         if len(reason.encode()) > 123:
             raise ValueError("expected a reason of at most 123 bytes")
@@ -238,10 +240,6 @@ class Client:
         end = self.end if self.state == "closed" else self._closing
         if end is not None:
             raise Closed(end.code, end.reason)
-
-    async def _wait(self, event: asyncio.Event) -> None:
-        event.clear()
-        await event.wait()
 
     # The connection, over one link after the other
 
@@ -329,3 +327,8 @@ class Client:
                 self._on_change(self)
             except Exception:  # a mistake of the user's does not end the connection
                 logger.exception("on_change of the client for %s has failed", self.url)
+
+
+async def _next(event: asyncio.Event) -> None:
+    event.clear()
+    await event.wait()
