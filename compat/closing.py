@@ -10,8 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from compat.codes import POLICY_VIOLATION
-from compat.exceptions import InvalidChannelLayerError
-from compat.layers import DEFAULT_CHANNEL_LAYER, get_channel_layer, known_layers
+from compat.layers import DEFAULT_CHANNEL_LAYER, required_layer
 from compat.names import CLOSE, key_behind, person_group, user_group
 
 __all__ = ["CLOSE", "close_group", "close_user", "user_group"]
@@ -24,11 +23,7 @@ async def close_group(
 
     Raises InvalidChannelLayerError if no layer ``alias`` is configured.
     """
-    layer = get_channel_layer(alias)
-    if layer is None:
-        raise InvalidChannelLayerError(
-            f"close_group({group!r}): no channel layer {alias!r} is configured; configured: {known_layers()}"
-        )
+    layer = required_layer(alias, f"close_group({group!r})")
     return await layer.group_send(group, {"type": CLOSE, "code": code, "reason": reason})
 
 

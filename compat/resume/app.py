@@ -15,8 +15,7 @@ from compat.engine.fast.forgetting import forget_handshake
 from compat.engine.fast.write_batching import OneWrite
 from compat.engine.reader import cancels_late_calls
 from compat.engine.redaction import hide_tickets
-from compat.exceptions import InvalidChannelLayerError
-from compat.layers import DEFAULT_CHANNEL_LAYER, get_channel_layer, known_layers
+from compat.layers import DEFAULT_CHANNEL_LAYER, get_channel_layer, required_layer
 from compat.resume.connection import ResumableConnection
 from compat.resume.ends import LATER
 from compat.resume.histories import Returned
@@ -98,10 +97,7 @@ class Resumable:
             alias = self.channel_layer_alias
             layer = get_channel_layer(alias)
             if layer is None and alias != DEFAULT_CHANNEL_LAYER:
-                raise InvalidChannelLayerError(
-                    f"Resumable(alias={alias!r}): no channel layer {alias!r} is configured; configured: "
-                    f"{known_layers()}"
-                )
+                layer = required_layer(alias, f"Resumable(alias={alias!r})")
             await serve(self, seconds, layer, self.app, scope, receive, send)
         else:
             hide_offer(scope)

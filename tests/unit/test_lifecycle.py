@@ -545,7 +545,7 @@ async def test_what_is_neither_a_user_nor_a_key_closes_nobody_with_an_error(
 
 
 async def test_closing_without_a_layer() -> None:
-    with pytest.raises(InvalidChannelLayerError, match="no channel layer 'default' is configured"):
+    with pytest.raises(InvalidChannelLayerError, match="there is no layer 'default'"):
         await close_group("room")
 
 

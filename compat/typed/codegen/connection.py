@@ -236,9 +236,8 @@ class Connection(Speaker[Out, In]):
 
     async def subscribe(self, topic_class: type[T], **parameters: object) -> T:
         """Subscribe to a topic; an earlier object for it ends. Raises MessageRefused."""
-        return await self._subscribe(
-            topic_class(self, topic_class.pattern.format(**parameters))
-        )
+        name = topic_class.pattern.format(**parameters)
+        return await self._subscribe(topic_class(self, name))
 
     async def _subscribe(self, topic: T) -> T:
         before = self._topics.get(topic.name)
@@ -295,10 +294,9 @@ class Connection(Speaker[Out, In]):
         """Pass each frame to the request or the conversation that it belongs to."""
         error: Exception | None = None
         try:
-            async for text in self._socket:
-                self._dispatch(json.loads(text))
-        except ConnectionClosed:
-            pass
+            with contextlib.suppress(ConnectionClosed):
+                async for text in self._socket:
+                    self._dispatch(json.loads(text))
         except (ClientError, ValueError) as failure:
             error = failure
         finally:
