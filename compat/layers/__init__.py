@@ -314,9 +314,10 @@ def required_layer(alias: str, asked: str) -> BaseChannelLayer:
 
 def missing_layer(consumer: Any) -> str:
     """Return the error text for a consumer whose ``channel_layer_alias`` is not configured."""
+    configured = ", ".join(channel_layers) or "none"
     return (
         f"{type(consumer).__name__} uses channel layer {consumer.channel_layer_alias!r}, which is not "
-        f"configured. Configured: {known_layers()}. Add it to CHANNEL_LAYERS, or set channel_layer_alias "
+        f"configured. Configured: {configured}. Add it to CHANNEL_LAYERS, or set channel_layer_alias "
         "on the class."
     )
 
