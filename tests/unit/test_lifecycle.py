@@ -209,7 +209,7 @@ async def test_heartbeats_take_no_place_of_a_message(
         assert (await layer.group_send("room", {"type": "say", "text": text})).dropped == 0
     awaited.set()
     blocking.set()
-    got: list[str] = []
+    got: list[str | bytes] = []
     while texts[-1] not in got:
         got.append(await client.receive_from(timeout=20))
     assert got[:2] == ['{"type": "ping"}', texts[0]], "one has waited"
