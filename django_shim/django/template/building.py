@@ -47,31 +47,34 @@ class Builder:
         self, expression: Expression, missing: Any, autoescape: bool, lenient: bool = False
     ) -> nodes.Expr:
         """Return the value; ``missing`` replaces an unknown variable, with ``lenient`` in arguments too."""
-        if missing == "" and self.invalid and expression.filters:
-            return self._unless_invalid(expression, autoescape)
-        node = self._base(expression.base, missing)
+        marked = bool(missing == "" and self.invalid and expression.filters)  # it passes by the filters
+        node = self._base(expression.base, missing, marked)
         for one in expression.filters:
-            node = self.filter(node, one, autoescape, lenient)
-        return node
-
-    def _unless_invalid(self, expression: Expression, autoescape: bool) -> nodes.Expr:
-        """Return the value, or what shows that the variable is missing, past all filters."""
-        node = self._base(expression.base, "", marked=True)
-        for one in expression.filters:
-            node = self.filter(node, one, autoescape)
-            node.name = unless_invalid(node.name)
-        return call("plain", node)
+            node = self.filter(node, one, autoescape, lenient, "later" if marked else "argument")
+            if marked:
+                node.name = unless_invalid(node.name)
+        return call("plain", node) if marked else node
 
     def filter(
-        self, node: nodes.Expr | None, one: FilterCall, autoescape: bool, lenient: bool = False
+        self,
+        node: nodes.Expr | None,
+        one: FilterCall,
+        autoescape: bool,
+        lenient: bool = False,
+        getter: str = "argument",
     ) -> nodes.Filter:
-        """Return a filter around ``node`` (None: around a block's content)."""
+        """Return a filter around ``node`` (None: around a block's content).
+
+        ``getter`` is the function that gets its argument, unless that may be missing (``lenient``).
+        """
         key = self.filters.get(one.name)
         if key is None:
             raise ExpressionError(self.unknown_filter(one.name))
         arguments: list[nodes.Expr] = [nodes.Const(autoescape)]
         if one.argument is not None:
-            arguments.append(self._base(one.argument, None) if lenient else self._argument(one.argument))
+            arguments.append(
+                self._base(one.argument, None) if lenient else self._argument(one.argument, getter)
+            )
         return nodes.Filter(node, key, arguments, [], None, None)
 
     def _base(self, base: Constant | Lookup, missing: Any, marked: bool = False) -> nodes.Expr:
@@ -86,12 +89,10 @@ class Builder:
             shown = call("Invalid", shown)
         return call("lookup", variable(base.name), nodes.Const(base.name), _constants(base.steps), shown)
 
-    def _argument(self, argument: Constant | Lookup) -> nodes.Expr:
+    def _argument(self, argument: Constant | Lookup, getter: str) -> nodes.Expr:
         if isinstance(argument, Constant):
             return _constant(argument)
-        return call(
-            "argument", variable(argument.name), nodes.Const(argument.name), _constants(argument.steps)
-        )
+        return call(getter, variable(argument.name), nodes.Const(argument.name), _constants(argument.steps))
 
     def condition(self, condition: Condition, autoescape: bool) -> nodes.Expr:
         """Return a truth value; variables that are missing are None in it.

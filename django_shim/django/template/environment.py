@@ -73,6 +73,7 @@ class Environment(jinja2.Environment):
             )
         for name, function in runtime.FUNCTIONS.items():
             setattr(self, f"django_{name}", function)
+        self.django_later = functools.partial(functools.partial, runtime.argument)
         self._offer_methods()
 
     def _offer_methods(self) -> None:
@@ -301,9 +302,15 @@ def _attempt(apply: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _unless_invalid(apply: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a filter that leaves what string_if_invalid has put in place of a variable as it is."""
+    """Return a filter that leaves what string_if_invalid has put in place of a variable as it is.
+
+    Its argument is then not looked up.
+    """
 
     def unless_invalid(value: Any, autoescape: bool, *args: Any) -> Any:
-        return value if isinstance(value, runtime.Invalid) else apply(value, autoescape, *args)
+        if isinstance(value, runtime.Invalid):
+            return value
+        found = (one() if isinstance(one, functools.partial) else one for one in args)
+        return apply(value, autoescape, *found)
 
     return unless_invalid

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.template import Context, Library, RequestContext, Template, TemplateDoesNotExist, engines
-from django.template.exceptions import TemplateSyntaxError
+from django.template.exceptions import TemplateSyntaxError, VariableDoesNotExist
 from django.template.loader import get_template, render_to_string, select_template
 from django.test import RequestFactory, override_settings
 
@@ -223,12 +223,22 @@ def test_string_if_invalid_and_autoescape(folder: Path) -> None:
         ("{% if x|yesno %}{{ x|yesno }}{% endif %}", "INV&lt;x&gt;"),
         ('{% if x|default:"a" == "a" %}y{% endif %}', "y"),
         ("{% for a in x|make_list %}{{ a }}{% endfor %}", "None"),
+        ("{{ x|default:other }}", "INV&lt;x&gt;"),
+        ("{{ x|upper|date:fmt.of }}", "INV&lt;x&gt;"),
+        ("{{ known|add:known }}{{ known|add:'l' }}", "kkkl"),
     ],
 )
 def test_what_string_if_invalid_shows_passes_by_the_filters(folder: Path, source: str, page: str) -> None:
     """As with Django 5.2."""
     with override_settings(TEMPLATES=engine(folder, string_if_invalid="INV<%s>")):
         assert Template(source).render({"known": "k"}) == page
+
+
+def test_a_filters_argument_that_is_missing_is_an_error_whatever_is_shown_for_others(folder: Path) -> None:
+    """As with Django 5.2."""
+    with override_settings(TEMPLATES=engine(folder, string_if_invalid="INV<%s>")):
+        with pytest.raises(VariableDoesNotExist, match="other"):
+            Template("{{ known|default:other }}").render({"known": "k"})
 
 
 def test_apps_templates_and_the_projects_own_come_with_context_processors() -> None:
