@@ -30,21 +30,21 @@ class CommonMiddleware(LoopMiddleware):
         if not settings.PREPEND_WWW or host.startswith("www."):
             return None
         path = (
-            self.full_path_with_slash(request)
-            if self.should_append_slash(request)
+            self.get_full_path_with_slash(request)
+            if self.should_redirect_with_slash(request)
             else request.get_full_path()
         )
         return self.response_redirect_class(f"{request.scheme}://www.{host}{path}")
 
     def process_response(self, request: HttpRequest, response: Any) -> Any:
         """301 to the path with a slash, where that one would have been found; else set Content-Length."""
-        if response.status_code == 404 and self.should_append_slash(request):
-            return self.response_redirect_class(self.full_path_with_slash(request))
+        if response.status_code == 404 and self.should_redirect_with_slash(request):
+            return self.response_redirect_class(self.get_full_path_with_slash(request))
         if not response.streaming and not response.has_header("Content-Length"):
             response.headers["Content-Length"] = str(len(response.content))
         return response
 
-    def should_append_slash(self, request: HttpRequest) -> bool:
+    def should_redirect_with_slash(self, request: HttpRequest) -> bool:
         """Is the path unknown as it is, and known with a slash?"""
         if not settings.APPEND_SLASH or request.path_info.endswith("/"):
             return False
@@ -54,7 +54,7 @@ class CommonMiddleware(LoopMiddleware):
         match = is_valid_path(f"{request.path_info}/", urlconf)
         return bool(match) and getattr(match.func, "should_append_slash", True)
 
-    def full_path_with_slash(self, request: HttpRequest) -> str:
+    def get_full_path_with_slash(self, request: HttpRequest) -> str:
         """The path with a slash and its query; RuntimeError where a form's data would be lost on the way
         (DEBUG).
         """

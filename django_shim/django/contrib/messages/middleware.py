@@ -23,3 +23,7 @@ class MessageMiddleware(LoopMiddleware):
                 "'django.contrib.sessions.middleware.SessionMiddleware' before it in MIDDLEWARE."
             )
         request._messages = Storage(request.session)
+
+    def process_response(self, request: Any, response: Any) -> Any:
+        """Return ``response``: the session has the messages already."""
+        return response

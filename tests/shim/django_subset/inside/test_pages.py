@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.asgi import get_asgi_application
 from django.core.exceptions import ImproperlyConfigured
@@ -19,10 +20,13 @@ from django.core.handlers.asgi import ASGIHandler
 from django.core.signals import request_finished, request_started
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.middleware.clickjacking import XFrameOptionsMiddleware
+from django.middleware.common import CommonMiddleware
+from django.middleware.security import SecurityMiddleware
 from django.test import AsyncClient, Client, override_settings
 from django.urls import path
 from django.views.generic import View
 
+from compat.sessions import session_store
 from tests.shim.django_subset.inside import middleware, views
 
 PACKAGE = "tests.shim.django_subset.inside"
@@ -241,6 +245,47 @@ def test_a_project_decides_by_the_request_who_may_show_a_page_in_a_frame(client:
     assert client.get("/json/")["X-Frame-Options"] == "DENY"
 
 
+class AddsNoSlash(CommonMiddleware):
+    def should_redirect_with_slash(self, request: Any) -> bool:
+        return request.path != "/form" and super().should_redirect_with_slash(request)
+
+    def get_full_path_with_slash(self, request: Any) -> str:
+        return f"{super().get_full_path_with_slash(request)}#slash"
+
+
+@override_settings(MIDDLEWARE=[f"{__name__}.AddsNoSlash"])
+def test_a_project_decides_which_slashes_are_added(client: Client) -> None:
+    assert client.get("/rooms/lobby?a=b").url == "/rooms/lobby/?a=b#slash"
+    assert client.get("/form").status_code == 404
+
+
+class RedirectsNobody(SecurityMiddleware):
+    def __init__(self, get_response: Any) -> None:
+        super().__init__(get_response)
+        self.redirect, self.sts_seconds = False, 5
+
+
+@override_settings(MIDDLEWARE=[f"{__name__}.RedirectsNobody"])
+def test_a_project_has_its_own_values_of_the_settings_for_security(client: Client) -> None:
+    with override_settings(SECURE_SSL_REDIRECT=True, SECURE_HSTS_PRELOAD=True):
+        assert client.get("/").status_code == 200
+        assert client.get("/", secure=True)["Strict-Transport-Security"] == "max-age=5; preload"
+
+
+class CountsMessages(MessageMiddleware):
+    def process_response(self, request: Any, response: Any) -> Any:
+        response = super().process_response(request, response)
+        response["X-Messages"] = str(len(request._messages))
+        return response
+
+
+@override_settings(
+    MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware", f"{__name__}.CountsMessages"]
+)
+def test_a_project_adds_to_the_middleware_of_messages(client: Client) -> None:
+    assert client.get("/")["X-Messages"] == "0"
+
+
 class SessionsByHeader(SessionMiddleware):
     """A mobile client has no cookies; and the cookie of the others is of their own domain."""
 
@@ -256,6 +301,21 @@ class SessionsByHeader(SessionMiddleware):
         if settings.SESSION_COOKIE_NAME in response.cookies:
             response.cookies[settings.SESSION_COOKIE_NAME]["domain"] = request.get_host()
         return response
+
+
+class OwnSession(session_store()):
+    pass
+
+
+class OwnSessions(SessionMiddleware):
+    def __init__(self, get_response: Any) -> None:
+        super().__init__(get_response)
+        self.SessionStore = OwnSession
+
+
+@override_settings(MIDDLEWARE=[f"{__name__}.OwnSessions"])
+def test_a_project_has_a_store_of_its_own_for_sessions(client: Client) -> None:
+    assert type(client.get("/").wsgi_request.session) is OwnSession
 
 
 @pytest.mark.parametrize("in_session", [False, True])
