@@ -93,8 +93,8 @@ class BaseHandler:
         if hasattr(instance, "process_view"):
             hook = instance.process_view
             method = _as_async(getattr(instance, "aprocess_view", hook) if on_loop else hook, on_loop)
-            if hasattr(instance, "reads_form") or iscoroutinefunction(hook):
-                method = _after_form(method, getattr(instance, "reads_form", _always))
+            if on_loop or iscoroutinefunction(hook):
+                method = _after_form(method, instance.reads_form if on_loop else _always)
             self._view_middleware.insert(0, method)
         if hasattr(instance, "process_exception"):
             self._exception_middleware.append(_as_async(instance.process_exception, on_loop))

@@ -186,6 +186,20 @@ def test_the_page_for_a_refused_form_is_the_projects_own(tmp_path: Path) -> None
             csrf_failure(request, template_name="nope.html")
 
 
+class TakesFormsOfSandboxes(CsrfViewMiddleware):
+    def process_view(self, request, callback, args, kwargs):
+        if request.META.get("HTTP_ORIGIN") == "null":
+            del request.META["HTTP_ORIGIN"]
+        return super().process_view(request, callback, args, kwargs)
+
+
+@override_settings(MIDDLEWARE=[f"{__name__}.TakesFormsOfSandboxes"])
+def test_a_project_decides_before_the_check_of_a_form(strict: Client) -> None:
+    form = {"text": "x", "csrfmiddlewaretoken": token_in(strict.get("/form/").text)}
+    assert strict.post("/form/", form, headers={"origin": "null"}).text == "posted x"
+    assert strict.post("/form/", form, headers={"origin": "https://a.example"}).status_code == 403
+
+
 class Rotates(MiddlewareMixin):
     """As middleware that logs somebody in, by a header for example."""
 
