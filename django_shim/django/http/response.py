@@ -105,12 +105,12 @@ class HttpResponseRedirectBase(HttpResponse):
     allowed_schemes = ("http", "https", "ftp")
 
     def __init__(self, redirect_to: Any, *args: Any, preserve_request: bool = False, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self["Location"] = iri_to_uri(redirect_to)
-        if (length := len(str(redirect_to))) > LONGEST_REDIRECT:
+        if (length := len(str(redirect_to))) > LONGEST_REDIRECT:  # before anything reads it
             raise DisallowedRedirect(
                 f"a redirect to a URL of {length} characters is refused: at most {LONGEST_REDIRECT}"
             )
+        super().__init__(*args, **kwargs)
+        self["Location"] = iri_to_uri(redirect_to)
         scheme = urlsplit(str(redirect_to)).scheme
         if preserve_request:
             self.status_code = self.status_code_preserve_request

@@ -189,6 +189,8 @@ def test_redirects_have_a_limit_of_length() -> None:
         assert len(kind("/" + "é" * 16_383).url) > 16_384
         with pytest.raises(DisallowedRedirect, match="a URL of 16385 characters is refused: at most 16384"):
             kind("/" * 16_385)
+        with pytest.raises(DisallowedRedirect, match="16385 characters"):
+            kind("\ud800" * 16_385)  # no text at all, which nobody looks at
 
 
 async def test_shortcuts_for_models_say_what_they_need() -> None:
