@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from inspect import isawaitable
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
@@ -18,7 +19,10 @@ def around(
     before: Callable[[Any], Any] = lambda request: None,
     after: Callable[[Any, Any], Any] = lambda request, response: response,
 ) -> Callable[..., Any]:
-    """``view``, sync or async as it is; ``before(request)`` may give the answer, ``after`` may change it."""
+    """``view``, sync or async as it is; ``before(request)`` may give the answer, ``after`` may change it.
+
+    For an async view ``before`` may be async too.
+    """
 
     def wrapper(request: Any, *args: Any, **kwargs: Any) -> Any:
         answer = before(request)
@@ -26,6 +30,8 @@ def around(
 
     async def async_wrapper(request: Any, *args: Any, **kwargs: Any) -> Any:
         answer = before(request)
+        if isawaitable(answer):
+            answer = await answer
         return after(request, await view(request, *args, **kwargs)) if answer is None else answer
 
     return functools.wraps(view)(async_wrapper if iscoroutinefunction(view) else wrapper)
@@ -41,10 +47,11 @@ def csrf_exempt(view_func: Callable[..., Any]) -> Callable[..., Any]:
 def csrf_protect(view_func: Callable[..., Any]) -> Callable[..., Any]:
     """Check the view even if the middleware is not installed."""
     middleware = CsrfViewMiddleware(view_func)
+    check = middleware.aprocess_view if iscoroutinefunction(view_func) else middleware.process_view
 
     def before(request: Any) -> Any:
         middleware.process_request(request)
-        return middleware.process_view(request, view_func, (), {})
+        return check(request, view_func, (), {})
 
     return around(view_func, before, middleware.process_response)
 

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import get_user_model, models
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware, get_token, rotate_token
 from django.template import Context, RequestContext, Template, TemplateDoesNotExist
 from django.test import AsyncClient, Client, RequestFactory, override_settings
@@ -221,19 +221,35 @@ def test_a_form_is_taken_though_middleware_gives_a_new_token(strict: Client, in_
             assert Client(enforce_csrf_checks=True).post("/form/", form).status_code == 403
 
 
-async def test_the_page_for_a_refused_form_knows_the_user(tmp_path: Path) -> None:
+@csrf_protect
+async def protected(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("in")
+
+
+urlpatterns = [path("form/", protected)]
+
+
+@pytest.mark.parametrize("by_decorator", [False, True])
+async def test_the_page_for_a_refused_form_knows_the_user(tmp_path: Path, by_decorator: bool) -> None:
     """A thread makes it: on the event loop, who it is could not be looked up."""
+    csrf = "django.middleware.csrf.CsrfViewMiddleware"
+    others = [one for one in settings.MIDDLEWARE if one != csrf]
+    decorated = {"MIDDLEWARE": others, "ROOT_URLCONF": __name__} if by_decorator else {}
     (tmp_path / "403_csrf.html").write_text("not you, {{ user }}")
     backend = {"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [tmp_path]}
     options = {"context_processors": ["django.contrib.auth.context_processors.auth"]}
     session = session_store()()
     await channels_login({"session": session}, FixedUsers().get_user("bob"))
     await session.asave()
-    with override_settings(TEMPLATES=[{**backend, "OPTIONS": options}]):
+    with override_settings(TEMPLATES=[{**backend, "OPTIONS": options}], **decorated):
         client = AsyncClient(enforce_csrf_checks=True)
         client.cookies["sessionid"] = session.session_key
         refused = await client.post("/form/", {"text": "x"})
         assert (refused.status_code, refused.text) == (403, "not you, bob")
+        if by_decorator:
+            client.cookies["csrftoken"] = "a" * 32
+            taken = await client.post("/form/", headers={"x-csrftoken": "a" * 32})
+            assert taken.text == "in"
 
 
 def test_the_secret_can_live_in_the_session(strict: Client) -> None:
