@@ -235,8 +235,8 @@ class Settings:
     def override(self, **values: Any) -> Iterator[None]:
         """Replace values inside a ``with`` block or a decorated function."""
         self._overrides.append(values)
-        self._announce(values)
         try:
+            self._announce(values)
             yield
         finally:
             self._overrides[:] = [one for one in self._overrides if one is not values]

@@ -85,6 +85,18 @@ def test_listeners_hear_of_changes(settings: Settings) -> None:
     assert heard == ["SHOP", "STALL", "STALL"]
 
 
+def test_an_override_that_a_listener_stops_leaves_nothing(settings: Settings) -> None:
+    def refuse(name: str) -> None:
+        if settings.get("SHOP", None) == "refused":
+            raise LookupError(name)
+
+    settings.on_change(refuse)
+    settings.configure(SHOP="open")
+    with pytest.raises(LookupError, match="SHOP"), settings.override(SHOP="refused"):
+        pytest.fail("the block has begun")
+    assert settings.SHOP == "open"
+
+
 def test_a_snapshot_holds_what_was_read_until_a_setting_changes(
     settings: Settings, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,17 +47,26 @@ class override_settings:
             for name, value in self.options.items():
                 setting_changed.send(sender=type(settings), setting=name, value=value, enter=True)
         except BaseException:  # a ``with`` block that has not begun does not end
-            self.disable()
+            self._end()
             raise
 
     def disable(self) -> None:
-        """End."""
+        """End, and tell all receivers of the signal; raise the first exception that one of them raises."""
+        for result in self._end():
+            if isinstance(result, Exception):
+                raise result
+
+    def _end(self) -> list[Any]:
+        """End; return what the receivers of the signal return or raise."""
         if "INSTALLED_APPS" in self.options:
             apps.unset_installed_apps()
         self._active.pop().end()
+        results: list[Any] = []
         for name in self.options:
             value = getattr(settings, name, None)
-            setting_changed.send_robust(sender=type(settings), setting=name, value=value, enter=False)
+            told = setting_changed.send_robust(sender=type(settings), setting=name, value=value, enter=False)
+            results += [result for _, result in told]
+        return results
 
     def __enter__(self) -> None:
         self.enable()

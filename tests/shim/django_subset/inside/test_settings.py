@@ -197,8 +197,8 @@ def test_an_override_that_a_receiver_stops_is_over() -> None:
 
     def receiver(setting: str, enter: bool, **named: object) -> None:
         heard.append((setting, enter))
-        if enter and setting == "SECOND":
-            raise LookupError("not this one")
+        if setting == "SECOND":
+            raise LookupError("not this one" if enter else "nor that it ends")
 
     setting_changed.connect(receiver)
     apps_before = [config.name for config in apps.get_app_configs()]
@@ -213,6 +213,25 @@ def test_an_override_that_a_receiver_stops_is_over() -> None:
         *(("DEBUG", True), ("SECOND", True)),
         *(("DEBUG", False), ("SECOND", False), ("INSTALLED_APPS", False)),
     ]
+
+
+def test_what_receivers_raise_at_the_end_is_raised_when_all_are_told() -> None:
+    """As with Django 5.2."""
+    heard: list[tuple[str, bool]] = []
+
+    def receiver(setting: str, enter: bool, **named: object) -> None:
+        heard.append((setting, enter))
+        if not enter:
+            raise LookupError(setting)
+
+    setting_changed.connect(receiver)
+    try:
+        with pytest.raises(LookupError, match="FIRST"), override_settings(FIRST=1, SECOND=2):
+            assert settings.SECOND == 2
+    finally:
+        setting_changed.disconnect(receiver)
+    assert not hasattr(settings, "FIRST") and not hasattr(settings, "SECOND")
+    assert heard == [("FIRST", True), ("SECOND", True), ("FIRST", False), ("SECOND", False)]
 
 
 @override_settings(MINE=1)
