@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -122,6 +124,25 @@ def test_static_root_may_be_a_link(tmp_path) -> None:
         output("collectstatic", "--noinput", "--clear")
     assert sorted(path.name for path in folder.iterdir()) == ["notes.txt", "rooms"]
     assert root.is_symlink() and (elsewhere / "kept.txt").exists()
+
+
+def test_a_mount_point_below_static_root_is_emptied(tmp_path, monkeypatch) -> None:
+    mounted = tmp_path / "old" / "mounted"
+    (mounted / "folder").mkdir(parents=True)
+    (mounted / "folder" / "a.txt").touch()
+    (mounted / "b.txt").touch()
+    rmdir = Path.rmdir
+
+    def refuses_what_is_mounted(path: Path) -> None:
+        if path == mounted:
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        rmdir(path)
+
+    monkeypatch.setattr(Path, "rmdir", refuses_what_is_mounted)
+    with override_settings(STATIC_ROOT=tmp_path):
+        output("collectstatic", "--noinput", "--clear")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "old", "rooms"]
+    assert [*tmp_path.glob("old/**/*")] == [mounted]
 
 
 def test_a_new_app(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

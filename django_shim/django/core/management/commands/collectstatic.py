@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,9 @@ def _empty(folder: Path) -> None:
     """Delete what is in a folder, which itself may be a link or a mount point; what links lead to stays."""
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
+            _empty(path)
+            with suppress(OSError):  # a mount point stays, empty
+                path.rmdir()
         else:
             path.unlink()
 
