@@ -45,8 +45,8 @@ def _p(value: Any) -> str:
 
 
 def _offset(value: Any) -> int | None:
-    moment = _aware(value) if isinstance(value, datetime) else value
-    offset = moment.utcoffset() if isinstance(moment, (datetime, time)) else None
+    # For a datetime only: without a date, the zone of a time does not say which of its offsets is meant.
+    offset = _aware(value).utcoffset() if isinstance(value, datetime) else None
     return None if offset is None else int(offset.total_seconds())
 
 
@@ -59,15 +59,14 @@ def _o(value: Any) -> str:
 
 
 def _t_zone(value: Any) -> str:
-    # Without a zone of its own a datetime is taken to be in the current one; a time has no date to ask for.
-    if isinstance(value, datetime):
-        zone = value.tzinfo or get_current_timezone()
-        return zone.tzname(value.replace(tzinfo=None)) or _o(value)
-    return (value.tzname() or _o(value)) if isinstance(value, time) else ""
+    if not isinstance(value, datetime):
+        return ""
+    zone = value.tzinfo or get_current_timezone()
+    return zone.tzname(value.replace(tzinfo=None)) or _o(value)
 
 
 def _e(value: Any) -> str:
-    return (value.tzname() or "") if isinstance(value, (datetime, time)) and value.tzinfo else ""
+    return (value.tzname() or "") if isinstance(value, datetime) and value.tzinfo else ""
 
 
 def _suffix(value: Any) -> str:
@@ -79,10 +78,6 @@ def _suffix(value: Any) -> str:
 def _aware(value: Any) -> datetime:
     moment = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
     return make_aware(moment) if is_naive(moment) else moment
-
-
-def _rfc5322(value: Any) -> str:
-    return email.utils.format_datetime(_aware(value))
 
 
 def _summer(value: Any) -> str:
@@ -127,7 +122,7 @@ DATE_LETTERS: dict[str, Callable[[Any], object]] = {
     "n": lambda v: v.month,
     "N": lambda v: AP_MONTHS[v.month - 1],
     "o": lambda v: v.isocalendar()[0],
-    "r": _rfc5322,
+    "r": lambda v: email.utils.format_datetime(_aware(v)),
     "S": _suffix,
     "t": lambda v: calendar.monthrange(v.year, v.month)[1],
     "U": _timestamp,
@@ -165,7 +160,7 @@ class TimeFormat:
             return piece[1:]
         if piece in TIME_LETTERS and type(self.data) is date:
             raise TypeError(f"{piece!r} formats a time of day, and {self.data} has none")
-        has_no_date = isinstance(self.data, time) and piece != "c"  # ISO 8601 has a form of times
+        has_no_date = isinstance(self.data, time) and piece not in "cI"  # ISO 8601 has times; I shows nothing
         if piece in DATE_LETTERS and (has_no_date or piece not in self.letters):
             raise AttributeError(f"{piece!r} formats a date, and {self.data} is formatted as a time of day")
         letter = self.letters.get(piece)

@@ -735,8 +735,12 @@ CASES: list[tuple[str, str]] = [
         "''",
     ),
     (
-        'dateformat.time_format(datetime.time(5, 6), "O|Z|e")',
-        "'||'",
+        '[dateformat.time_format(datetime.time(5, 6, tzinfo=x), "O|Z|e|T") for x in (None, UTC)]',
+        "['|||', '|||']",
+    ),
+    (
+        'dateformat.format(datetime.time(5, 6), "I")',
+        "''",
     ),
     *(
         (expression, "!AttributeError")
