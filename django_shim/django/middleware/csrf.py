@@ -207,9 +207,8 @@ class CsrfViewMiddleware(LoopMiddleware):
         if parts.scheme != "https":
             raise _Rejected("the form comes from a page over http to a site over https")
         trusted = [urlsplit(one).netloc.lstrip("*") for one in settings.CSRF_TRUSTED_ORIGINS]
-        if any(is_same_domain(parts.netloc, host) for host in trusted):
-            return
-        if not is_same_domain(parts.netloc, _own_host(request)):
+        is_trusted = any(is_same_domain(parts.netloc, host) for host in trusted)
+        if not is_trusted and not is_same_domain(parts.netloc, _own_host(request)):
             raise _Rejected(
                 f"the form comes from {referer}, which is neither this site nor in CSRF_TRUSTED_ORIGINS"
             )

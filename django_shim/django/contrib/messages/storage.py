@@ -57,7 +57,7 @@ class Storage:
         return len(self) > 0
 
     def __iter__(self) -> Iterator[Message]:
-        # What a session from an earlier checkout has does not say whether it is safe.
+        # Sessions saved by an earlier version do not say whether the text is safe.
         for level, text, extra_tags, *safe in self.session.pop(SESSION_KEY, ()):
             self._used.append(Message(level, mark_safe(text) if any(safe) else text, extra_tags))
         return iter(self._used)

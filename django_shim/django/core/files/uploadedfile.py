@@ -129,7 +129,7 @@ class UploadedFile(File):
 
 
 def _safe_name(name: str) -> str:
-    """Without folders, and at most as long as file systems take; the extension is kept.
+    """Without folders, and at most 255 characters; the extension is kept.
 
     Raises SuspiciousFileOperation for what names no file.
     """
