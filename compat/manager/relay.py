@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from compat.engine.doorman import attached
-from compat.engine.subscription import Subscription
+from compat.engine.subscription import LAYER_TIMEOUT_S, Subscription
 from compat.exceptions import LayerUnavailable
+from compat.redis.waiting import within
 from compat.types import Message
 
 __all__ = ["EXCEPT_KEY", "GroupRelay", "Relays"]
@@ -160,7 +161,7 @@ class Relays:
     async def _forget_channel(self, group: str, lost: Subscription) -> None:
         """Give up a channel that nobody reads any more, or that nobody will; its error is known already."""
         with contextlib.suppress(Exception):  # any layer
-            await self._give_up(group, lost)
+            await within(LAYER_TIMEOUT_S, self._give_up(group, lost))
 
     async def _give_up(self, group: str, subscription: Subscription) -> None:
         """Take the channel out of its group, and end it."""

@@ -18,7 +18,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from compat.generic.websocket import AsyncJsonWebsocketConsumer
 from compat.layers import get_channel_layer, register_channel_layer
-from compat.manager import ConnectionManager, Message
+from compat.manager import ConnectionManager, Message, relay
 from compat.manager.backends import MemoryBackend
 from compat.manager.exceptions import BackendError, ValidationError
 from compat.manager.frames import text_frame
@@ -546,6 +546,31 @@ async def test_a_group_that_could_not_be_opened_has_no_channel_in_the_layer(why:
     with pytest.raises((BackendError, asyncio.CancelledError)):
         await joining
     assert layer.groups["room"] == set()
+    await manager.stop_tasks()
+
+
+class Silent(SlowToJoin):
+    """Its server does not answer."""
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        await self.answers.wait()
+
+
+async def test_who_no_longer_waits_to_join_does_not_wait_for_a_silent_layer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Was: a cancelled join waited without end, and so did all who wanted to join or leave the group."""
+    monkeypatch.setattr(relay, "LAYER_TIMEOUT_S", 0.01)
+    layer = Silent()
+    manager = ConnectionManager(backend=MemoryBackend(layer))
+    alice, _ = await connector(manager)("alice")
+    joining = asyncio.ensure_future(manager.join_group(alice, "room"))
+    await layer.added.wait()
+    joining.cancel()
+    await asyncio.wait((joining,), timeout=5)
+    assert joining.cancelled()
+    layer.answers.set()
+    await manager.join_group(alice, "room")
     await manager.stop_tasks()
 
 
