@@ -232,7 +232,7 @@ class Socket:
 
         Raises ``error``, or ClientDisconnected; nothing if the client left during connect() or disconnect().
         """
-        known = says_over(error) or self._client_left()
+        known = says_over(error) or self.client_left()
         if not (known and self.served and self.websocket):
             raise error
         self.gone = self.closed = True
@@ -246,7 +246,8 @@ class Socket:
         elif self.resumed.link is not None:
             self.resumed.link.failed({"type": "websocket.send"}, error)
 
-    def _client_left(self) -> bool:
+    def client_left(self) -> bool:
+        """Return True once the server has delivered the client's disconnect, while the consumer runs."""
         return self.phase is not None and self.phase.client_left()
 
     async def _close_otherwise(self, message: Message, error: Exception) -> None:
@@ -258,7 +259,7 @@ class Socket:
             return
         if self.opened and await closes_otherwise(self.raw_send, message):
             return
-        if not self._client_left():
+        if not self.client_left():
             raise error
 
     def refusable(self) -> bool:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from compat.advice.handlers import require_list
-from compat.codes import NO_SUCH_TOPIC
+from compat.codes import INTERNAL_ERROR, NO_SUCH_TOPIC
 from compat.engine.handshake import refuse_unless_decided
 from compat.engine.reports import named
 from compat.exceptions import AcceptConnection, DenyConnection
@@ -152,12 +152,26 @@ class AsyncJsonWebsocketConsumer(
         try:
             self._compat_accepts_later = False
             await super().accept(*args, **kwargs)
-            if self._compat_is_open():  # otherwise nothing would take the channel out of its groups
-                await self._compat_join_groups()
-                await self._compat_begin()
+            if self._compat_is_here():
+                await self._compat_begin_late()
         finally:
             settle(begun)
             self._compat_begun = None
+
+    async def _compat_begin_late(self) -> None:
+        """Join the groups and begin; a client for whom this fails is closed, as in ``connect()``."""
+        try:
+            await self._compat_join_groups()
+            if self._compat_is_here():
+                await self._compat_begin()
+        except BaseException:
+            if self._compat_is_here():
+                await self.close(INTERNAL_ERROR)
+            raise
+        finally:
+            if not self._compat_is_here():  # it may have left its groups before it had joined them all
+                for group in self.groups:
+                    await groups_of(self).group_discard(group, self.channel_name)
 
     async def _compat_join_groups(self) -> None:
         declared = frozenset(self.groups)
@@ -193,6 +207,9 @@ class AsyncJsonWebsocketConsumer(
     def _compat_is_open(self) -> bool:
         socket = self._compat_socket
         return socket.opened and not (socket.closed or socket.ended)
+
+    def _compat_is_here(self) -> bool:
+        return self._compat_is_open() and not self._compat_socket.client_left()
 
     async def join_group(self, group: str, last: int | None = None) -> None:
         """Join ``group``; leave it when the connection ends.

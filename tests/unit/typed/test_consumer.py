@@ -12,10 +12,17 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from compat.closing import close_user
-from compat.exceptions import AcceptConnection, DenyConnection, InvalidChannelLayerError, StopConsumer
+from compat.exceptions import (
+    AcceptConnection,
+    DenyConnection,
+    InvalidChannelLayerError,
+    LayerUnavailable,
+    StopConsumer,
+)
 from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from compat.settings import override
+from compat.testing.layers import FaultyChannelLayer
 from compat.typed import (
     AsyncJsonWebsocketConsumer,
     BaseMessage,
@@ -957,6 +964,68 @@ async def test_who_has_left_is_accepted_too_late_to_join_groups(layer: InMemoryC
     left.set()
     await asyncio.wait(tasks)
     assert layer.groups == {}
+
+
+async def test_who_leaves_while_its_groups_are_joined_is_in_none() -> None:
+    """Was: the channel was in the groups that were joined after its disconnect()."""
+    layer = FaultyChannelLayer()
+    register_channel_layer("default", layer)
+    begun: list[Any] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    class Late(Room):
+        groups = ["one", "two"]
+
+        async def connect(self) -> None:
+            tasks.append(asyncio.get_running_loop().create_task(self.accept()))
+
+        async def post_authentication(self) -> None:
+            begun.append(self)
+
+    try:
+        with layer.held("group_add"):
+            client = await talk(Late)
+            await client.leave()
+        await asyncio.wait(tasks)
+        assert not any(layer.groups.values()) and begun == []
+    finally:
+        unregister_channel_layer("default")
+
+
+@pytest.mark.parametrize("why", ["the layer is away", "it took too long"])
+async def test_a_client_for_whom_the_late_beginning_fails_is_closed(why: str) -> None:
+    """Was: it stayed open in no group, and its messages were handled though it had not begun."""
+    layer = FaultyChannelLayer()
+    register_channel_layer("default", layer)
+    handled: list[Any] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    class Late(Room):
+        async def connect(self) -> None:
+            tasks.append(asyncio.get_running_loop().create_task(self.accept()))
+
+        async def post_authentication(self) -> None:
+            await asyncio.Event().wait()
+
+        @ws_handler
+        async def handle_note(self, message: Note) -> Note:
+            handled.append(message)
+            return message
+
+    try:
+        if why == "the layer is away":
+            layer.fail("group_add")
+        client = await talk(Late)
+        await client.say({"action": "note"})
+        if why == "it took too long":
+            tasks[0].cancel()
+        assert await client.receive_output() == {"type": "websocket.close", "code": 1011}
+        await client.leave()
+        await asyncio.wait(tasks)
+        assert tasks[0].cancelled() or isinstance(tasks[0].exception(), LayerUnavailable)
+        assert not any(layer.groups.values()) and handled == []
+    finally:
+        unregister_channel_layer("default")
 
 
 async def test_a_frame_that_waited_for_the_beginning_is_not_handled_after_a_close(
