@@ -17,7 +17,8 @@ WATCHING = pytest.mark.parametrize("kind", [NotifiedReload, PolledReload])
 
 
 def begun(kind: Callable[..., Reload], folder: Path) -> Reload:
-    watching = kind(uvicorn.Config("main:app", reload=True, reload_dirs=[str(folder)]), print, [])
+    config = uvicorn.Config("main:app", reload=True, reload_dirs=[str(folder)], log_config=None)
+    watching = kind(config, print, [])
     watching.begin()
     return watching
 
