@@ -72,7 +72,7 @@ def pages(folder: Path, files: dict[str, str]) -> list[list[list[str]]]:
 
 
 def test_variables_live_as_long_as_in_django(tmp_path: Path) -> None:
-    sources = made(500)
+    sources = made(200)
     files = {**FILES, "tags.py": TAGS, "sources.json": json.dumps(sources)}
     here, there = pages(tmp_path, files)
     differing = [case for case in zip(sources, here, there, strict=True) if case[1] != case[2]]
