@@ -25,14 +25,13 @@ from typing import Any, TypeVar
 from asgiref.compatibility import guarantee_single_callable
 from asgiref.server import StatelessServer
 
-from compat.engine.draining import before_threads_are_joined
 from compat.engine.shielding import is_a_handlers_own
 from compat.layers.redis.waiters import Takeable
 from compat.metrics import starting
 from compat.settings import settings
 from compat.types import ASGIApp, Message, Receive, Scope, Send
 from compat.worker.progress import AHEAD, Progress
-from compat.worker.stopping import stopped_by_signals, unhandled
+from compat.worker.stopping import exit_without_handlers, stopped_by_signals, unhandled
 
 __all__ = ["AHEAD", "Worker"]
 
@@ -112,7 +111,7 @@ class Worker(StatelessServer):
         finally:
             if self._last_resort is not None:  # the process is its caller's again, until it ends
                 self._last_resort.cancel()
-                before_threads_are_joined(self._end_soon)
+                exit_without_handlers(CANCELLED_S)
 
     async def _run(self, signals: list[Any]) -> None:
         with stopped_by_signals(signals, self.stop):

@@ -1,14 +1,18 @@
-"""The signals that ask a worker to end."""
+"""The signals that ask a worker to end, and the end of its process."""
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures.thread
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-__all__ = ["stopped_by_signals", "unhandled"]
+from compat.engine.draining import before_threads_are_joined
+
+__all__ = ["exit_without_handlers", "stopped_by_signals", "unhandled"]
 
 DEFAULTS = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
 
@@ -41,3 +45,22 @@ def stopped_by_signals(numbers: list[signal.Signals], stop: Callable[[], None]) 
     finally:
         with suppress(NotImplementedError):
             restore()
+
+
+def exit_without_handlers(seconds: float) -> None:
+    """End the process if a thread in which a handler may be blocked keeps it ``seconds`` after it could exit.
+
+    These are the threads that executors have now. What else the program does as it exits takes its time.
+    """
+    threads = tuple(getattr(concurrent.futures.thread, "_threads_queues", ()))
+
+    def end() -> None:
+        if any(thread.is_alive() for thread in threads):
+            os._exit(1)
+
+    def begin() -> None:
+        timer = threading.Timer(seconds, end)
+        timer.daemon = True
+        timer.start()
+
+    before_threads_are_joined(begin)

@@ -574,6 +574,8 @@ def test_a_process_ends_also_if_a_handler_blocks_its_thread(
 
 CANCELLED = """
 import asyncio
+import atexit
+import threading
 import time
 import compat.worker
 from concurrent.futures import ThreadPoolExecutor
@@ -583,6 +585,10 @@ from compat.worker import Worker
 
 compat.worker.FINISH_S = 0.1
 compat.worker.CANCELLED_S = 1.0
+
+def clean_up():
+    time.sleep(1.5)  # longer than those may take that do not end
+    print("cleaned up", flush=True)
 
 def in_a_pool(*call):
     return asyncio.get_running_loop().run_in_executor(ThreadPoolExecutor(1), *call)
@@ -595,17 +601,31 @@ class Slow(AsyncConsumer):
 layer = RedisChannelLayer(hosts=["URL"])
 layer.send_sync("CHANNEL", {"type": "job"})
 Worker(Slow.as_asgi(), ["CHANNEL"], layer).run()
-time.sleep(1.5)  # longer than those may take that do not end
-print("cleaned up", flush=True)
+THEN
 """
 
 
-@pytest.mark.parametrize("waits", ["asyncio.sleep(60)", "in_a_pool(time.sleep, 2)"])
+CLEAN_UPS = (
+    "clean_up()",
+    "threading.Thread(target=clean_up).start()",
+    "ThreadPoolExecutor(1).submit(clean_up)",
+    "atexit.register(clean_up)",
+)
+
+
+@pytest.mark.parametrize(
+    ("waits", "then"),
+    [*(("asyncio.sleep(60)", then) for then in CLEAN_UPS), ("in_a_pool(time.sleep, 2)", "clean_up()")],
+)
 def test_a_process_is_its_callers_when_all_handlers_have_ended(
-    bare: Environment, tmp_path: Path, redis_url: str, free_name: Callable[[], str], waits: str
+    bare: Environment, tmp_path: Path, redis_url: str, free_name: Callable[[], str], waits: str, then: str
 ) -> None:
-    """Was: it was killed some seconds after a handler had to be cancelled, whatever it did meanwhile."""
+    """Was: it was killed some seconds after a handler had to be cancelled, whatever it did meanwhile.
+
+    Later it was killed some seconds after it began to exit, whatever it did as it exited.
+    """
     code = CANCELLED.replace("URL", redis_url).replace("CHANNEL", free_name()).replace("WAITS", waits)
+    code = code.replace("THEN", then)
     command = [bare.path("python"), "-c", code]
     with Process(command, cwd=tmp_path, log=tmp_path / "log", env=UNCOVERED) as process:
         process.wait_log("at work")
