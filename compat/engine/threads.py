@@ -61,9 +61,7 @@ class Threads(ThreadPoolExecutor):
         call = (future, functools.partial(fn, *args, **kwargs))
         self._waiting.append(call)
         try:
-            if self._count(calls=1):
-                self._begin_another()
-            else:
+            if not (self._count(calls=1) and self._begin_another()):
                 super().submit(self._take)
         except BaseException:  # noqa: BLE001 - the caller's, unless there is a thread for the call
             try:
@@ -79,8 +77,7 @@ class Threads(ThreadPoolExecutor):
     def step_aside(self, more: int) -> None:
         """Note that so many ``more`` calls wait for clients; others have further threads meanwhile."""
         if self._count(aside=more):
-            with contextlib.suppress(RuntimeError):  # the system gives no thread
-                self._begin_another()
+            self._begin_another()
 
     def _count(self, calls: int = 0, aside: int = 0) -> bool:
         """Count calls, and return True if one that waits is to have another thread, which counts from now."""
@@ -92,13 +89,18 @@ class Threads(ThreadPoolExecutor):
             self._more += wanted
         return wanted
 
-    def _begin_another(self) -> None:
+    def _begin_another(self) -> bool:
+        """Begin a further thread, which has been counted; return False if the system gives none."""
+        begun = False
         try:
-            threading.Thread(target=self._take_on, name="sync-consumer").start()
-        except BaseException:
-            with self._counting:
-                self._more -= 1
-            raise
+            with contextlib.suppress(RuntimeError):
+                threading.Thread(target=self._take_on, name="sync-consumer").start()
+                begun = True
+        finally:
+            if not begun:
+                with self._counting:
+                    self._more -= 1
+        return begun
 
     def _take(self) -> None:
         """Make the call that has waited longest, if one waits."""

@@ -23,7 +23,7 @@ from compat.engine.fast import pool as pool_module
 from compat.engine.fast.handling import MAX_UNSENT
 from compat.engine.fast.pool import TICK_S, pool_of
 from compat.engine.fast.workers import Worker
-from compat.engine.threads import executor, thread_limit
+from compat.engine.threads import Threads, executor, thread_limit
 from compat.exceptions import ImproperlyConfigured, StopConsumer
 from compat.generic.websocket import WebsocketConsumer
 from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
@@ -712,3 +712,30 @@ async def test_the_room_for_a_history_is_not_kept(joins: int) -> None:
         await client.disconnect()
     finally:
         unregister_channel_layer("default")
+
+
+def test_a_call_waits_for_a_busy_thread_if_the_system_gives_no_further_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Was: it failed with a RuntimeError, so a disconnect() might not run."""
+    threads, began, gate = Threads(1), threading.Event(), threading.Event()
+
+    def wait_for_a_client() -> str:
+        threads.step_aside(1)
+        began.set()
+        assert gate.wait(20)
+        threads.step_aside(-1)
+        return "first"
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    first = threads.submit(wait_for_a_client)
+    assert began.wait(20)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        second = threads.submit(lambda: "second")
+    gate.set()
+    assert (first.result(20), second.result(20)) == ("first", "second")
+    threads.shutdown()
+    assert (threads._calls, threads._aside, threads._more) == (0, 0, 0)
