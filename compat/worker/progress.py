@@ -144,7 +144,10 @@ class Progress:
             return HANDLED
 
         async def reach() -> Message:
+            ahead = bool(self._handed)
             message = await receive()
+            while not ahead and len(self._handed) > 1:  # what came before the last one was swallowed
+                self._handed.popleft()
             original = self._original(message)
             with self._lock:
                 self._reached.append((message, original))

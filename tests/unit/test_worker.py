@@ -423,6 +423,41 @@ async def test_the_end_of_another_handler_acknowledges_no_job(
 # Stopping
 
 
+async def test_what_is_being_handled_is_not_put_back_behind_middleware_that_drops_messages(
+    layer: InMemoryChannelLayer,
+) -> None:
+    """Was, if it copies the others: each stop put back one that was being handled."""
+    handled: list[int] = []
+    running, gate = asyncio.Event(), asyncio.Event()
+
+    class Numbers(AsyncConsumer):
+        async def job(self, message: Message) -> None:
+            handled.append(message["n"])
+            if message["n"] == 3:
+                running.set()
+                await gate.wait()
+
+    consumer = Numbers.as_asgi()
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        async def without_the_first() -> Message:
+            while (message := await receive())["n"] == 0:
+                pass
+            return {**message}
+
+        await consumer(scope, without_the_first, send)
+
+    worker = Worker(middleware, ["jobs"], layer)
+    task = asyncio.ensure_future(worker.arun())  # type: ignore[no-untyped-call]
+    for message in numbers(5):
+        await layer.send("jobs", message)
+    await running.wait()
+    worker.stop()
+    gate.set()
+    await task
+    assert (handled, await left_in(layer)) == ([1, 2, 3], [4])
+
+
 def numbers(count: int) -> list[Message]:
     return [{"type": "job", "n": n} for n in range(count)]
 
