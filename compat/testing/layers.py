@@ -70,8 +70,8 @@ class FaultyChannelLayer(InMemoryChannelLayer):
         @functools.wraps(method)
         async def call(*args: Any, **kwargs: Any) -> Any:
             self.calls[name] += 1
-            while gates := self._gates[name]:
-                await gates[-1].wait()
+            for gate in tuple(self._gates[name]):  # a block that begins later holds other calls
+                await gate.wait()
             if faults := self._faults[name]:
                 fault = faults.popleft()
                 if fault is _LOSE:

@@ -141,6 +141,15 @@ async def test_a_layer_that_waits_for_two_blocks(faulty_channel_layer: FaultyCha
     await asyncio.wait_for(asyncio.gather(first, second), 10)
 
 
+async def test_a_call_waits_for_no_block_that_begins_later(faulty_channel_layer: FaultyChannelLayer) -> None:
+    """Was: it waited for the end of the second block, and so for ever if the test awaited it there."""
+    with faulty_channel_layer.held("send"):
+        waiting = asyncio.ensure_future(faulty_channel_layer.send("c", {"type": "x"}))
+        await asyncio.sleep(0)
+    with faulty_channel_layer.held("send"):
+        await asyncio.wait_for(waiting, 10)
+
+
 @pytest.mark.parametrize("method", ["nothing", "__init__"])
 def test_faults_are_checked(method: str) -> None:
     layer = FaultyChannelLayer()
