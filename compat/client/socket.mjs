@@ -541,7 +541,7 @@ export class Socket extends EventTarget {
     link.onclose = hear(this._onClose);
     // Where a policy blocks it, no `close` follows.
     link.onerror = () => this._env.task(hear(() => this._drop(1006)));
-    // A consumer may be slow to accept: each failure is more patient than the one before.
+    // A consumer may be slow to accept: after each failure but the first it has longer.
     const patient = Math.min(this._rest(), (HELLO_MS / 2) * 2 ** Math.min(this._failures, 4));
     this._limit(way === "stream" ? HELD_MS : Math.max(HELLO_MS, patient));
   }

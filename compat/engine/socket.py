@@ -22,8 +22,6 @@ __all__ = ["NoSocket", "Socket", "check_close", "closes_otherwise", "is_disconne
 MAX_REASON_BYTES = 123
 """A control frame holds 125 bytes, and the close code takes two of them (RFC 6455, 5.5)."""
 
-"""Reserved codes, which no close frame may carry (RFC 6455, 7.4.1)."""
-
 PRIVATE_CODES = 3000
 """Added to the codes 1001 to 1999 if the server rejects them: 1011 becomes 4011."""
 

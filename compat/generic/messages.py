@@ -23,7 +23,6 @@ __all__ = [
     "text_of",
 ]
 
-
 Headers = Iterable[tuple[bytes, bytes]]
 
 

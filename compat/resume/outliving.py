@@ -17,8 +17,6 @@ __all__ = ["App", "Ending", "ResponseOver", "outlive", "run_on"]
 
 log = logging.getLogger("compat.resume")
 
-"""With what the client is closed when an application has failed, or has returned."""
-
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 

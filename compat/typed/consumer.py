@@ -38,7 +38,6 @@ from compat.typed.wire import not_json
 
 __all__ = ["AsyncJsonWebsocketConsumer"]
 
-"""The close code if the parameters of the route make no name of the default topic."""
 SPELLED = re.compile(rf'"(?:{"|".join(ENVELOPE_FIELDS)})"|\\u')
 """In each text that may have a member of an envelope: an escape may spell one."""
 # A subclass that overrides one of these methods receives JSON values instead of text.

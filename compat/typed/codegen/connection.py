@@ -248,7 +248,7 @@ class Connection(Speaker[Out, In]):
         except BaseException:
             if self._topics.get(topic.name) is topic:
                 del self._topics[topic.name]
-                if before is not None:  # it is subscribed all the same
+                if before is not None and before._ended is None:  # it is subscribed
                     self._topics[topic.name] = before
                     before._inbox.extend(topic._inbox)
                     before._end(topic._ended)  # None unless the connection has ended
