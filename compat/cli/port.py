@@ -19,7 +19,7 @@ from compat.cli.application import refuse_own_compat
 from compat.cli.check import django_names, progress_bar
 from compat.cli.moves import NAMESAKES, PACKAGES, WITH_DJANGO
 from compat.cli.porting.judge import DjangoNames, left, without_home
-from compat.cli.porting.namesakes import Namesake, Own, namesakes, own_packages, without
+from compat.cli.porting.namesakes import Namesake, namesakes, own_packages, without
 from compat.cli.porting.references import parsed, references_of
 from compat.cli.porting.repository import refuse_dirty
 from compat.cli.porting.sources import NotRead, Sources, read, sources, tops
@@ -69,11 +69,9 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
         refuse_dirty(folder)
     before = dict(_contents(found))
     relevant = {file: text for file, text in before.items() if RELEVANT[names].search(text)}
-    for top in sorted({folder, *(top for file in relevant for top in tops(file, folder))}):
-        refuse_own_compat(top)
     others = _namesakes(relevant)
     own = {file: own_packages(file, folder, partial(references_of, text)) for file, text in relevant.items()}
-    kept = {file: others.keys() | own[file].keys() for file in relevant}
+    kept = {file: others.keys() | own[file] for file in relevant}
     unread: list[Path] = []
     with progress_bar(len(relevant), "porting") as advance:
         after = {}
@@ -83,6 +81,8 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
             after[file] = text
             advance(1)
     changed = {file: text for file, text in after.items() if text != before[file]}
+    for top in sorted({folder, folder / "src", *(top for file in changed for top in tops(file, folder))}):
+        refuse_own_compat(top)
     failed = [file for file, text in changed.items() if write and not _written(file, text)]
     if not write:
         for file, text in changed.items():
@@ -109,22 +109,17 @@ def _left(
     django: DjangoNames,
     only_imports: bool,
     others: Mapping[str, Namesake],
-    own: Mapping[str, Own],
+    own: set[str],
 ) -> Iterator[tuple[int, str]]:
     """Yield what the user has to decide in a file that was ported, with the line."""
     from compat.cli.porting.nodes import root_of
     from compat.cli.porting.rewrite import new_home
 
     yield from ((one.line, one.why) for one in others.values() if one.file == file)
-    found = without(references_of(text), others.keys() | own.keys())
+    found = without(references_of(text), others.keys() | own)
     for one in found.imports:
         package = root_of(one.module)
-        if package in others:
-            continue
-        if package in own:
-            moves = new_home(one.module, one.name, django) or without_home(one, django)
-            if moves and not one.level and not own[package].has(one):
-                yield one.line, f"{one.spelled} is left: {own[package].place} is the project's own {package}"
+        if package in others or package in own:
             continue
         if not one.level and (why := without_home(one, django)):
             yield one.line, f"{one.spelled} is left: {why}"

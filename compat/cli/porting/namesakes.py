@@ -8,18 +8,17 @@ from channels.worker import Worker               the project's own, if it has ch
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from compat.advice.callers import in_installed_folder
 from compat.cli.moves import LIBRARIES, MODULES, NAMESAKES
 from compat.cli.porting.records import Import, References
 from compat.cli.porting.sources import tops
 from compat.cli.porting.words import package_of
 
-__all__ = ["Namesake", "Own", "namesakes", "own_packages", "without"]
-
-INSTALLED = ("dist-packages", "site-packages")
-"""Folders whose packages are no project's own."""
+__all__ = ["Namesake", "namesakes", "own_packages", "without"]
 
 
 class Namesake(NamedTuple):
@@ -67,34 +66,32 @@ def _why(package: str, name: str) -> str:
     )
 
 
-class Own(NamedTuple):
-    """A module or package of the project that has the name of a library; ``top`` is the folder it is in."""
-
-    top: Path
-    place: Path
-
-    def has(self, one: Import) -> bool:
-        """Return True if a file of the project is what ``one`` imports."""
-        return any(_module(self.top, path) for path in (one.module, f"{one.module}.{one.name}"))
-
-
-def own_packages(file: Path, root: Path, references: Callable[[], References]) -> dict[str, Own]:
+def own_packages(file: Path, root: Path, references: Callable[[], References]) -> set[str]:
     """Return the libraries of the table whose names ``file`` imports from the project itself.
 
-    ``references`` returns those of the file, and is called if they matter: a folder without ``__init__.py``
-    hides no installed package, so it has to have what the file names.
+    ``references`` returns those of the file, and is called if they matter. A package that lacks something
+    that the file imports is not meant: its folder is not on ``sys.path``.
     """
-    found: dict[str, Own] = {}
-    named: list[str] | None = None
-    for top in dict.fromkeys(tops(file, root)):
-        for package in LIBRARIES if top.name not in INSTALLED else ():
-            place = _module(top, package)
-            if place is None and (top / package).is_dir():
-                named = [path for _, path in _paths(references())] if named is None else named
-                place = _first_below(top, package, named)
-            if place is not None:
-                found.setdefault(package, Own(top, place))
-    return found
+    read = cache(references)
+    tried = [top for top in dict.fromkeys(tops(file, root)) if not in_installed_folder(str(top))]
+    return {package for package in LIBRARIES for top in tried if _is_own(top, package, read)}
+
+
+def _is_own(top: Path, package: str, references: Callable[[], References]) -> bool:
+    is_module = _module(top, package) is not None
+    if not is_module and not (top / package).is_dir():
+        return False
+    found = references()
+    imports = [one for one in found.imports if not one.level and one.module.partition(".")[0] == package]
+    if not all(_has(top, one) for one in imports):
+        return False
+    # A folder without __init__.py hides no installed package, so it has to have what the file names.
+    return is_module or _has_one_below(top, package, (path for _, path in _paths(found)))
+
+
+def _has(top: Path, one: Import) -> bool:
+    """Return True if a file below ``top`` is what ``one`` imports."""
+    return any(_module(top, path) for path in (one.module, f"{one.module}.{one.name}"))
 
 
 def _module(top: Path, path: str) -> Path | None:
@@ -103,10 +100,10 @@ def _module(top: Path, path: str) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
-def _first_below(top: Path, package: str, paths: Iterable[str]) -> Path | None:
+def _has_one_below(top: Path, package: str, paths: Iterable[str]) -> bool:
     below = (path.split(".") for path in paths if path.startswith(f"{package}."))
     modules = (".".join(parts[:end]) for parts in below for end in range(2, len(parts) + 1))
-    return next(filter(None, (_module(top, module) for module in modules)), None)
+    return any(_module(top, module) for module in modules)
 
 
 def without(references: References, packages: Container[str]) -> References:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from compat.cli.application import name_taken, own_compat
-from compat.cli.moves import DJANGO, LIBRARIES
+from compat.cli.moves import DJANGO, LIBRARIES, PACKAGES
 from compat.cli.porting.environment import is_installed, judge_foreign
 from compat.cli.porting.findings import ORDER, FileReport, Finding, Report
 from compat.cli.porting.judge import (
@@ -25,7 +25,7 @@ from compat.cli.porting.judge import (
     library_of,
     without_home,
 )
-from compat.cli.porting.namesakes import Own, namesakes, own_packages, without
+from compat.cli.porting.namesakes import namesakes, own_packages, without
 from compat.cli.porting.places import COMPARED
 from compat.cli.porting.records import Import, References, Text, When
 from compat.cli.porting.references import references
@@ -74,9 +74,11 @@ def inspect(
     own = {file: own_packages(file, top, partial(found.__getitem__, file)) for file in files}
     project = _Project(module_names(files, top), names, found, own, django)
     reports = project.reports()
-    _note_own_compat(reports, found, top)
     for path, reason in left_out.items():
         reports.append(FileReport(path, "", [Finding(1, Kind.unknown, f"not read: {reason}")]))
+    _note_own_compat(reports, found, top, django)
+    for report in reports:
+        report.sort()
     lines = sum(one.lines for one in found.values())
     imported = (one.module for each in found.values() for one in each.imports)
     if root.is_dir() and any(f"{module}.".startswith(("django.", f"{DJANGO}.")) for module in imported):
@@ -84,9 +86,11 @@ def inspect(
     return Report(top, django, reports, lines, time.monotonic() - began)
 
 
-def _note_own_compat(reports: Sequence[FileReport], read: Mapping[Path, References], top: Path) -> None:
+def _note_own_compat(
+    reports: Sequence[FileReport], read: Mapping[Path, References], top: Path, django: DjangoNames
+) -> None:
     """Add a finding for a module ``compat`` beside a file that has, or will have, ours to import."""
-    ours = {*LIBRARIES, "compat"}
+    ours = {*(LIBRARIES if django is DjangoNames.shim else PACKAGES), "compat"}
     using = [
         path for path, one in read.items() if ours & {each.module.partition(".")[0] for each in one.imports}
     ]
@@ -94,7 +98,7 @@ def _note_own_compat(reports: Sequence[FileReport], read: Mapping[Path, Referenc
     for file in {own for folder in folders if (own := own_compat(folder))}:
         # It may be above the files that are read.
         report = next((one for one in reports if one.path == file), reports[0])
-        report.findings.insert(0, Finding(1, Kind.gone, name_taken(file)))
+        report.findings.append(Finding(1, Kind.gone, name_taken(file)))
 
 
 def _templates(root: Path, files: Sequence[Path], django: DjangoNames) -> list[FileReport]:
@@ -137,7 +141,7 @@ class _Project:
         modules: dict[str, Path],
         names: dict[Path, str],
         read: dict[Path, References],
-        own: Mapping[Path, Mapping[str, Own]],
+        own: Mapping[Path, set[str]],
         django: DjangoNames,
     ) -> None:
         self._modules = modules
@@ -163,8 +167,6 @@ class _Project:
             for line, verdict in self._verdicts(path):
                 self._note(report, line, verdict)
         self._follow(found)
-        for report in found.values():
-            report.sort()
         return list(found.values())
 
     def _note(self, report: FileReport, line: int, verdict: Verdict) -> None:

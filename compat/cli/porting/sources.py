@@ -204,12 +204,18 @@ def name_below(file: Path, root: Path) -> str:
 
 def _above_package(file: Path) -> Path:
     folder = file.parent
-    while (folder / "__init__.py").exists() and folder.parent != folder:
-        folder = folder.parent
+    while (folder / "__init__.py").exists():
+        # "." and ".." do not say what is above them.
+        above = folder.parent if folder.name not in ("", "..") else Path(os.path.abspath(folder)).parent
+        if above == folder:
+            break
+        folder = above
     return folder
 
 
 def _dotted(file: Path, top: Path) -> str:
+    if top.is_absolute():
+        file = Path(os.path.abspath(file))
     try:
         parts = file.relative_to(top).with_suffix("").parts
     except ValueError:

@@ -102,14 +102,29 @@ def test_a_package_of_the_project_is_no_library(package: str, named: str, tmp_pa
         assert "4 of 4" in said("check", tmp_path) or "3 of 3" in said("check", tmp_path)
 
 
-def test_an_import_that_the_projects_own_package_lacks_is_reported(tmp_path: Path) -> None:
-    written(
-        tmp_path, {"channels.py": "", "main.py": LIBRARYS, "tools/channels.py": "", "a/b/main.py": LIBRARYS}
-    )
-    (tmp_path / "a" / "__init__.py").touch()
-    output = said("port", tmp_path)
-    assert "main.py:1: from channels.layers import get_channel_layer is left: " in output
-    assert "channels.py is the project's own channels" in output
+NOT_ON_THE_PATH = [  # the file imports what only the library has
+    ("app/channels.py", "app/main.py"),
+    ("apps/channels/__init__.py", "apps/rooms.py"),
+    ("channels.py", "main.py"),
+    ("src/channels/__init__.py", "src/chat/main.py"),
+]
+
+
+@pytest.mark.parametrize(("namesake", "file"), NOT_ON_THE_PATH)
+def test_a_module_with_the_name_of_a_library_hides_it_only_if_it_has_what_is_imported(
+    namesake: str, file: str, tmp_path: Path
+) -> None:
+    written(tmp_path, {namesake: "", file: f"import channels\n{LIBRARYS}"})
+    assert f"{file}:" not in said("port", tmp_path, "--write")
+    assert (tmp_path / file).read_text().endswith(LIBRARYS.replace("channels", "compat"))
+    assert "does not exist" not in said("check", tmp_path)
+
+
+def test_a_folder_named_django_around_the_project_is_not_django(tmp_path: Path) -> None:
+    source = "from django.core.cache import cache\nfrom django.core import signing\n"
+    written(tmp_path, {"django/manage.py": "", "django/core/__init__.py": "", "django/core/views.py": source})
+    CliRunner().invoke(app, ["port", str(tmp_path), "--django", "shim", "--write"])
+    assert (tmp_path / "django/core/views.py").read_text() == source.replace("django", "django_shim.django")
 
 
 def test_a_package_elsewhere_in_the_project_hides_no_library(tmp_path: Path) -> None:
@@ -132,3 +147,29 @@ def test_a_compat_beside_the_files_is_refused(ours: str, tmp_path: Path) -> None
         assert "tools/compat.py hides" not in result.output
     (tmp_path / "src" / "compat.py").unlink()
     assert "hides" not in said("port", tmp_path) + said("check", tmp_path)
+
+
+@pytest.mark.parametrize("beside", ["def f(channels=2): pass\n", "from django.conf import settings\n"])
+def test_a_compat_beside_files_without_ours_is_no_matter(beside: str, tmp_path: Path) -> None:
+    written(tmp_path, {"ml/compat.py": "", "ml/audio.py": beside, "main.py": LIBRARYS})
+    assert "hides" not in said("check", tmp_path) + said("port", tmp_path, "--write")
+    assert (tmp_path / "main.py").read_text() == LIBRARYS.replace("channels", "compat")
+    CliRunner().invoke(app, ["port", str(tmp_path), "--django", "shim"])
+    result = CliRunner().invoke(app, ["check", str(tmp_path), "--django", "shim"])
+    assert ("ml/compat.py hides" in result.output) == ("django" in beside)
+
+
+def test_a_compat_that_is_not_read_is_reported(tmp_path: Path) -> None:
+    written(tmp_path, {"compat.py": "#" * (1 << 20) + "\n"})
+    result = CliRunner().invoke(app, ["check", str(tmp_path)])
+    assert result.exit_code == 4 and "compat.py hides" in result.output and "not read" in result.output
+
+
+def test_a_compat_above_the_current_folder_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path, {"compat.py": "", "chat/__init__.py": "", "chat/rooms/__init__.py": ""})
+    written(tmp_path, {"chat/rooms/main.py": LIBRARYS})
+    monkeypatch.chdir(tmp_path / "chat" / "rooms")
+    for named in (".", "main.py", "..", "../rooms/main.py"):
+        result = CliRunner().invoke(app, ["port", named])
+        assert result.exit_code == 1 and "compat.py hides" in result.output
+        assert "compat.py hides" in CliRunner().invoke(app, ["check", named]).output
