@@ -10,9 +10,9 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -180,9 +180,23 @@ def _words(command: str) -> list[str]:
     try:
         lexer = shlex.shlex(plain, posix=True, punctuation_chars=BETWEEN)
         lexer.whitespace_split = True
-        return list(takewhile(lambda word: word.strip(BETWEEN), lexer))
+        return _servers(lexer)
     except ValueError:
         return plain.split()
+
+
+def _servers(words: Iterable[str]) -> list[str]:
+    """Return the first command of a line that starts an application, or else the first; an empty word
+    separates none.
+    """
+    groups = groupby(words, lambda word: bool(word) and not word.strip(BETWEEN))
+    commands = [list(group) for is_between, group in groups if not is_between]
+    return next(filter(_starts_one, commands), commands[0] if commands else [])
+
+
+def _starts_one(command: Sequence[str]) -> bool:
+    names = {os.path.basename(word) for word in command}
+    return not names.isdisjoint(PROGRAMS) and any(map(APPLICATION.search, command))
 
 
 def _uvicorn_options(arguments: Sequence[str]) -> tuple[dict[str, Any], frozenset[str]]:

@@ -345,6 +345,19 @@ def test_a_command_between_others(command: str) -> None:
     assert found.text == "uvicorn main:app --workers 4 --host 0.0.0.0"
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        'uvicorn main:app --root-path "" --workers 4',
+        'sh -c "pip install uvicorn && uvicorn main:app --workers 4"',
+        "pkill gunicorn; uvicorn main:app --workers 4",
+    ],
+)
+def test_empty_arguments_and_names_of_programs_end_no_command(command: str) -> None:
+    found = parse(command, "--command")
+    assert (found.program, found.workers) == ("uvicorn", 4) and "main:app" in found.text
+
+
 def test_a_command_that_no_server_would_take() -> None:
     broken = parse("uvicorn 'main:app --no-such-option", "--command")
     assert broken.program == "uvicorn" and broken.workers == 1
