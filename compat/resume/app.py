@@ -162,8 +162,7 @@ async def _made(
         if ticket is not None and why is None:
             posts = carrier is not None
             call = scope, receive, send
-            most = frame_limit(rules)
-            why = await _come_back(ticket, secret, offer.received, who, session, relay, posts, most, *call)
+            why = await _come_back(ticket, secret, offer.received, who, session, relay, posts, rules, *call)
             if why is None:
                 return None
             # Only a consumer joins groups before its client is told what was recovered.
@@ -247,7 +246,7 @@ async def _come_back(
     session: str,
     relay: Relay | None,
     posts: bool,
-    most: float | None,
+    rules: Any,
     scope: Scope,
     receive: Receive,
     send: Send,
@@ -261,7 +260,7 @@ async def _come_back(
     found = registry.find(ticket.connection)
     if found is None and relay is not None and ticket.home not in ("", place.home):
         call = ticket, received, place, receive, send
-        why = await relay.serve(*call, posts=posts, session=session, most=most)
+        why = await relay.serve(*call, posts=posts, session=session, most=frame_limit(rules))
         if why == LATER:
             await turn_away(receive, send, TRY_AGAIN_LATER)
             return None

@@ -54,9 +54,9 @@ def _weight(message: Message) -> int:
 def _exceeds(message: Message, most: float) -> bool:
     """Return True if a client's frame has more than ``most`` bytes for its consumer."""
     text = message.get("text") or ""
-    if text[:1] == MARK:  # which is doubled where it is the client's
-        most = max(most, MAX_CONTROL) if is_control(text) else most + len(MARK)
-    return frame_size(message) > most
+    if is_control(text):  # of which characters count
+        return len(text) > max(most, MAX_CONTROL)
+    return frame_size(message) > most + (text[:1] == MARK)  # which is doubled where it is the client's
 
 
 def _kept(message: Message) -> int:

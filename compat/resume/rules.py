@@ -34,6 +34,7 @@ SAYS_WHO = re.compile(
     "tenant|token|user)"
 )
 """Names of headers that may say who it is. Proxies add others, which are not the same on each link."""
+OURS = __name__.partition(".")[0]
 MAX_NAME = 128
 """Characters of a name that are looked at: the pattern takes its time for a long one."""
 
@@ -58,13 +59,21 @@ def resume_seconds(own: Any, whose: str = "resume_seconds") -> float:
 
 
 def frame_limit(rules: Any) -> float | None:
-    """Return how many bytes a frame of a client may have; None: any number.
+    """Return how many bytes a frame of a client may have; None: any number, or its consumer alone knows.
 
-    That is known of a consumer's class alone: its instance applies the limit, and other endpoints have none.
+    The consumer applies its limit anyhow, and other endpoints have none. Its class does not tell it if it is
+    computed, or if an ``__init__`` of the application may set another one.
     """
-    if not isinstance(rules, type) or isinstance(getattr(rules, "max_message_size", None), property):
+    own = inspect.getattr_static(rules, "max_message_size", None)
+    if not isinstance(rules, type) or not isinstance(own, int | float | None) or _is_set_up(rules):
         return None
     return limit_of(rules, "max_message_size", "CHANNEL_MAX_MESSAGE_SIZE")
+
+
+def _is_set_up(rules: type) -> bool:
+    """Return True if instances of a consumer's class have an ``__init__`` that is not ours."""
+    made_by = [one.__module__.partition(".")[0] for one in rules.__mro__ if "__init__" in vars(one)]
+    return not {*made_by} <= {OURS, object.__module__}
 
 
 async def principal_of(rules: Any, scope: Scope) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import signal
 import subprocess
@@ -612,4 +613,44 @@ async def test_a_frame_that_is_too_large_goes_to_no_other_process(
         assert consumer.ended == [1009]
         assert "a relayed client is closed with 1009" in "\n".join(records.messages())
         assert await client.back(to=other) == "" and client.why == "left"
+        await client.leave()
+
+
+class MadeLarger(Bounded):
+    """Its instances take more than its class says."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.max_message_size = 1000
+
+
+class Computed(Bounded):
+    @functools.cached_property
+    def max_message_size(self) -> float:  # type: ignore[override]
+        return 1000
+
+
+@pytest.mark.parametrize("consumer", [MadeLarger, Computed])
+async def test_a_limit_that_the_class_does_not_know_is_that_of_its_consumer(
+    redis_url: str, consumer: type[Bounded]
+) -> None:
+    """Was: the class's was taken elsewhere, and with a computed one nobody came back anywhere."""
+    consumer.ended = []
+    prefix = unique_prefix()
+    layers = {"default": {"BACKEND": LAYERS["queue"], "CONFIG": {"hosts": [redis_url], "prefix": prefix}}}
+    with (
+        override(CHANNEL_LAYERS=layers),
+        LiveServer(consumer.as_asgi()) as one,
+        LiveServer(consumer.as_asgi()) as other,
+    ):
+        client = await Resuming(one, f"/{name('own')}").open()
+        for server in (one, other):
+            client.cut()
+            assert await client.back(to=server) == "all", client.why
+            await client.send("x" * 1000)
+            assert await client.receive() == "x" * 1000
+        await client.send("x" * 1001)
+        with recorded(), pytest.raises(Closed) as closed:
+            await client.receive()
+        assert closed.value.code == 1009
         await client.leave()

@@ -26,7 +26,7 @@ from compat.resume.inbound import MAX_FRAMES
 from compat.resume.peer import Peer
 from compat.resume.posts import LATER, TAKEN
 from compat.resume.relay import ELSEWHERE, Relay
-from compat.resume.wire import Malformed
+from compat.resume.wire import MARK, MAX_CONTROL, Malformed
 from compat.tickets import Ticket
 from tests.support.logs import recorded
 from tests.support.waiting import turns, until_async
@@ -297,6 +297,20 @@ async def test_of_a_frame_that_is_too_large_the_home_hears_only_the_end() -> Non
     said = [(kind, value) for _, kind, value in layer.items]
     assert said == [("text", ping), ("text", "\x10\x10four"), ("text", bye), ("left", 1009)]
     assert socket.codes == [1009] and away.closed
+    socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1006})
+    await serving
+
+
+async def test_of_a_control_frame_the_characters_count() -> None:
+    """Was: its bytes, so that one with a long name in another script closed its client."""
+    layer = FalseLayer()
+    _, socket, serving = await at_its_end(the_peer(layer), most=5)
+    longest = MARK + "房" * (MAX_CONTROL - 1)
+    with recorded():
+        socket.say(longest)
+        socket.say(longest + "房")
+        await turns()
+    assert [(kind, value) for _, kind, value in layer.items][::2] == [("text", longest), ("left", 1009)]
     socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1006})
     await serving
 
