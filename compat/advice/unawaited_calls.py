@@ -104,6 +104,13 @@ class _Search(ast.NodeVisitor):
                 (self.read if isinstance(node.ctx, ast.Load) else self.bound).add(node.id)
             elif isinstance(node, ast.arg):
                 self.bound.add(node.arg)
+            elif isinstance(node, ast.alias):
+                self.bound.add(node.asname or node.name.partition(".")[0])
+            elif (
+                isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler))
+                and node.name
+            ):
+                self.bound.add(node.name)
             elif isinstance(node, (ast.Global, ast.Nonlocal)):
                 self.read.update(node.names)
         self.visit(tree)

@@ -93,7 +93,7 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
             typer.secho(printable(f"{name}:{line}: {what}"), fg="yellow")
     _conclude(len(changed) - len(failed), len(before), len(unread), write, names)
     on_django = changed and not only_imports and names is DjangoNames.keep
-    if on_django and _lacks_app({**before, **after}.values()):
+    if on_django and _lacks_app({**_beside(path), **before, **after}.values()):
         typer.echo(f'No INSTALLED_APPS in these files has "{WITH_DJANGO}": add it to the site\'s settings')
     return 1 if failed or unread else 0
 
@@ -171,7 +171,7 @@ def replace(file: Path, text: bytes) -> None:
             out.write(text)
         found = file.stat()
         if hasattr(os, "chown"):
-            with suppress(PermissionError):  # only root may give files away
+            with suppress(OSError):  # only root may give files away, and in a container not to everybody
                 os.chown(new, found.st_uid, found.st_gid)
         shutil.copymode(file, new)
         os.replace(new, file)

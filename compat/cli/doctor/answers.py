@@ -49,7 +49,7 @@ async def _ask_all(alias: str, layer: Any) -> list[Answer]:
 
 async def _ask(alias: str, where: str, host: Host) -> Answer:
     from redis.asyncio import Redis
-    from redis.exceptions import NoPermissionError, RedisError
+    from redis.exceptions import RedisError, ResponseError
 
     from compat.redis.hosts import close_pool
     from compat.redis.reasons import reason_of
@@ -59,7 +59,7 @@ async def _ask(alias: str, where: str, host: Host) -> Answer:
     try:
         try:
             info = dict(await asyncio.wait_for(client.info(), CONNECT_TIMEOUT_S))
-        except NoPermissionError:  # as managed servers often have it
+        except ResponseError:  # not permitted, or renamed, as managed servers often have it
             info = {}
         begun = time.perf_counter()
         await asyncio.wait_for(client.ping(), CONNECT_TIMEOUT_S)

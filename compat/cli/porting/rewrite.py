@@ -23,7 +23,7 @@ __all__ = ["Imports", "new_home"]
 
 FIRST_NAME = re.compile(r"(?<![\w.])[^\W\d]\w*")
 """The first name of each dotted name in a text."""
-PRAGMA = re.compile(r"#\s*(noqa|pragma|pylint|(type|pyright|mypy):\s*ignore)\b")
+PRAGMA = re.compile(r"#\s*(noqa|pragma|pylint|(type|pyright|mypy):\s*ignore)\b", re.IGNORECASE)
 """A comment that concerns the line that it ends."""
 TYPE_COMMENT = re.compile(r"#\s*type:(?!\s*ignore)")
 

@@ -296,6 +296,10 @@ async def notify() -> None:
 pending: Any = None
 
 
+class CallableError(Exception):
+    def __call__(self) -> None: ...
+
+
 class Correct(AsyncJsonWebsocketConsumer):
     """Calls that only resemble those of coroutines."""
 
@@ -317,6 +321,22 @@ class Correct(AsyncJsonWebsocketConsumer):
 
     async def by_a_parameter(self, notify: Callable[[], None]) -> None:
         notify()
+
+    async def by_a_function(self) -> None:
+        def notify() -> None: ...
+
+        notify()
+
+    async def by_an_import(self) -> None:
+        from os import getpid as notify
+
+        notify()
+
+    async def by_an_exception(self) -> None:
+        try:
+            await self.send("text")
+        except CallableError as notify:
+            notify()
 
     async def by_a_variable(self) -> None:
         notify = self.groups.copy

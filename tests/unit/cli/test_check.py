@@ -354,7 +354,7 @@ def test_several_processes_find_the_same(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.slow
 def test_a_hundred_thousand_lines(tmp_path: Path, record_property: Any) -> None:
     """In half a minute of the processor: other work of the machine does not count."""
-    generated(tmp_path, 101_000)
+    generated(tmp_path, 102_000)
     began = time.process_time()
     report: Report = inspect(tmp_path, SHIM)
     seconds = time.process_time() - began

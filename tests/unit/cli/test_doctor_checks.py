@@ -439,6 +439,16 @@ def test_a_user_of_redis_who_may_not_ask(redis_server: RedisServer) -> None:
     assert [one for one in findings_of(given) if one.check in names] == []
 
 
+def test_a_redis_without_info(tmp_path: Path) -> None:
+    """Was: the same, where the command is renamed away."""
+    server = RedisServer(tmp_path, "--rename-command", "INFO", "")
+    try:
+        (answer,) = subject(layers={"default": RedisChannelLayer([server.url])}).answers
+        assert (answer.failure, answer.info) == ("", {})
+    finally:
+        server.stop()
+
+
 def test_a_credential_provider_that_fails(redis_server: RedisServer) -> None:
     """Was: a traceback."""
     host = {"host": "127.0.0.1", "port": redis_server.port, "credential_provider": Keyless()}

@@ -350,6 +350,15 @@ def test_settings_that_extend_others(imported: str, tmp_path: Path) -> None:
     assert "nothing to port" in run(tmp_path, "--write")[1]
 
 
+def test_settings_one_by_one_have_the_app_once(tmp_path: Path) -> None:
+    """Was: the second port asked for the app, which the first file has."""
+    (tmp_path / "base.py").write_text('INSTALLED_APPS = ["chat", "channels"]\n')
+    (tmp_path / "dev.py").write_text('from base import *\nINSTALLED_APPS = ["daphne"] + INSTALLED_APPS\n')
+    for name in ("base.py", "dev.py"):
+        code, output = run(tmp_path / name, "--write", "--django", "keep")
+        assert code == 0 and "No INSTALLED_APPS" not in output
+
+
 def test_an_app_in_an_expression_that_is_not_followed_is_reported(tmp_path: Path) -> None:
     (tmp_path / "s.py").write_text('INSTALLED_APPS = list(("channels",))\nimport channels.layers as layers\n')
     code, output = run(tmp_path, "--django", "keep")
