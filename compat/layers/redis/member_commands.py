@@ -24,8 +24,8 @@ class MemberCommands:
 
     def __init__(self, keys: Keys, census: Census, groups: Members, expiry_s: int, life_s: int) -> None:
         self.keys, self.census, self.groups = keys, census, groups
-        self.listed: set[str] = set()
-        """The groups that are in that list in Redis, or on their way there."""
+        self.listed: dict[str, str] = {}
+        """The groups that are in that list in Redis, or on their way there; with the channel that says so."""
         self._expiry_s, self._life_s = expiry_s, life_s
 
     def count(self, group: str, *channels: str) -> Commands:
@@ -56,8 +56,7 @@ class MemberCommands:
             (b"EXPIRE", key, self._expiry_s),
             *self.count(group, channel),
         ]
-        if group not in self.listed:
-            self.listed.add(group)
+        if self.listed.setdefault(group, channel) == channel:  # a cluster may let them be made again
             joined = self.keys.joined(lease_of(channel))
             commands += [
                 (b"EXPIRE", self.keys.census(group), self._expiry_s),

@@ -99,7 +99,7 @@ class Membership:
             try:
                 await self.shards.calls_now(self.index, partial(self._commands.enter, group, channel))
             except BaseException:
-                self._commands.listed.discard(group)
+                self._commands.listed.pop(group, None)
                 raise
 
     def withdraw(self, group: str, channel: str) -> None:
@@ -162,7 +162,7 @@ class Membership:
         if members is None or members.pop(channel, None) is None or members:
             return False
         del self.groups[group]
-        self._commands.listed.discard(group)
+        self._commands.listed.pop(group, None)
         return True
 
     def _owe(self, group: str, channel: str) -> None:
