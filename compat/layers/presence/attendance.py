@@ -81,17 +81,20 @@ class Attendance:
             if self._is(attendee, place, told):  # it may have ended meanwhile
                 version = await self.people.enter(place, meta, away=attendee.away)
                 watched.written(version)
-                if version != TOO_MANY:
-                    told.is_kept()
                 if version == TOO_MANY:
                     self._forget(place)
                     self._too_many(place)
-                elif not self._is_here(attendee, place) and place not in self._departing:
-                    self.in_background(self._depart(place, "soon"))
+                else:
+                    told.is_kept()
+                    if not self._is_here(attendee, place) and place not in self._departing:
+                        self.in_background(self._depart(place, "soon"))
+            else:
+                told.fails()
         except BaseException:
+            told.fails()
             # Perhaps it has entered: without an answer that is not known.
             if self._is(attendee, place, told):
-                if (before := told.kept()) is not None:
+                if (before := told.standing()) is not None:
                     attendee.metas[group] = before
                 else:
                     del attendee.metas[group]

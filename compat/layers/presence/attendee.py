@@ -13,20 +13,24 @@ class Told:
     ``before``: what was told of it as the same person, whether that is kept already or not.
     """
 
-    __slots__ = ("_before", "_is_kept", "key", "meta")
+    __slots__ = ("_before", "_has_failed", "key", "meta")
 
     def __init__(self, key: str, meta: str, before: Told | None) -> None:
         self.key, self.meta = key, meta
-        self._before, self._is_kept = before, False
+        self._before, self._has_failed = before, False
 
     def is_kept(self) -> None:
         """Note that this is kept now, in Redis or in memory."""
-        self._before, self._is_kept = None, True
+        self._before = None
 
-    def kept(self) -> Told | None:
-        """Return the last one, this or an earlier one, that is kept; None if it is not known of any."""
+    def fails(self) -> None:
+        """Note that the call which tells it has failed, or has given way to a later one."""
+        self._has_failed = True
+
+    def standing(self) -> Told | None:
+        """Return the last one, this or an earlier one, that is kept or under way; None if all have failed."""
         told: Told | None = self
-        while told is not None and not told._is_kept:
+        while told is not None and told._has_failed:
             told = told._before
         return told
 

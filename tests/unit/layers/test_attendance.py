@@ -289,3 +289,20 @@ async def test_two_calls_of_which_some_fail(was_here: bool, outcomes: tuple[bool
     assert attendance.present() == len(here) == (was_here or any(outcomes))
     if here:
         assert [json.loads(attendance.attendees["one"].metas["chat_x"].meta)] == here["ada"]["metas"]
+
+
+async def test_a_call_that_is_cancelled_undoes_none_that_is_under_way() -> None:
+    """Was: who came by the first call was taken out when the second one was cancelled."""
+    attendance = attendance_of(InTurn)
+    attendance.attend("one", {}, "one", hears=False, by_rule=False)
+    calls = []
+    for meta in ('{"n": 1}', '{"n": 2}'):
+        calls.append(asyncio.create_task(attendance.enter(Place("chat_x", "ada", "one"), meta)))
+        await turns()
+    calls[1].cancel()
+    await asyncio.wait(calls[1:])
+    assert attendance.present() == 1
+    await attendance.people.answer(True)
+    await calls[0]
+    assert not attendance._tasks, "nobody departs"
+    assert (await attendance.read("chat_x"))["ada"]["metas"] == [{"n": 1}]
