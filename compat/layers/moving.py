@@ -19,7 +19,7 @@ from compat.engine.inbox import Inbox
 from compat.engine.shielding import whole
 from compat.engine.subscription import pushes
 from compat.exceptions import InvalidChannelLayerError
-from compat.layers import channel_layers
+from compat.layers import channel_layers, known_layers
 from compat.layers.base import BaseChannelLayer, SendResult
 from compat.layers.history import History
 from compat.layers.joins import Joins
@@ -187,10 +187,11 @@ class MovingChannelLayer(MovesPresence):
                 await self.sending.group_add(group, channel, last)
                 await self.other.group_add(group, name, 0)
         except BaseException:
-            if not self._lists(group, channel):
+            if self._own.get(channel) is not own or not self._lists(group, channel):
                 await whole(_all(self._leaving(group, channel, name), quiet=True))
             raise
-        if own is not None and not self._lists(group, channel):  # it has ended, or has left
+        # It has ended, or has left.
+        if own is not None and (self._own.get(channel) is not own or not self._lists(group, channel)):
             await whole(_all(self._leaving(group, channel, name), quiet=True))
 
     def _lists(self, group: str, channel: str) -> bool:
@@ -215,14 +216,20 @@ class MovingChannelLayer(MovesPresence):
 
     def _leaving(self, group: str, channel: str, name: str) -> list[Awaitable[None]]:
         """Return the calls that remove a channel from a group, and its twin ``name``."""
-        leaving = [self.sending.group_discard(group, channel), self.other.group_discard(group, name)]
+        sides = (self.sending, channel), (self.other, name)
+        leaving: list[Awaitable[None]] = [
+            self._take_out(layer, group, channel, name) for layer, name in sides
+        ]
         own = self._own.get(channel)
-        if (
-            own is not None and own.inbox is None and not own.groups
-        ):  # the twin was there for the groups alone
+        if own is not None and own.inbox is None and not own.groups:  # the twin was there for them alone
             del self._own[channel]
             leaving.append(self.other.detach(name))
         return leaving
+
+    async def _take_out(self, layer: BaseChannelLayer, group: str, channel: str, there: str) -> None:
+        """Remove a channel from a group of one layer, unless another call has added it meanwhile."""
+        if not self._lists(group, channel) or there not in (channel, self._twin_of(channel)):
+            await layer.group_discard(group, there)
 
     async def group_send(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
         """Send to all members of ``group`` by the layer to send by, on which all of them listen."""
@@ -234,10 +241,7 @@ class MovingChannelLayer(MovesPresence):
         return channel if own is None or own.twin is None else own.twin
 
     async def _twin(self, channel: str) -> str | None:
-        """Return the name of ``channel`` on the other layer, perhaps a new one; a plain one has the same.
-
-        None: its consumer has ended meanwhile.
-        """
+        """Return the name of ``channel`` on the other layer; a plain one has the same. None: it has ended."""
         if not isinstance(channel, str) or (MARK.search(channel) is None and "!" not in channel):
             return channel
         if not self.sending.made_here(channel):
@@ -249,17 +253,17 @@ class MovingChannelLayer(MovesPresence):
         if own is not None and own.twin is not None:
             return own.twin
         twin: str = await self.other.new_channel(_marked("specific.", "new" if self.side == "old" else "old"))
-        if own is not None and self._own.get(channel) is not own:
-            await self.other.detach(twin)
-            return None
-        own = self._own.setdefault(channel, _Own())
-        if own.twin is not None:  # another call has made one meanwhile
-            await self.other.detach(twin)
-            return own.twin if self._own.get(channel) is own else None
-        own.twin = twin
-        if own.inbox is not None:
-            self.other.attach(twin, Twin(own.inbox))
-        return twin
+        if own is None or self._own.get(channel) is own:
+            own = self._own.setdefault(channel, _Own())
+            if own.twin is None:
+                own.twin = twin
+                if own.inbox is not None:
+                    self.other.attach(twin, Twin(own.inbox))
+                return twin
+        await self.other.detach(twin)  # another call has made one meanwhile, or its consumer has ended
+        if self._own.get(channel) is own:
+            return own.twin
+        return None if own.inbox is not None else await self._twin(channel)
 
     async def history(self, group: str, count: int | None = None, *, since: str | None = None) -> History:
         """Return earlier messages from the layer to send by; see the base class."""
@@ -317,7 +321,7 @@ def _layer_to_move(option: str, alias: str) -> Any:
     entry: Any = channel_layers.configs.get(alias)
     if entry is None and alias not in channel_layers:
         raise InvalidChannelLayerError(
-            f"{option}={alias!r}: expected an alias of CHANNEL_LAYERS ({', '.join(channel_layers)})"
+            f"{option}={alias!r}: expected an alias of CHANNEL_LAYERS ({known_layers()})"
         )
     backend = entry.get("BACKEND") if isinstance(entry, Mapping) else None
     if str(backend).endswith(MovingChannelLayer.__name__):

@@ -20,8 +20,9 @@ WORDS = (
     r"passw|passphrase|passcode|pwd|secret|token|(?:api|private|access|encryption)[-_ ]?key|auth|bearer|csrf|"
     r"cookie|session|credential|signature|jwt|otp|cvc|cvv|iban|ssn|card[-_ ]?number"
 )
-SHORT = r"(?:(?<![a-z])|(?-i:(?<=[a-z])(?=[A-Z])))(?:pin(?:[-_ ]?(?:code|number))?|sid)"
-"""As words, such as in user_pin and userPin: not in a spin."""
+BEGINS = r"(?:(?<![a-z])|(?-i:(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])))"
+SHORT = rf"{BEGINS}(?:pin(?:[-_ ]?(?:code|number))?|sid)"
+"""As words, such as in user_pin, userPin and SIMPin: not in a spin."""
 SECRET = re.compile(rf"{WORDS}|pass$|{SHORT}$", re.IGNORECASE)
 """What the keys of secrets contain."""
 SECRET_IN_TEXT = re.compile(

@@ -33,8 +33,7 @@ log = logging.getLogger("compat.resume")
 
 ELSEWHERE = "elsewhere"
 """Why a client cannot come back whose home does not answer."""
-ANSWER_S = 1.0
-"""Seconds that a home may take to answer."""
+ANSWER_S = 1.0  # a home may take so many seconds to answer
 NO_LINK = 0  # the number of what concerns none; links have numbers from 1
 OPENED = "compat.relay.opened"
 OPEN_S, OPEN_ATTEMPTS = 2.0, 40
@@ -130,7 +129,7 @@ class Relay:
                 except Exception:
                     log.exception(NOT_UNDERSTOOD)
                     if kind == "attach" and number not in peer.homes:
-                        peer.put(number, "no", LATER)
+                        peer.put(number, "no", ELSEWHERE)
                     else:  # that of one link may be lost, and nobody knows of which
                         peer.drop_links()
         if message.get("asks") and not peer.has_links():  # it has some, and sees that something is lost
@@ -241,8 +240,9 @@ class Relay:
             peer.put(number, "posted", outcome)
         except Malformed as error:
             peer.put(number, "malformed", str(error))
-        except Exception:
-            peer.put(number, "posted", LATER)
+        except Exception as error:
+            # What cannot be read could not be at the next attempt either.
+            peer.put(number, "posted", ELSEWHERE if isinstance(error, ValueError) else LATER)
             raise
         finally:
             alive.cancel()

@@ -556,6 +556,7 @@ def test_what_of_a_message_is_shown(message: Any, shown: Any) -> None:
             "userPIN",
             "PIN",
             "pinCode",
+            "SIMPin",
             "pin_number",
             "connectSid",
             "otp",

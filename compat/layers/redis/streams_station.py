@@ -241,8 +241,9 @@ class StreamsStation(OwnStation):
 
     async def flush(self) -> None:
         """Leave all groups, forget unread mailboxes, and delete the keys of this layer."""
-        for channel, box in tuple(self.boxes.items()):
+        for channel in {*self.boxes, *self._groups}:
             self._leave_all(channel)
+        for channel, box in tuple(self.boxes.items()):
             if not isinstance(box, Inbox) and not box.waiters:
                 self.drop(channel)
         for index in range(self.keys.ring_size):

@@ -204,6 +204,54 @@ async def test_who_leaves_a_group_while_it_joins_is_a_member_of_neither(leaves: 
     assert not layer._own and not old.groups and not new.groups
 
 
+@pytest.mark.parametrize("after", [1, 2, 3])
+async def test_who_joins_again_while_it_leaves_is_a_member_of_both(after: int) -> None:
+    """Was: a removal that began after the second call took out what this one had added."""
+    old, new = InMemoryChannelLayer(), InMemoryChannelLayer()
+    layer = moving(old, new, "old")
+    channel = await layer.new_channel()
+    layer.attach(channel, inbox_of(asyncio.get_running_loop()))
+    await layer.group_add("room", channel)
+    leaving = asyncio.create_task(layer.group_discard("room", channel))
+    await turns(after)
+    await layer.group_add("room", channel)
+    await leaving
+    assert list(old.groups["room"]) == [channel] and len(new.groups["room"]) == 1
+    await layer.detach(channel)
+
+
+async def test_a_twin_that_was_there_for_a_call_that_failed_is_made_again() -> None:
+    """Was: the second call returned, and its channel was in no group."""
+
+    class Failing(InMemoryChannelLayer):
+        fails = True
+
+        async def group_add(self, group: str, channel: str, last: int | None = None) -> None:
+            if self.fails:
+                self.fails = False
+                raise LayerUnavailable("away")
+            await super().group_add(group, channel, last)
+
+    class Other(InMemoryChannelLayer):
+        async def new_channel(self, prefix: str = "specific.") -> str:
+            await both.wait()
+            return await super().new_channel(prefix)
+
+        async def detach(self, channel: str) -> None:
+            await turns()
+            await super().detach(channel)
+
+    both, old, new = asyncio.Event(), Failing(), Other()
+    layer = moving(old, new, "old")
+    channel = await layer.new_channel()
+    calls = [asyncio.create_task(layer.group_add("room", channel)) for _ in range(2)]
+    await turns()
+    both.set()
+    first, second = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(first, LayerUnavailable) and second is None
+    assert list(old.groups["room"]) == [channel] and len(new.groups["room"]) == 1
+
+
 @pytest.mark.parametrize("send", ["old", "new"])
 @pytest.mark.parametrize("was_member", [False, True])
 async def test_a_call_that_fails_takes_no_member_out(

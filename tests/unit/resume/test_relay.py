@@ -335,7 +335,7 @@ async def test_a_batch_that_is_not_understood_does_not_silence_the_others() -> N
         while len(answers) < 2:
             answers += (await asyncio.wait_for(layer.receive("other"), 10))["items"]
     assert "cannot be understood" in "\n".join(records.messages())
-    assert answers == [([1], "no", LATER), ([9], "close", [1012, ""])]
+    assert answers == [([1], "no", ELSEWHERE), ([9], "close", [1012, ""])]
     assert relay.reading is not None and not relay.reading.done()
     relay.reading.cancel()
     if relay.timer is not None:
@@ -617,7 +617,7 @@ NEWER = {"attach": ["00" * 16, 1, 0, "00", "00", False, "", "newer"], "post": "n
 
 
 @pytest.mark.parametrize(("kind", "answer"), [("attach", "no"), ("post", "posted")])
-async def test_who_asks_what_is_not_understood_may_ask_again(kind: str, answer: str) -> None:
+async def test_who_asks_what_is_not_understood_is_told_at_once(kind: str, answer: str) -> None:
     """Was: no answer, so the process counted as dead; and each link with the other one ended."""
     layer = FalseLayer()
     relay = Relay(layer)
@@ -628,7 +628,7 @@ async def test_who_asks_what_is_not_understood_may_ask_again(kind: str, answer: 
         relay._take({"type": "compat.relay", "from": "other", "seq": 1, "items": [([9], kind, NEWER[kind])]})
         await until_async(lambda: layer.items, "it answers")
         await until_async(lambda: not relay._posting, "all is done")
-    assert layer.items == [([9], answer, LATER)]
+    assert layer.items == [([9], answer, ELSEWHERE)], "it would be understood at no later time"
     assert 5 in peer.homes
     assert records.messages()
     relay.timer.cancel()  # type: ignore[union-attr]

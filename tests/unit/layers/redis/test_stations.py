@@ -189,3 +189,34 @@ async def test_flush_while_a_consumer_runs(make: Callable[..., Any]) -> None:
     await layer.group_send("room", {"type": "group"})
     assert await asyncio.wait_for(inbox.get(), WITHIN_S) == {"type": "group"}
     await layer.detach(channel)
+
+
+async def test_a_member_whose_loop_was_closed_is_in_no_group_after_a_flush(
+    make_queue: Callable[..., Any],
+) -> None:
+    """Was: its group was followed for its history, without end."""
+    layer = make_queue(history={"room": {"count": 10, "seconds": 60}})
+    channel = await layer.new_channel()
+    other = asyncio.new_event_loop()
+
+    async def attach() -> None:
+        layer.attach(channel, inbox_of(other))
+
+    await asyncio.to_thread(other.run_until_complete, attach())
+    await layer.group_add("room", channel)
+    other.close()
+    await layer.send(channel, {"type": "x"})
+    station = layer._stations.here()
+    await until_async(lambda: channel not in station.boxes, "it is known to be gone")
+    await layer.flush()
+    assert not station.kept.groups
+
+
+async def test_a_channel_that_nobody_reads_is_in_no_group_after_a_flush(redis_url: str) -> None:
+    layer = ON_REDIS["streams"]([redis_url], prefix=unique_prefix())
+    channel = await layer.new_channel()
+    await layer.group_add("room", channel)
+    assert layer.groups == {"room": {channel}}
+    await layer.flush()
+    assert layer.groups == {}
+    await close(layer)
