@@ -169,6 +169,8 @@ class Pool:
         self.flush()
         if self.ready and not fast:
             self.start(max(1, stuck))
+            with self.lock:  # who has begun may block as well
+                fast = sum(not worker.slow for worker in self.active)
         return bool(fast or (self.ready and len(self.active) < self.size))
 
     def flush(self) -> None:
@@ -263,6 +265,7 @@ class Pool:
                     worker.slow_down()
                 self.active.add(worker)
             threads.step_aside(-1)
+            self._soon(self._ensure_tick)  # it may block after this
 
     def _work(self, worker: Worker, threads: Threads) -> None:
         """Take connections until none is left, or until another worker has the queue: one busy period.

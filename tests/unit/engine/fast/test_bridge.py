@@ -366,6 +366,30 @@ async def test_clients_that_do_not_read_hold_up_no_other_kind_of_consumer(
     await until_async(lambda: (executor()._aside, executor()._more) == (0, 0), "the further threads end")
 
 
+async def test_a_thread_that_is_free_again_is_used_while_the_others_block(
+    own_threads: Callable[[int], Any],
+) -> None:
+    """Was: it left the queue to the other one, which nobody saw block, so a message waited for that."""
+    own_threads(2)
+    gates = {"first": threading.Event(), "second": threading.Event()}
+    began: list[str] = []
+
+    def handle(self: Any, text: str) -> None:
+        began.append(text)
+        if text in gates:
+            assert gates[text].wait(20)
+        self.send(text_data=text)
+
+    clients = await opened(receiving(handle), 3)
+    for client, text in zip(clients, [*gates, "third"], strict=True):
+        await client.send_to(text_data=text)
+    await until_async(lambda: len(began) == 2, "both threads are blocked")
+    gates["first"].set()
+    assert await clients[2].receive_from(timeout=10) == "third"
+    gates["second"].set()
+    await closed(clients)
+
+
 async def test_one_that_does_not_read_makes_room_for_one(own_threads: Callable[[int], Any]) -> None:
     """The limit is in force: no more handlers run than before, beside the one that waits for its client."""
     own_threads(1)
