@@ -160,9 +160,14 @@ class _Search(ast.NodeVisitor):
 
 def _is_layer(receiver: ast.expr) -> bool:
     """Return True for an expression that is named as a channel layer is."""
-    called = isinstance(receiver, ast.Call)
-    name = ast.unparse(receiver.func if isinstance(receiver, ast.Call) else receiver).rpartition(".")[2]
-    return name == "get_channel_layer" if called else name == "layer" or name.endswith("_layer")
+    if isinstance(receiver, ast.Call):
+        return _last_name(receiver.func) == "get_channel_layer"
+    name = _last_name(receiver)
+    return name == "layer" or name.endswith("_layer")
+
+
+def _last_name(expression: ast.expr) -> str:
+    return ast.unparse(expression).rpartition(".")[2]
 
 
 def _is_coroutine_function(value: Any) -> bool:

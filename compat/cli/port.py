@@ -73,10 +73,11 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
     own = {file: own_packages(file, folder, partial(references_of, text)) for file, text in relevant.items()}
     kept = {file: others.keys() | own[file] for file in relevant}
     unread: list[Path] = []
+    beside = _beside(path)
     with progress_bar(len(relevant), "porting") as advance:
         after = {}
         for file, text in ported(
-            relevant, names, only_imports=only_imports, kept=kept, unread=unread, beside=_beside(path)
+            relevant, names, only_imports=only_imports, kept=kept, unread=unread, beside=beside
         ):
             after[file] = text
             advance(1)
@@ -93,7 +94,7 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
             typer.secho(printable(f"{name}:{line}: {what}"), fg="yellow")
     _conclude(len(changed) - len(failed), len(before), len(unread), write, names)
     on_django = changed and not only_imports and names is DjangoNames.keep
-    if on_django and _lacks_app({**_beside(path), **before, **after}.values()):
+    if on_django and _lacks_app({**beside, **before, **after}.values()):
         typer.echo(f'No INSTALLED_APPS in these files has "{WITH_DJANGO}": add it to the site\'s settings')
     return 1 if failed or unread else 0
 

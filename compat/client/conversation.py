@@ -12,7 +12,7 @@ from compat.client.frames import Closed, Frame, Frames, MalformedControl
 from compat.client.links import Link, World
 from compat.client.timing import Patience, Pulse
 from compat.clock import Timer
-from compat.codes import ABNORMAL, MALFORMED, NOT_THERE
+from compat.codes import ABNORMAL, MALFORMED, NOT_THERE, SERVICE_RESTART
 
 __all__ = ["SILENT", "Conversation"]
 
@@ -198,7 +198,7 @@ class Conversation:
             case "dead":
                 alive = False
         if self._leave_at is not None and now >= self._leave_at:
-            self._finish(Closed(1012 if self.goodbye is None else 1006))
+            self._finish(Closed(SERVICE_RESTART if self.goodbye is None else ABNORMAL))
         elif not alive:
             self._finish(Closed(*SILENT))
         else:

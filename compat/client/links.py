@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from compat import clock
 from compat.client.frames import Closed, Frame
 from compat.client.timing import REDIRECTS
+from compat.codes import ABNORMAL
 
 try:
     from websockets.asyncio.client import ClientConnection, connect
@@ -43,7 +44,7 @@ class Refused(Closed):
     of a redirect."""
 
     def __init__(self, status: int, target: str = "") -> None:
-        super().__init__(1006, f"HTTP {status}{f', a redirect to {target}' if target else ''}")
+        super().__init__(ABNORMAL, f"HTTP {status}{f', a redirect to {target}' if target else ''}")
         self.status = status
 
 
@@ -136,7 +137,7 @@ class World:
             targets = error.response.headers.get_all("Location") if status in REDIRECTS else []
             raise Refused(status, " or ".join(targets)) from error
         except (OSError, EOFError, asyncio.TimeoutError, InvalidHandshake) as error:
-            raise Closed(1006, str(error) or type(error).__name__) from error
+            raise Closed(ABNORMAL, str(error) or type(error).__name__) from error
         return WebsocketLink(socket)
 
 
@@ -187,4 +188,4 @@ def _end_of(error: ConnectionClosed) -> Closed:
         return Closed(error.rcvd.code, error.rcvd.reason)
     if error.sent is not None and error.sent.code in OUR_OWN_ENDS:
         return Closed(error.sent.code, error.sent.reason)
-    return Closed(1006, str(error.__cause__ or ""))
+    return Closed(ABNORMAL, str(error.__cause__ or ""))

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from importlib.resources import files as _resources
 from typing import NamedTuple
 
+from compat.codes import NORMAL
 from compat.types import Receive, Scope, Send
 
 __all__ = ["NAMES", "PREFIX", "bare", "classic", "files", "hashed", "integrity", "source"]
@@ -97,7 +98,7 @@ def _known(name: str, known: Mapping[str, _File]) -> _File:
 async def files(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a GET or HEAD request for one of the files; others get 404 or 405, a handshake 403."""
     if scope["type"] == "websocket":
-        return await send({"type": "websocket.close", "code": 1000})
+        return await send({"type": "websocket.close", "code": NORMAL})
     if scope["type"] != "http":
         raise ValueError(f"compat.client.files answers http, not {scope['type']!r}")
     name = str(scope["path"]).rpartition("/")[2]

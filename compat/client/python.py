@@ -244,7 +244,7 @@ class Client:
     # The connection, over one link after the other
 
     async def _live(self) -> None:
-        end = Closed(1006)
+        end = Closed(ABNORMAL)
         try:
             comes_back = True
             while comes_back:
@@ -253,7 +253,7 @@ class Client:
                     self._lose(end)
                     await self._pause()
         except asyncio.CancelledError:  # by close()
-            end = Closed(1006)  # as a browser's: nobody has been told
+            end = Closed(ABNORMAL)  # as a browser's: nobody has been told
         except Exception as error:
             if self.state == "connecting":
                 raise

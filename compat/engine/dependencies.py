@@ -17,6 +17,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from compat.codes import POLICY_VIOLATION
 from compat.engine.problems import in_a_line
 from compat.engine.redaction import hide_header, hide_parameter, hide_usual_parameters
 from compat.engine.refusal import shown
@@ -76,7 +77,7 @@ async def run(consumer_class: type, make: Make, scope: Scope, receive: Receive, 
         answered = True
         await send(message)
 
-    code, cause = 1008, "a dependency raised an HTTPException"
+    code, cause = POLICY_VIOLATION, "a dependency raised an HTTPException"
     try:
         await route.app({**scope, "compat.consumer": make}, receive, sending)
     except WebSocketException as error:

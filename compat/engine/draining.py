@@ -281,7 +281,7 @@ class Drain:
             self._end_at_once()
 
 
-def before_threads_are_joined(callback: Callable[[], None]) -> None:
+def before_threads_are_joined(callback: Callable[[], object]) -> None:
     """Call ``callback`` when the interpreter exits, in its main thread, before it waits for other threads.
 
     ``atexit`` is too late for that. concurrent.futures uses the same function, though it has no public name.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Protocol
 
-from compat.codes import TRY_AGAIN_LATER, may_be_sent
+from compat.codes import NORMAL, TRY_AGAIN_LATER, may_be_sent
 from compat.engine.outage import turn_away
 from compat.engine.refusal import can_respond
 from compat.exceptions import ClientDisconnected
@@ -60,7 +60,7 @@ def check_close(message: Message) -> None:
 
     A longer reason is cut to 123 bytes of UTF-8. Raises ValueError for a code that may not be sent.
     """
-    code = message.get("code", 1000)
+    code = message.get("code", NORMAL)
     if code is None:
         del message["code"]
     elif not may_be_sent(code):
@@ -79,8 +79,8 @@ async def closes_otherwise(send: Send, message: Message) -> bool:
 
     daphne takes only 1000 and 3000 to 4999.
     """
-    code = message.get("code", 1000)
-    for other in (code + PRIVATE_CODES, 1000) if 1000 < code < 2000 else ():
+    code = message.get("code", NORMAL)
+    for other in (code + PRIVATE_CODES, NORMAL) if NORMAL < code < 2000 else ():
         try:
             await send({**message, "code": other})
         except Exception:  # noqa: BLE001 - any server; the first error says more

@@ -17,7 +17,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from compat.codes import ABNORMAL
+from compat.codes import ABNORMAL, NORMAL
 from compat.fallback.requests import (
     HEADERS,
     NOT_RESUMABLE,
@@ -177,7 +177,7 @@ class Stream:
             self.pause()
 
     def _close(self, message: Message) -> None:
-        code = message.get("code", 1000)
+        code = message.get("code", NORMAL)
         if not self._accepted:
             self._refuse(FORBIDDEN, "The application has refused the connection.\n")
             return

@@ -216,9 +216,9 @@ class MovingChannelLayer(MovesPresence):
 
     def _leaving(self, group: str, channel: str, name: str) -> list[Awaitable[None]]:
         """Return the calls that remove a channel from a group, and its twin ``name``."""
-        sides = (self.sending, channel), (self.other, name)
         leaving: list[Awaitable[None]] = [
-            self._take_out(layer, group, channel, name) for layer, name in sides
+            self._take_out(self.sending, group, channel, channel),
+            self._take_out(self.other, group, channel, name),
         ]
         own = self._own.get(channel)
         if own is not None and own.inbox is None and not own.groups:  # the twin was there for them alone

@@ -211,10 +211,7 @@ class Shards:
     ) -> tuple[Link, list[asyncio.Future[Any]]]:
         """Send several commands in one write; return the connection, and for each a reply or an error."""
         link = await self._patient_link(index)
-        answers = [link.call(*command) for command in commands]
-        if answers:
-            await asyncio.wait(answers)
-        return link, answers
+        return link, await _answered(link, commands)
 
     async def _patient_link(self, index: int) -> Link:
         """Return the connection to a host; wait for the new master of a shard that has just lost its own."""
@@ -340,10 +337,14 @@ class Shards:
             await asyncio.wait(ending)
 
 
-async def _ask_now(make: Callable[[], Sequence[Sequence[Argument]]], link: Link) -> None:
-    answers = [link.call(*command) for command in make()]
+async def _answered(link: Link, commands: Sequence[Sequence[Argument]]) -> list[asyncio.Future[Any]]:
+    answers = [link.call(*command) for command in commands]
     if answers:
         await asyncio.wait(answers)
-    errors = [error for answer in answers if (error := answer.exception()) is not None]
+    return answers
+
+
+async def _ask_now(make: Callable[[], Sequence[Sequence[Argument]]], link: Link) -> None:
+    errors = [error for answer in await _answered(link, make()) if (error := answer.exception()) is not None]
     if errors:
         raise next((error for error in errors if isinstance(error, Redirected)), errors[0])

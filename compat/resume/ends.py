@@ -7,7 +7,7 @@ import base64
 import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from compat.codes import ABNORMAL, COMES_BACK, NO_STATUS, SERVICE_RESTART, TOO_BIG, TRY_AGAIN_LATER
+from compat.codes import ABNORMAL, COMES_BACK, NO_STATUS, NORMAL, SERVICE_RESTART, TOO_BIG, TRY_AGAIN_LATER
 from compat.engine.limits import frame_size
 from compat.engine.socket import closes_otherwise
 from compat.resume.journal import MAX_BYTES, payload_of, size_of
@@ -122,7 +122,7 @@ class HomeEnd:
             kind, value = _packed(message)
             self.peer.put(self.number, f"out {kind}", value)
         else:
-            self.peer.put(self.number, "close", [message.get("code", 1000), message.get("reason") or ""])
+            self.peer.put(self.number, "close", [message.get("code", NORMAL), message.get("reason") or ""])
 
 
 class AwayEnd:

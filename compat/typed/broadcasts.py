@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -42,7 +41,6 @@ class GroupMember(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
     """The key of the sender in broadcasts of this client's form."""
 
     if TYPE_CHECKING:
-        _compat_begun: asyncio.Future[None] | None
         base_send: Any
         channel_name: str
         subscriptions: dict[str, Topic[Any]]

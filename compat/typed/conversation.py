@@ -64,6 +64,9 @@ class Conversation(Generic[ReceiveEvent]):
     An option that is None has the value of ``compat.typed.config.config``, read when a client connects.
     """
 
+    _compat_begun: asyncio.Future[None] | None = None
+    """Done when a client that is being accepted later may be heard, and may hear its groups."""
+
     send_completion: bool | None = None
     """Send a completion message after each handled message, event or broadcast, which is useful in tests."""
     send_message_immediately: bool | None = None

@@ -181,9 +181,6 @@ class EventTarget(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
     """Groups besides ``groups``; those of all base classes are added, so that a mixin can add its own."""
     channel_layer_alias: str = DEFAULT_CHANNEL_LAYER
 
-    _compat_begun: asyncio.Future[None] | None = None
-    """Done when a client that is being accepted later may be heard, and may hear its groups."""
-
     @classmethod
     def default_groups(cls) -> list[str]:
         """Return the groups that every connection joins: ``groups``, and all ``extra_groups``."""

@@ -20,6 +20,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Awaitable, Iterable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from asgiref.compatibility import guarantee_single_callable
@@ -31,7 +32,7 @@ from compat.metrics import starting
 from compat.settings import settings
 from compat.types import ASGIApp, Message, Receive, Scope, Send
 from compat.worker.progress import AHEAD, Progress
-from compat.worker.stopping import exit_without_handlers, stopped_by_signals, unhandled
+from compat.worker.stopping import begun_timer, exit_without_handlers, stopped_by_signals, unhandled
 
 __all__ = ["AHEAD", "Worker"]
 
@@ -304,20 +305,14 @@ class Worker(StatelessServer):
 
     async def _close(self) -> None:
         """End the instances and the connections, and make sure that the process ends."""
-        if self._late:
-            self._end_soon()
+        if self._late:  # a handler may block one of the threads for which the interpreter waits
+            self._last_resort = begun_timer(CANCELLED_S, partial(os._exit, 1))
         instances = [details["future"] for details in self.application_instances.values()]
         for instance in instances:
             instance.cancel()
         await asyncio.gather(*instances, return_exceptions=True)
         if hasattr(self.channel_layer, "close_pools"):
             await self.channel_layer.close_pools()
-
-    def _end_soon(self) -> None:
-        """End the process if it is still there after a while, kept by a thread that a handler blocks."""
-        self._last_resort = threading.Timer(CANCELLED_S, os._exit, (1,))
-        self._last_resort.daemon = True
-        self._last_resort.start()
 
     async def application_checker(self) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  # it ends
         """Remove the instances that have ended, ten times a second, until the worker is stopped."""

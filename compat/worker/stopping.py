@@ -9,10 +9,11 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from compat.engine.draining import before_threads_are_joined
 
-__all__ = ["exit_without_handlers", "stopped_by_signals", "unhandled"]
+__all__ = ["begun_timer", "exit_without_handlers", "stopped_by_signals", "unhandled"]
 
 DEFAULTS = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
 
@@ -47,6 +48,14 @@ def stopped_by_signals(numbers: list[signal.Signals], stop: Callable[[], None]) 
             restore()
 
 
+def begun_timer(seconds: float, call: Callable[[], None]) -> threading.Timer:
+    """Return a timer that has begun, and keeps no process from its end."""
+    timer = threading.Timer(seconds, call)
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
 def exit_without_handlers(seconds: float) -> None:
     """End the process if a thread in which a handler may be blocked keeps it ``seconds`` after it could exit.
 
@@ -58,9 +67,4 @@ def exit_without_handlers(seconds: float) -> None:
         if any(thread.is_alive() for thread in threads):
             os._exit(1)
 
-    def begin() -> None:
-        timer = threading.Timer(seconds, end)
-        timer.daemon = True
-        timer.start()
-
-    before_threads_are_joined(begin)
+    before_threads_are_joined(partial(begun_timer, seconds, end))

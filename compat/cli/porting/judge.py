@@ -134,8 +134,8 @@ def _of_another(module: str, name: str | None) -> Verdict:
     target = resolve(module, name)
     if target is not None and exists_here(*target):
         return Verdict(Kind.port, f"{path}: port writes {_spelled(*target)}", breaks=True)
-    advice = gone(module, name) or "there is nothing of that name here; see docs/porting.md"
-    return Verdict(Kind.gone, f"{path} has no equal: {advice}", breaks=True)
+    why = gone(module, name) or "there is nothing of that name here; see docs/porting.md"
+    return Verdict(Kind.gone, f"{path} has no equal: {why}", breaks=True)
 
 
 def needs_django(path: str, django: DjangoNames) -> str | None:

@@ -56,11 +56,8 @@ def as_name(alias: cst.ImportAlias, name: str) -> cst.ImportAlias:
 
 def comments(node: cst.CSTNode | None) -> list[str]:
     """Return the comments in a node."""
-    return (
-        [found.value for found in m.findall(node, m.Comment()) if isinstance(found, cst.Comment)]
-        if node
-        else []
-    )
+    found = m.findall(node, m.Comment()) if node else ()
+    return [one.value for one in found if isinstance(one, cst.Comment)]
 
 
 def with_end(line: cst.SimpleStatementLine, more: Iterable[str]) -> cst.SimpleStatementLine:

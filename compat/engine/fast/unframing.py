@@ -20,6 +20,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from compat.codes import GOING_AWAY, NO_STATUS, NORMAL
 from compat.engine.fast.framing import goes_plain
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ log = logging.getLogger("compat.consumer")
 
 TEXT, CLOSE = 0x81, 0x88
 """The first byte of a text frame that is whole, and of a close frame."""
-CLOSES = {b"": 1005, b"\x03\xe8": 1000, b"\x03\xe9": 1001}
+CLOSES = {b"": NO_STATUS, b"\x03\xe8": NORMAL, b"\x03\xe9": GOING_AWAY}
 """What closes of browsers say, and the code that the application is told."""
 MASKED, LONGEST = 0x80, 125
 """In the second byte: a client's frame has a mask; and its size, if that fits there."""

@@ -80,7 +80,10 @@ def _walk_route(route: Any, prefix: str, parameters: Mapping[str, str]) -> Itera
     elif hasattr(route, "pattern") and hasattr(route, "callback"):
         path, found = _pattern(route.pattern)
         inner = _walk(route.callback, f"{prefix.rstrip('/')}/{path}", {**parameters, **found})
-        yield from inner if path is not None else _without_address(route.pattern, inner)
+        if path is None:
+            _leave_out(route.pattern, inner)
+        else:
+            yield from inner
     elif hasattr(route, "param_convertors"):
         if not getattr(route, "methods", None):  # not a route for HTTP
             yield from _walk_starlette(route, prefix, parameters)
@@ -106,8 +109,8 @@ def _kind(convertor: Any) -> str:
     return {"integer": "int"}.get(name, name)
 
 
-def _without_address(pattern: Any, routes: Iterator[ConsumerRoute]) -> Iterator[ConsumerRoute]:
-    """Leave out the consumers behind a pattern that no address says."""
+def _leave_out(pattern: Any, routes: Iterator[ConsumerRoute]) -> None:
+    """Warn of the consumers behind a pattern that no address says."""
     for route in routes:
         logger.warning(
             "%s is not in the document: its route %r matches more than an address with parameters can say. "
@@ -115,7 +118,6 @@ def _without_address(pattern: Any, routes: Iterator[ConsumerRoute]) -> Iterator[
             route.consumer.__qualname__,
             str(pattern),
         )
-    yield from ()
 
 
 def _pattern(pattern: Any) -> tuple[str | None, dict[str, str]]:
