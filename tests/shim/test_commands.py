@@ -17,6 +17,17 @@ from tests.support.processes import UNCOVERED, Process, free_port
 from tests.support.servers import Server, served
 from tests.support.waiting import until
 
+HELD_UP = """
+import pathlib, time
+from django.utils import autoreload
+def hold_up(**kwargs):
+    end = time.monotonic() + 2
+    while time.monotonic() < end and not pathlib.Path("changed").exists():
+        time.sleep(0.02)
+autoreload.autoreload_started.connect(hold_up)
+"""
+"""Settings of a machine that is busy when the reloader begins: for 2 s, or until a file is changed."""
+
 MANAGE = """
 import os, sys
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
@@ -156,7 +167,17 @@ def test_faults_tests_runserver_reloads_a_file_of_the_same_size_and_second(proje
         urls = project / "mysite" / "urls.py"
         until(lambda: list(urls.parent.glob("__pycache__/urls.*.pyc")), "the bytecode of urls.py is written")
         replace_in_the_same_second(urls, URLS.replace("page 1", "page 2"))
-        until(lambda: shows(server, "page 2"), "the changed page is served", deadline_s=15)
+        until(lambda: shows(server, "page 2"), "the changed page is served", deadline_s=30)
+
+
+def test_runserver_serves_nobody_before_the_reloader_has_looked_at_the_files(project: Path) -> None:
+    """Was: a change made as soon as the page was there came before Django's first look, and was missed."""
+    write(project, mysite__settings=SETTINGS + HELD_UP)
+    with runserver(environment("django"), project) as server:
+        assert_serves(server)
+        (project / "mysite" / "urls.py").write_text(URLS.replace("page 1", "page 2"), encoding="utf-8")
+        (project / "changed").touch()
+        until(lambda: shows(server, "page 2"), "the changed page is served", deadline_s=30)
 
 
 def test_runserver_without_the_configured_redis_says_so_first_and_serves(project: Path) -> None:

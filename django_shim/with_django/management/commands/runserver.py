@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from django.apps import apps
@@ -27,6 +28,9 @@ __all__ = ["Command", "get_default_application"]
 LOAD_S = 10
 """So long the reloader waits for the application: an import may wait for a debugger."""
 
+LOOK_S = 10
+"""So long the server waits for the reloader's first look at the files: their disk may be slow."""
+
 
 class Command(DjangoCommand):
     """The development server: uvicorn with ASGI_APPLICATION, restarted by Django's reloader."""
@@ -36,6 +40,7 @@ class Command(DjangoCommand):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._loaded = threading.Event()
+        self._looked = threading.Event()
         self._server: SupervisedServer | None = None
 
     def add_arguments(self, parser: Any) -> None:
@@ -109,9 +114,19 @@ class Command(DjangoCommand):
         finally:
             self._loaded.set()
 
-    def _wait_until_loaded(self, **_kwargs: Any) -> None:
+    def _wait_until_loaded(self, sender: Any, **_kwargs: Any) -> None:
         # Else Django looks at the modules of asgi.py a second later, and misses the changes until then.
         self._loaded.wait(LOAD_S)
+        if isinstance(sender, autoreload.StatReloader):
+            look = sender.snapshot_files
+
+            def snapshot_files() -> Iterator[Any]:
+                yield from look()
+                self._looked.set()
+
+            sender.snapshot_files = snapshot_files
+        else:  # the operating system tells it of changes
+            self._looked.set()
 
     def _serve_supervised(self, address: dict[str, Any], options: Any) -> None:
         self._server = SupervisedServer(settings.ASGI_APPLICATION, load=self._load(options), **address)
@@ -130,6 +145,9 @@ class Command(DjangoCommand):
         def load(_name: str) -> Any:
             application = self.get_application(options)
             self._loaded.set()
+            if options["use_reloader"]:
+                # A change of what this look has not seen yet is missed: nobody is to see a page before it.
+                self._looked.wait(LOOK_S)
             return application
 
         return load
