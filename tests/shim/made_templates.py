@@ -94,6 +94,6 @@ class _Maker:
         return f"{{% block own{next(self.blocks)} %}}{self.body(depth)}{{% endblock %}}"
 
 
-def made(count: int) -> list[str]:
-    """Return so many templates, for a context with ``a``, ``l``, ``none``, ``pairs`` and the files above."""
-    return [_Maker(seed).template() for seed in range(count)]
+def made(seeds: range) -> list[str]:
+    """Return a template for each seed, for a context with ``a``, ``l``, ``none``, ``pairs``, and FILES."""
+    return [_Maker(seed).template() for seed in seeds]

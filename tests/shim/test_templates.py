@@ -71,8 +71,14 @@ def pages(folder: Path, files: dict[str, str]) -> list[list[list[str]]]:
     return [json.loads(run_code(environment(name), PAGES, folder)) for name in ("bare", "django")]
 
 
-def test_variables_live_as_long_as_in_django(tmp_path: Path) -> None:
-    sources = made(200)
+SEEDS = [range(first, first + 50) for first in range(0, 400, 50)]
+
+
+@pytest.mark.parametrize(
+    "seeds", [SEEDS[0], *(pytest.param(more, marks=pytest.mark.slow) for more in SEEDS[1:])]
+)
+def test_variables_live_as_long_as_in_django(tmp_path: Path, seeds: range) -> None:
+    sources = made(seeds)
     files = {**FILES, "tags.py": TAGS, "sources.json": json.dumps(sources)}
     here, there = pages(tmp_path, files)
     differing = [case for case in zip(sources, here, there, strict=True) if case[1] != case[2]]
