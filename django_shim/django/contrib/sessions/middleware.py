@@ -41,8 +41,8 @@ class SessionMiddleware(LoopMiddleware):
         if settings.CSRF_USE_SESSIONS:
             await loaded(request.session)  # CsrfViewMiddleware reads it on the event loop
         response = await self.get_response(request)
-        session = request.session
         if self._has_to_save(request, response):
+            session = request.session
             with _told():
                 await session.asave() if hasattr(session, "asave") else await sync_to_async(session.save)()
             self._set_cookie(session, response)
@@ -69,7 +69,9 @@ class SessionMiddleware(LoopMiddleware):
         request.session = self.SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
 
     def _has_to_save(self, request: Any, response: Any) -> bool:
-        session = request.session
+        session = getattr(request, "session", None)
+        if session is None:  # middleware of the project's keeps this request without one
+            return False
         if session.accessed:
             patch_vary_headers(response, ["Cookie"])
         if session.is_empty():

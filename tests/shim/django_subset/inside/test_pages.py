@@ -330,6 +330,27 @@ def test_a_project_changes_how_sessions_come_and_go(client: Client, in_session: 
         assert Client().get("/session/").text == "1"
 
 
+class NoSessionForScripts(SessionMiddleware):
+    def process_request(self, request: Any) -> None:
+        if request.path != "/json/":
+            super().process_request(request)
+
+
+def removes_session(get_response: Any) -> Any:
+    def middleware(request: Any) -> Any:
+        del request.session
+        return get_response(request)
+
+    return middleware
+
+
+@pytest.mark.parametrize("middleware", [["NoSessionForScripts"], ["SessionMiddleware", "removes_session"]])
+def test_a_project_keeps_a_request_without_a_session(client: Client, middleware: list[str]) -> None:
+    with override_settings(MIDDLEWARE=[f"{__name__}.{name}" for name in middleware]):
+        response = client.get("/json/")
+    assert (response.status_code, response.cookies) == (200, {})
+
+
 def test_middleware_of_djangos_that_is_not_served_is_left_out_and_a_wrong_name_is_not() -> None:
     with override_settings(MIDDLEWARE=["django.middleware.gzip.GZipMiddleware"]):
         assert Client().get("/").text == "home"
