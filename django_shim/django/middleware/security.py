@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import Any
 
 from ..conf import settings
@@ -31,16 +32,20 @@ class SecurityMiddleware(LoopMiddleware):
     content_type_nosniff = _Setting("SECURE_CONTENT_TYPE_NOSNIFF")
     redirect = _Setting("SECURE_SSL_REDIRECT")
     redirect_host = _Setting("SECURE_SSL_HOST")
-    redirect_exempt = _Setting("SECURE_REDIRECT_EXEMPT")
     referrer_policy = _Setting("SECURE_REFERRER_POLICY")
     cross_origin_opener_policy = _Setting("SECURE_CROSS_ORIGIN_OPENER_POLICY")
+
+    @cached_property
+    def redirect_exempt(self) -> list[re.Pattern[str]]:
+        """The patterns of SECURE_REDIRECT_EXEMPT, of paths without a slash in front."""
+        return [re.compile(pattern) for pattern in settings.SECURE_REDIRECT_EXEMPT]
 
     def process_request(self, request: HttpRequest) -> Any:
         """Return the redirect to https, with SECURE_SSL_REDIRECT."""
         if not self.redirect or request.is_secure():
             return None
         path = request.path.lstrip("/")
-        if any(re.search(pattern, path) for pattern in self.redirect_exempt):
+        if any(pattern.search(path) for pattern in self.redirect_exempt):
             return None
         host = self.redirect_host or request.get_host()
         return HttpResponsePermanentRedirect(f"https://{host}{request.get_full_path()}")

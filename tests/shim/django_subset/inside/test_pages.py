@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import re
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -270,6 +271,24 @@ def test_a_project_has_its_own_values_of_the_settings_for_security(client: Clien
     with override_settings(SECURE_SSL_REDIRECT=True, SECURE_HSTS_PRELOAD=True):
         assert client.get("/").status_code == 200
         assert client.get("/", secure=True)["Strict-Transport-Security"] == "max-age=5; preload"
+
+
+class ExemptsMore(SecurityMiddleware):
+    def __init__(self, get_response: Any) -> None:
+        super().__init__(get_response)
+        self.redirect_exempt.append(re.compile("^rooms/"))
+
+    def process_response(self, request: Any, response: Any) -> Any:
+        response["X-Exempt"] = " ".join(pattern.pattern for pattern in self.redirect_exempt)
+        return super().process_response(request, response)
+
+
+@override_settings(
+    MIDDLEWARE=[f"{__name__}.ExemptsMore"], SECURE_SSL_REDIRECT=True, SECURE_REDIRECT_EXEMPT=["^json/$"]
+)
+def test_a_project_adds_to_the_paths_that_are_not_redirected_to_https(client: Client) -> None:
+    assert client.get("/json/")["X-Exempt"] == "^json/$ ^rooms/"
+    assert [client.get(path).status_code for path in ("/json/", "/rooms/lobby/", "/")] == [200, 200, 301]
 
 
 class CountsMessages(MessageMiddleware):
