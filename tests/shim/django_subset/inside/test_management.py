@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.staticfiles import finders
 from django.core.management import CommandError, call_command, get_commands, load_command_class
 from django.core.management.base import BaseCommand
 from django.core.management.commands import runserver
@@ -60,6 +61,8 @@ def test_nothing_to_migrate() -> None:
     assert "Nothing to migrate" in output("migrate")
     assert "Nothing to migrate" in output("migrate", "chat", "0001", "--noinput")
     assert "No changes" in output("makemigrations", "chat")
+    assert "Nothing to migrate" in output("migrate", interactive=False)
+    assert "No changes" in output("makemigrations", interactive=False)
 
 
 def test_check_finds_what_is_wrong() -> None:
@@ -81,11 +84,14 @@ def test_check_finds_what_is_wrong() -> None:
 
 def test_static_files_are_collected(tmp_path) -> None:
     with pytest.raises(CommandError, match="STATIC_ROOT is not set"):
-        output("collectstatic", interactive=False) if False else output("collectstatic", "--noinput")
+        output("collectstatic", "--noinput")
     root = tmp_path / "static"
     with override_settings(STATIC_ROOT=root):
         assert "Pretending to copy" in output("collectstatic", "--dry-run") and not root.exists()
-        assert output("collectstatic", "--noinput") == f"3 static files copied to '{root}'.\n"
+        assert (
+            output("collectstatic", interactive=False, post_process=False)
+            == f"3 static files copied to '{root}'.\n"
+        )
         assert (root / "rooms" / "style.css").exists() and (root / "notes.txt").exists()
         (root / "old").touch()
         assert "Copying" in output("collectstatic", "--clear", verbosity=2) and not (root / "old").exists()
@@ -104,9 +110,50 @@ def test_static_files_are_collected(tmp_path) -> None:
     assert len(copied("--no-default-ignore")) == 6
     prefixed = [("pre", tmp_path / "static")]
     with override_settings(STATICFILES_DIRS=prefixed):
-        from django.contrib.staticfiles import finders
-
         assert finders.find("pre/notes.txt") and not finders.find("notes.txt")
+
+
+def test_static_files_of_linked_folders_are_collected(tmp_path) -> None:
+    """Those that the server finds in development; a link to a folder around it has no end."""
+    source, elsewhere, root = (tmp_path / name for name in ("source", "elsewhere", "root"))
+    (source / "own").mkdir(parents=True)
+    (source / "own" / "a.txt").touch()
+    (source / "own" / "around").symlink_to(source)
+    (elsewhere / "deep").mkdir(parents=True)
+    (elsewhere / "deep" / "b.txt").touch()
+    (source / "linked").symlink_to(elsewhere)
+    (source / "broken").symlink_to(tmp_path / "nowhere")
+    with override_settings(STATIC_ROOT=root, STATICFILES_DIRS=[source], INSTALLED_APPS=[]):
+        assert finders.find("linked/deep/b.txt")
+        output("collectstatic", "--noinput")
+    assert [str(path.relative_to(root)) for path in sorted(root.rglob("*.txt"))] == [
+        "linked/deep/b.txt",
+        "own/a.txt",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("root", "options"), [("source", ()), ("source", ["--clear"]), (".", ["--clear"]), ("link", ["--clear"])]
+)
+def test_static_files_are_not_deleted_where_they_come_from(tmp_path, root: str, options: list[str]) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "a.txt").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "source")
+    with override_settings(STATIC_ROOT=tmp_path / root, STATICFILES_DIRS=[tmp_path / "source"]):
+        with pytest.raises(CommandError, match=r"STATIC_ROOT is '.*name another folder"):
+            output("collectstatic", "--noinput", *options)
+    assert (tmp_path / "source" / "a.txt").exists()
+
+
+def test_what_a_link_in_static_root_leads_to_is_not_written(tmp_path) -> None:
+    """An earlier ``collectstatic --link`` of Django leaves links to the sources there."""
+    (tmp_path / "root").mkdir()
+    (tmp_path / "kept.txt").write_text("kept")
+    (tmp_path / "root" / "notes.txt").symlink_to(tmp_path / "kept.txt")
+    with override_settings(STATIC_ROOT=tmp_path / "root"):
+        output("collectstatic", "--noinput")
+    assert (tmp_path / "kept.txt").read_text() == "kept"
+    assert not (tmp_path / "root" / "notes.txt").is_symlink()
 
 
 def test_static_root_may_be_a_link(tmp_path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -24,7 +24,8 @@ class Command(BaseCommand):
     """Copies them to STATIC_ROOT; where two have one name, the one that is found first wins."""
 
     help = "Copies the static files of all apps to STATIC_ROOT."
-    _without_effect = "--noinput --no-input --no-post-process --link"
+    stealth_options = ("interactive", "post_process")
+    _without_effect = "--noinput --no-input --no-post-process --link -l"
 
     def add_arguments(self, parser: Any) -> None:
         parser.add_argument("-n", "--dry-run", action="store_true", help="Only say what would be copied.")
@@ -47,24 +48,47 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.STATIC_ROOT:
             raise CommandError("STATIC_ROOT is not set: it names the folder to copy to.")
-        root = Path(settings.STATIC_ROOT)
+        root, sources = Path(settings.STATIC_ROOT), list(folders())
+        for _, folder in sources:
+            _require_apart(root.resolve(), folder.resolve(), options["clear"])
         if options["clear"] and root.is_dir() and not options["dry_run"]:
             _empty(root)
         ignored = [*options["ignore_patterns"], *(IGNORED if options["use_default_ignore_patterns"] else ())]
         found: dict[Path, Path] = {}
-        for prefix, folder in folders():
-            for file in sorted(folder.rglob("*")):
+        for prefix, folder in sources:
+            for file in _files(folder):
                 path = file.relative_to(folder)
-                if file.is_file() and not _is_ignored(path, ignored):
+                if not _is_ignored(path, ignored):
                     found.setdefault(root / prefix / path, file)
         for target, file in found.items():
             if options["verbosity"] > 1 or options["dry_run"]:
                 self.stdout.write(f"{'Pretending to copy' if options['dry_run'] else 'Copying'} '{file}'")
             if not options["dry_run"]:
                 target.parent.mkdir(parents=True, exist_ok=True)
+                target.unlink(missing_ok=True)  # through a link, the file that it leads to would be written
                 shutil.copy2(file, target)
         files = "1 static file" if len(found) == 1 else f"{len(found)} static files"
         self.stdout.write(f"{files} copied to '{root}'.")
+
+
+def _require_apart(root: Path, source: Path, clears: bool) -> None:
+    """Raise CommandError if static files would be copied to themselves, or deleted before that."""
+    if root == source or (clears and root in source.parents):
+        raise CommandError(
+            f"STATIC_ROOT is '{root}', and static files come from '{source}': name another folder to copy to."
+        )
+
+
+def _files(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """Yield the files below a folder, links followed; not once more those of a folder that is around it."""
+    place = folder.resolve()
+    if place in above or not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            yield from _files(path, (*above, place))
+        elif path.is_file():
+            yield path
 
 
 def _empty(folder: Path) -> None:

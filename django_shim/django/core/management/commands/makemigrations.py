@@ -13,6 +13,7 @@ class Command(BaseCommand):
     """Says so, and succeeds."""
 
     help = "Does nothing: without the real Django there are no models."
+    stealth_options = ("interactive",)
     _without_effect = "--dry-run --merge --empty --noinput --no-input --check --update --no-header"
 
     def add_arguments(self, parser: Any) -> None:

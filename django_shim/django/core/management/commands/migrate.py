@@ -13,6 +13,7 @@ class Command(BaseCommand):
     """Says so, and succeeds, because tutorials and start scripts call it."""
 
     help = "Does nothing: without the real Django there is no database."
+    stealth_options = ("interactive",)
     _without_effect = "--noinput --no-input --fake --fake-initial --plan --run-syncdb --check --prune"
 
     def add_arguments(self, parser: Any) -> None:

@@ -18,6 +18,7 @@ class Command(BaseCommand):
 
     help = "Runs the project's tests."
     requires_system_checks = ()
+    stealth_options = ("interactive",)
     _without_effect = "--noinput --no-input --keepdb"
 
     def add_arguments(self, parser: Any) -> None:
