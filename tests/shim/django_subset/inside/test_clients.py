@@ -12,6 +12,7 @@ from channels.sessions import session_store
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import get_user_model, models
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware, get_token, rotate_token
@@ -26,6 +27,7 @@ from django.views.decorators.csrf import csrf_protect, ensure_csrf_cookie, requi
 from tests.shim.django_subset.inside.backends import FixedUsers
 
 PACKAGE = "tests.shim.django_subset.inside"
+SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 factory = RequestFactory()
 
 
@@ -261,12 +263,23 @@ def test_the_secret_can_live_in_the_session(strict: Client) -> None:
         assert Client(enforce_csrf_checks=True).post("/form/", form).status_code == 403
 
 
-async def test_the_secret_can_live_in_a_session_whose_store_waits() -> None:
+class OwnSessions(SessionMiddleware):
+    """A project's: its hooks run in the request's thread."""
+
+
+@pytest.mark.parametrize("own", [False, True])
+async def test_the_secret_can_live_in_a_session_whose_store_waits(own: bool) -> None:
     async def page(request):
         return HttpResponse(get_token(request))
 
     urls = type("urls", (), {"urlpatterns": [path("", page)]})
-    with override_settings(CSRF_USE_SESSIONS=True, SESSION_ENGINE="compat.session_layer", ROOT_URLCONF=urls):
+    middleware = [
+        f"{__name__}.OwnSessions" if own and one == SESSIONS else one for one in settings.MIDDLEWARE
+    ]
+    with (
+        override_settings(CSRF_USE_SESSIONS=True, SESSION_ENGINE="compat.session_layer"),
+        override_settings(ROOT_URLCONF=urls, MIDDLEWARE=middleware),
+    ):
         client = AsyncClient(enforce_csrf_checks=True)
         token = (await client.get("/")).text
         assert (await client.post("/", {"csrfmiddlewaretoken": token})).status_code == 200
@@ -323,6 +336,30 @@ def test_a_session_that_was_emptied_loses_its_cookie(client: Client) -> None:
     client.get("/session/")
     client.get("/logout/")
     assert "sessionid" not in client.cookies
+
+
+@pytest.mark.parametrize("middleware", [SESSIONS, f"{__name__}.OwnSessions"])
+def test_an_answer_that_fails_saves_no_session_and_one_that_was_ended_is_told(middleware: str) -> None:
+    def fails(request: HttpRequest) -> HttpResponse:
+        request.session["count"] = 100
+        return HttpResponse(status=503)
+
+    def ends(request: HttpRequest) -> HttpResponse:
+        request.session["count"] = 100
+        session_store()().delete(request.session.session_key)
+        return HttpResponse()
+
+    def count(request: HttpRequest) -> HttpResponse:
+        request.session["count"] = request.session.get("count", 0) + 1
+        return HttpResponse(request.session["count"])
+
+    patterns = [path("fails/", fails), path("ends/", ends), path("", count)]
+    urls = type("urls", (), {"urlpatterns": patterns})
+    with override_settings(MIDDLEWARE=[middleware], ROOT_URLCONF=urls):
+        client = Client(raise_request_exception=False)
+        assert client.get("/").text == "1" and client.get("/fails/").status_code == 503
+        assert client.get("/").text == "2" and client.get("/ends/").status_code == 400
+        assert client.get("/").text == "1"
 
 
 # Users

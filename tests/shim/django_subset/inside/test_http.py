@@ -19,6 +19,7 @@ from django.core.exceptions import (
 from django.core.files import File
 from django.core.files.uploadedfile import InMemoryUploadedFile, SimpleUploadedFile, UploadedFile
 from django.http import (
+    BadHeaderError,
     FileResponse,
     HttpRequest,
     HttpResponse,
@@ -65,11 +66,32 @@ def test_files_by_hand(tmp_path: Path) -> None:
             assert file.writable() is writable, mode
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("../../a.txt", ["a.txt"]),
+        ("..\\..\\a.txt", ["a.txt"]),
+        ("C:\\fakepath\\a.txt", ["a.txt"]),
+        ("&#46;&#46;&#47;a.txt", ["a.txt"]),
+        ("..", []),
+        ("a/..", []),
+        (".", []),
+    ],
+)
+def test_a_file_that_a_client_sends_has_a_name_without_folders(sent: str, kept: list[str]) -> None:
+    """What leads to no name is left out, as with Django."""
+    part = f'--x\r\nContent-Disposition: form-data; name="f"; filename="{sent}"\r\n\r\ncontent\r\n--x--\r\n'
+    request = factory.generic("POST", "/", part, "multipart/form-data; boundary=x")
+    assert [file.name for file in request.FILES.getlist("f")] == kept
+
+
 def test_a_name_never_leads_out_of_its_folder() -> None:
     """As with Django 5.2, also where the project assigns what a client has sent."""
     upload = SimpleUploadedFile("a.txt", b"abc")
     upload.name = "../../etc/passwd"
     assert upload.name == "passwd"
+    upload.name = f"a.{'x' * 300}"
+    assert upload.name == f".{'x' * 254}"
     upload.name = f"{'n' * 300}.txt"
     assert upload.name == f"{'n' * 251}.txt"
     for name in ("..", "a/..", ".", "a/", ""):
@@ -316,6 +338,14 @@ def test_responses_are_written_to_as_files_are() -> None:
     response.charset = "latin-1"
     response.content = "é"
     assert response.content == b"\xe9"
+
+
+@pytest.mark.parametrize("end", ["\r", "\n", "\r\n"])
+def test_a_header_is_one_line(end: str) -> None:
+    response = HttpResponse()
+    for name, value in (("X-A", f"a{end}Set-Cookie: b=c"), (f"X-A: a{end}Set-Cookie", "b=c")):
+        with pytest.raises(BadHeaderError):
+            response[name] = value
 
 
 def test_cookies_of_a_response() -> None:

@@ -404,6 +404,13 @@ def test_headers_that_the_middleware_of_a_fresh_project_sets(client: Client) -> 
         secure = client.get("/", secure=True)
         assert secure["Strict-Transport-Security"] == "max-age=60; includeSubDomains; preload"
         assert secure["X-Frame-Options"] == "SAMEORIGIN"
+        assert "Strict-Transport-Security" not in client.get("/json/")
+
+
+def test_a_view_says_itself_who_may_show_it_in_a_frame(client: Client) -> None:
+    framed = path("", lambda request: HttpResponse(headers={"X-Frame-Options": "SAMEORIGIN"}))
+    with override_settings(ROOT_URLCONF=type("urls", (), {"urlpatterns": [framed]})):
+        assert client.get("/")["X-Frame-Options"] == "SAMEORIGIN"
 
 
 def test_a_missing_slash_is_added(client: Client, log: Records) -> None:
@@ -411,6 +418,9 @@ def test_a_missing_slash_is_added(client: Client, log: Records) -> None:
     assert (response.status_code, response.url) == (301, "/rooms/lobby/?a=b")
     assert log.lines == []
     assert client.get("/nowhere").status_code == 404
+    anything = type("urls", (), {"urlpatterns": [path("<path:anything>/", lambda request, anything: None)]})
+    with override_settings(ROOT_URLCONF=anything):  # the redirect stays on this site
+        assert client.get("http://testserver//evil.example").url == "/%2Fevil.example/"
     with (
         debug,
         pytest.raises(RuntimeError, match="POST /form: the path lacks its slash"),
@@ -667,6 +677,7 @@ async def test_the_asgi_application_takes_http_only() -> None:
 
 async def test_the_asgi_application_below_a_mount() -> None:
     application = get_asgi_application()
+    assert (await asked(application, "/headers/", root_path="/head")).status == 200  # of whole segments
     for path_ in ("/below/headers/", "/headers/"):  # as Django: the root is taken off, and never put before
         answer = await asked(application, path_, root_path="/below")
         assert f'"absolute": "http://testserver{path_}"'.encode() in answer.body
