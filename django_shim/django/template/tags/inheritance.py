@@ -35,9 +35,13 @@ def block_tag(parser: Parser, token: Token) -> Nodes:
     if name in parser.blocks:
         parser.fail(f"there are two blocks named '{name}'")
     parser.blocks.add(name)
-    outside, parser.builder.in_block = parser.builder.in_block, True
+    in_block, autoescape = parser.builder.in_block, parser.autoescape
+    if parser.extends is not None and not in_block:
+        # The parent shows it: what is around it here, such as {% autoescape off %}, counts for nothing.
+        parser.autoescape = parser.environment.autoescape_by_default
+    parser.builder.in_block = True
     body = parser.body("endblock")
-    parser.builder.in_block = outside
+    parser.builder.in_block, parser.autoescape = in_block, autoescape
     end = parser.token.arguments
     if end and end != [name]:
         parser.fail(f"'endblock {end[0]}' ends the block '{name}'")

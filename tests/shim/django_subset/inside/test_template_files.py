@@ -51,6 +51,14 @@ FILES = {
         "{% extends 'autoblk.html' %}{% block b %}{% autoescape off %}{{ h }}{% endautoescape %}"
         "{{ block.super }}{% endblock %}"
     ),
+    "autoaround.html": (
+        "{% extends 'autoblk.html' %}{% autoescape off %}{% block b %}{{ h }}{% include 'inc.html' with a=h "
+        "only %}{% block c %}{{ h|upper }}{% endblock %}{% endblock %}{% endautoescape %}"
+    ),
+    "autowithin.html": (
+        "{% extends 'autoblk.html' %}{% block b %}{% autoescape off %}{% block c %}{{ h }}{% endblock %}"
+        "{% endautoescape %}{% endblock %}"
+    ),
     "withblk.html": "{% with v=1 %}{% block a %}{{ v }}{% endblock %}{% endwith %}",
     "withchild.html": "{% extends 'withblk.html' %}{% block a %}c{{ v }}{{ block.super }}{% endblock %}",
     "rec.html": "{{ n.v }}{% for n in n.c %}{% include 'rec.html' %}{% endfor %}",
@@ -86,6 +94,8 @@ PAGES = {
     "inclist.html": "||&lt;x&gt;|",
     "sub/rel.html": "R[||&lt;x&gt;|]",
     "autochild.html": "<h><h>&lt;h&gt;",
+    "autoaround.html": "<h>&lt;h&gt;&lt;h&gt;|||&lt;H&gt;",
+    "autowithin.html": "<h><h>",
     "withchild.html": "c11",
     "rec.html": "1234",
     "superfor.html": "<t>Base1Base2Base</t>EH(1:1)(2:2)in&amp;",
