@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlencode, urlsplit
 
 from asgiref.sync import async_to_sync
 
-from ..core.handlers.asgi import ASGIRequest
+from ..core.handlers.asgi import ASGIRequest, has_no_body
 from ..core.handlers.base import BaseHandler
 from ..core.handlers.static import static_file_response
 from ..core.serializers.json import DjangoJSONEncoder
@@ -197,10 +197,13 @@ class _ClientBase(RequestFactory):
         error = getattr(response, "raised", None)
         if error is not None and self.raise_request_exception:
             raise error
+        without_body = request.method == "HEAD" or has_no_body(response.status_code)
         if response.streaming:
-            pieces = [piece async for piece in response]
+            pieces = [] if without_body else [piece async for piece in response]
             response.close()
             response.streaming_content = iter(pieces)
+        elif without_body:
+            response.content = b""
         for name, morsel in response.cookies.items():
             self.cookies[name] = morsel.value
             self.cookies[name].update(morsel)

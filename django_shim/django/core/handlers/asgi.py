@@ -195,10 +195,15 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
+def has_no_body(status: int) -> bool:
+    """Return True for a status whose responses have no body in HTTP."""
+    return status in (204, 304) or status < 200
+
+
 async def send_response(response: Any, scope: Scope, send: Send) -> None:
     """Status, headers, cookies, body; no body where HTTP has none (HEAD, 204, 304)."""
     status = response.status_code
-    empty = status in (204, 304) or status < 200
+    empty = has_no_body(status)
     if empty:
         del response.headers["Content-Length"]  # servers drop a connection on which less than that follows
     elif not (response.streaming or "Content-Length" in response.headers):

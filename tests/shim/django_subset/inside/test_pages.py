@@ -143,6 +143,19 @@ def test_streams_and_files(client: Client) -> None:
     assert response["Content-Type"] == "text/plain" and b"".join(response.streaming_content) == b"content"
 
 
+@pytest.mark.parametrize("path_", ["/", "/stream/", "/async-stream/", "/file/", "/static/rooms/style.css"])
+def test_a_client_gets_no_body_for_head(client: Client, path_: str) -> None:
+    with debug:
+        assert client.head(path_).getvalue() == b"" and client.get(path_).getvalue()
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_a_client_gets_no_body_with_a_status_that_has_none(client: Client, status: int) -> None:
+    urls = type("urls", (), {"urlpatterns": [path("", lambda request: JsonResponse({}, status=status))]})
+    with override_settings(ROOT_URLCONF=urls):
+        assert client.get("/").content == b""
+
+
 def test_forms_reach_the_view(client: Client) -> None:
     answer = client.post("/upload/", {"a": "1", "file": io.BytesIO(b"data")}).json()
     assert answer["fields"] == {"a": ["1"]}
