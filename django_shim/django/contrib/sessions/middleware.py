@@ -70,7 +70,7 @@ class SessionMiddleware(LoopMiddleware):
 
     def _has_to_save(self, request: Any, response: Any) -> bool:
         session = getattr(request, "session", None)
-        if session is None:  # middleware of the project's keeps this request without one
+        if session is None:  # a project's middleware leaves this request without one
             return False
         if session.accessed:
             patch_vary_headers(response, ["Cookie"])
