@@ -66,7 +66,7 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
     names = django_names(django)
     _need_libcst()
     if write and not force:
-        refuse_dirty(folder)
+        refuse_dirty(folder, found.files)
     before = dict(_contents(found))
     relevant = {file: text for file, text in before.items() if RELEVANT[names].search(text)}
     others = _namesakes(relevant)

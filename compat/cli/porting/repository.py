@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from compat.exceptions import CompatError
@@ -29,8 +29,8 @@ OPTIONS = {
 
 
 def uncommitted(folder: Path) -> list[str]:
-    """Return the files below ``folder`` that differ from the last commit, and untracked Python files; also in
-    repositories inside that git does not follow.
+    """Return the files below ``folder`` that differ from the last commit, and untracked Python files; not
+    those of repositories inside.
 
     Returns [] without a repository or without git. Raises Dirty if git fails.
     """
@@ -52,11 +52,7 @@ def uncommitted(folder: Path) -> list[str]:
             f"git cannot compare {folder} with its last commit: {said}. Add --force to skip this check"
         )
     lines = [line for line in done.stdout.split("\0") if line]
-    found = [line[3:] for line in lines if not line.startswith("??") or line.endswith(".py")]
-    # Of folders, git shows only those that are repositories of their own.
-    inside = [line[3:] for line in lines if line.startswith("??") and line.endswith("/")]
-    top = folder / _git(folder, {}, "rev-parse", "--show-cdup").stdout.strip() if inside else folder
-    return found + [f"{name}{file}" for name in inside for file in uncommitted(top / name)]
+    return [line[3:] for line in lines if not line.startswith("??") or line.endswith(".py")]
 
 
 def _runs_a_program(option: str) -> bool:
@@ -95,9 +91,15 @@ def _environment(options: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def refuse_dirty(folder: Path) -> None:
-    """Raise Dirty if ``folder`` has uncommitted changes."""
+def refuse_dirty(folder: Path, files: Iterable[Path]) -> None:
+    """Raise Dirty if ``folder``, or a repository inside that has some of ``files``, has uncommitted changes.
+
+    git itself does not look into repositories inside: submodules, and those that it ignores.
+    """
+    inside = {above for file in files for above in file.parents if folder in above.parents}
     changed = uncommitted(folder)
+    for top in sorted(one for one in inside if (one / ".git").exists()):
+        changed += [f"{top.relative_to(folder).as_posix()}/{name}" for name in uncommitted(top)]
     if changed:
         some = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
         raise Dirty(

@@ -465,3 +465,25 @@ def test_changes_in_a_repository_inside_are_refused(tmp_path: Path) -> None:
     git(inside, "add", ".")
     git(inside, "commit", "-m", "first")
     assert run(tmp_path / "site", "--write")[0] == 0
+
+
+@pytest.mark.parametrize("inside", ["submodule", "ignored", "alone"])
+def test_changes_in_a_repository_that_git_does_not_look_into_are_refused(inside: str, tmp_path: Path) -> None:
+    """Was: they were mixed with the port."""
+    lib = tmp_path / "site" / "lib"
+    lib.mkdir(parents=True)
+    (lib / "a.py").write_text("from channels.layers import get_channel_layer\n")
+    git(lib, "init")
+    git(lib, "add", ".")
+    git(lib, "commit", "-m", "first")
+    if inside != "alone":
+        git(tmp_path, "init")
+        (tmp_path / ".gitignore").write_text("lib\n" if inside == "ignored" else "")
+        git(tmp_path, "add", ".")
+        git(tmp_path, "commit", "-m", "first")
+    with (lib / "a.py").open("a") as file:
+        file.write("import json\n")
+    code, output = run(tmp_path / "site", "--write")
+    assert code == 1 and "uncommitted changes (lib/a.py)" in output
+    git(lib, "commit", "-a", "-m", "second")
+    assert run(tmp_path / "site", "--write")[0] == 0
