@@ -67,12 +67,12 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
     _need_libcst()
     if write and not force:
         refuse_dirty(folder, found.files)
-    before = dict(_contents(found))
+    unread: list[Path] = []
+    before = dict(_contents(found, path, unread))
     relevant = {file: text for file, text in before.items() if RELEVANT[names].search(text)}
     others = _namesakes(relevant)
     own = {file: own_packages(file, folder, partial(references_of, text)) for file, text in relevant.items()}
     kept = {file: others.keys() | own[file] for file in relevant}
-    unread: list[Path] = []
     beside = _beside(path)
     with progress_bar(len(relevant), "porting") as advance:
         after = {}
@@ -92,7 +92,7 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
         for line, what in _left(file, text, names, only_imports, others, own[file]):
             name = file.relative_to(folder).as_posix()
             typer.secho(printable(f"{name}:{line}: {what}"), fg="yellow")
-    _conclude(len(changed) - len(failed), len(before), len(unread), write, names)
+    _conclude(len(changed) - len(failed), len({*before, *unread}), len(unread), write, names)
     on_django = changed and not only_imports and names is DjangoNames.keep
     if on_django and _lacks_app({**beside, **before, **after}.values()):
         typer.echo(f'No INSTALLED_APPS in these files has "{WITH_DJANGO}": add it to the site\'s settings')
@@ -132,18 +132,23 @@ def _left(
             yield string.line, what
 
 
-def _contents(found: Sources) -> Iterator[tuple[Path, bytes]]:
-    """Yield each file and its content; report files that are left out on stderr."""
+def _contents(found: Sources, path: Path, unread: list[Path]) -> Iterator[tuple[Path, bytes]]:
+    """Yield each file and its content; report files that are left out on stderr.
+
+    ``unread``: takes the files that cannot be read, and ``path`` itself if it is left out.
+    """
     for file, reason in found.left_out.items():
         _left_out(file, reason)
     for file in found.files:
-        if file.is_symlink():
-            _left_out(file, f"it is a link to {os.readlink(file)}: name that file itself")
-            continue
         try:
-            yield file, read(file)
+            if file.is_symlink():
+                _left_out(file, f"it is a link to {os.readlink(file)}: name that file itself")
+                unread += [file] if file == path else []
+            else:
+                yield file, read(file)
         except NotRead as error:
             _left_out(file, str(error))
+            unread.append(file)
 
 
 def _left_out(file: Path, reason: str) -> None:
@@ -257,6 +262,8 @@ def _parsed(source: bytes) -> cst.Module:
         return cst.parse_module(source)
     except (RecursionError, MemoryError):
         raise _CannotParse("its code is nested too deeply") from None
+    except SyntaxError as error:
+        raise _CannotParse(f"{error.msg} (line {error.lineno})" if error.lineno else error.msg) from error
     except Exception as error:
         raise _CannotParse(str(getattr(error, "message", None) or error)) from error
 

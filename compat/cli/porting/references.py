@@ -53,7 +53,8 @@ def references_of(source: bytes) -> References:
     except (RecursionError, MemoryError):
         return References(unread="its code is nested too deeply")
     except Exception as error:  # noqa: BLE001 - the codec that a file names may raise any error
-        return References(error=(getattr(error, "lineno", None) or 1, str(error)))
+        said = error.msg if isinstance(error, SyntaxError) else str(error)
+        return References(error=(getattr(error, "lineno", None) or 1, said))
     lines = len(source.splitlines())
     return References(tuple(reader.imports), tuple(reader.uses), tuple(reader.texts), lines, hooks)
 

@@ -391,7 +391,8 @@ def test_a_dirty_work_tree_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_no_python_is_left_and_named(tmp_path: Path) -> None:
     (tmp_path / "old.py").write_text("import channels\nprint 'hello'\n")
     code, output = run(tmp_path, "--write")
-    assert code == 1 and "not changed, because" in output
+    assert code == 1 and "not changed, because it cannot be read: Missing parentheses" in output
+    assert "(line 2)" in output and "<unknown>" not in output
     assert "1 of 1 file cannot be read" in output and "nothing to port in 0 files" in output
     assert (tmp_path / "old.py").read_text() == "import channels\nprint 'hello'\n"
 
@@ -487,3 +488,17 @@ def test_changes_in_a_repository_that_git_does_not_look_into_are_refused(inside:
     assert code == 1 and "uncommitted changes (lib/a.py)" in output
     git(lib, "commit", "-a", "-m", "second")
     assert run(tmp_path / "site", "--write")[0] == 0
+
+
+def test_a_file_that_is_left_out_is_no_failure_unless_it_is_named(tmp_path: Path) -> None:
+    """Was: exit code 0 also if it was named."""
+    large, link = tmp_path / "large.py", tmp_path / "link.py"
+    large.write_text(f"import channels\nX = {'1' * 1024 * 1024!r}\n")
+    (tmp_path / "a.py").write_text("from channels.layers import get_channel_layer\n")
+    link.symlink_to("a.py")
+    code, output = run(tmp_path)
+    assert code == 0 and "large.py: not changed, because it is larger" in output
+    assert "link.py: not changed, because it is a link" in output and "1 of 1 file would change" in output
+    for file in (large, link):
+        code, output = run(file)
+        assert code == 1 and f"{file.name}: not changed" in output and "1 of 1 file cannot be read" in output
