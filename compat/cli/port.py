@@ -67,6 +67,8 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
     _need_libcst()
     if write and not force:
         refuse_dirty(folder, found.files)
+    for top in (folder, folder / "src"):
+        refuse_own_compat(top)
     unread: list[Path] = []
     before = dict(_contents(found, path, unread))
     relevant = {file: text for file, text in before.items() if RELEVANT[names].search(text)}
@@ -82,7 +84,7 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
             after[file] = text
             advance(1)
     changed = {file: text for file, text in after.items() if text != before[file]}
-    for top in sorted({folder, folder / "src", *(top for file in changed for top in tops(file, folder))}):
+    for top in sorted({top for file in changed for top in tops(file, folder)}):
         refuse_own_compat(top)
     failed = [file for file, text in changed.items() if write and not _written(file, text)]
     if not write:

@@ -502,3 +502,10 @@ def test_a_file_that_is_left_out_is_no_failure_unless_it_is_named(tmp_path: Path
     for file in (large, link):
         code, output = run(file)
         assert code == 1 and f"{file.name}: not changed" in output and "1 of 1 file cannot be read" in output
+
+
+def test_a_compat_of_the_project_is_refused_before_files_are_read(tmp_path: Path) -> None:
+    (tmp_path / "compat.py").touch()
+    (tmp_path / "a.py").write_text("import channels\nprint 'hello'\n")
+    code, output = run(tmp_path)
+    assert code == 1 and "the name 'compat' is taken" in output and "a.py" not in output
