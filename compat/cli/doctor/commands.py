@@ -10,7 +10,7 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -18,7 +18,15 @@ from typing import Any
 
 from compat.cli.porting.sources import NotRead, read
 
-__all__ = ["FILES", "ServerCommand", "commands_in", "parse", "server_commands", "workers_of_environment"]
+__all__ = [
+    "FILES",
+    "WSGI_WORKERS",
+    "ServerCommand",
+    "commands_in",
+    "commands_of",
+    "server_commands",
+    "workers_of_environment",
+]
 
 FILES = (
     "Procfile",
@@ -41,8 +49,13 @@ START = re.compile(rf"(?<![\w.-])(?:{'|'.join(PROGRAMS)})(?![\w.-])[\s\"',].*")
 FOLDED = re.compile(r"(?!\s*#)(?:.*:|\s*-)\s+>[-+\d]*\s*")
 """The line of YAML before a text whose lines are one."""
 OPTION = re.compile(r"\s+-\S")
-APPLICATION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(?:\(\))?")
+APPLICATION = re.compile(r"[A-Za-z_][\w.]*(?::[A-Za-z_][\w.]*(?:\(\))?|\.[aw]sgi(?![\w.:]))")
+"""``main:app``, and ``mysite.wsgi``, as which gunicorn takes ``mysite.wsgi:application``."""
 WORKERS = re.compile(r"(?:^|\s)(?:-w|--workers|--num-workers)[=\s]*(\d+)")
+
+
+WSGI_WORKERS = ("eventlet", "gevent", "gevent_pywsgi", "gevent_wsgi", "gthread", "sync", "tornado")
+"""The workers of gunicorn apart from asgi, which is new in its version 24."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +76,30 @@ class ServerCommand:
     def __str__(self) -> str:
         return f"{self.source}: {self.text}" if self.text else self.source
 
+    @property
+    def worker_class(self) -> str:
+        """The worker class that gunicorn's command line or the environment names, or ""."""
+        return self.value_of("-k", "--worker-class")
+
+    @property
+    def serves_wsgi(self) -> bool:
+        """True for gunicorn with a WSGI application, which has no websockets."""
+        kind = self.worker_class
+        if self.program != "gunicorn" or kind not in ("", *WSGI_WORKERS):
+            return False
+        return any("wsgi" in word and word != kind and not word.startswith("-") for word in self.text.split())
+
+    def value_of(self, short: str, long: str) -> str:
+        """Return the value of an option of gunicorn; "" without it."""
+        words = f"{self.text} {os.environ.get('GUNICORN_CMD_ARGS', '')}"
+        found = re.search(rf"(?:^|\s)(?:{short}\s*|{long}[=\s]\s*)(\S+)", words)
+        return found.group(1) if found else ""
+
 
 def server_commands(command: str | None, folder: Path) -> list[ServerCommand]:
     """Return ``command`` if given, else the commands in the files of ``folder``, else plain uvicorn."""
     if command:
-        return [parse(command, "--command")]
+        return commands_of(command, "--command")
     found = [one for path in _files(folder) for one in commands_in(path)]
     return found or [ServerCommand("uvicorn's defaults", "uvicorn", "", *_defaults())]
 
@@ -93,7 +125,7 @@ def commands_in(path: Path) -> Iterator[ServerCommand]:
         skipped = line.lstrip().startswith("#") or len(line) > LONGEST_LINE
         found = None if skipped else _command_in(line)
         if found is not None and APPLICATION.search(found):
-            yield parse(found, f"{path.name}:{number}")
+            yield from commands_of(found, f"{path.name}:{number}")
 
 
 def _command_in(line: str) -> str | None:
@@ -138,9 +170,12 @@ def _joined(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
             begun = ""
 
 
-def parse(command: str, source: str) -> ServerCommand:
-    """Parse a command line, or a JSON list of words, as its server does."""
-    words = _words(command)
+def commands_of(line: str, source: str) -> list[ServerCommand]:
+    """Parse the server commands of a command line, or of a JSON list of words, as their servers do."""
+    return [_parsed(words, source) for words in _commands(line)]
+
+
+def _parsed(words: Sequence[str], source: str) -> ServerCommand:
     names = [os.path.basename(word) for word in words]
     at = next((index for index, name in enumerate(names) if name in PROGRAMS), 0)
     program, text = names[at] if names else "uvicorn", " ".join(words)
@@ -160,12 +195,12 @@ def workers_of_environment() -> int:
     return int(value) if value.isdigit() and int(value) else 1
 
 
-def _words(command: str) -> list[str]:
-    """Split a shell command, or a JSON list of strings (a Dockerfile's CMD), into its words.
+def _commands(line: str) -> list[list[str]]:
+    """Split a line of a shell, or a JSON list of strings (a Dockerfile's CMD), into commands and their words.
 
-    Of several commands in a line, return that of the first server.
+    Return those that start an application, or else the first.
     """
-    listed = re.search(r"\[.*\]", command)
+    listed = re.search(r"\[.*\]", line)
     if listed is not None:
         try:
             words = [str(word) for word in json.loads(listed.group())]
@@ -173,25 +208,18 @@ def _words(command: str) -> list[str]:
             pass
         else:
             of_a_shell = next(filter(START.search, words), None)  # sh -c "uvicorn main:app"
-            return words if of_a_shell is None else _words(of_a_shell)
-    plain = (_command_in(command) or command).rstrip("]")
+            return [words] if of_a_shell is None else _commands(of_a_shell)
+    plain = (_command_in(line) or line).rstrip("]")
     if re.search(r"['\"],\s*['\"]", plain):  # the end of a JSON list
         plain = re.sub(r"['\",]", " ", plain)
     try:
         lexer = shlex.shlex(plain, posix=True, punctuation_chars=BETWEEN)
         lexer.whitespace_split = True
-        return _servers(lexer)
+        groups = groupby(lexer, lambda word: bool(word) and not word.strip(BETWEEN))  # "" separates none
+        commands = [list(group) for is_between, group in groups if not is_between]
     except ValueError:
-        return plain.split()
-
-
-def _servers(words: Iterable[str]) -> list[str]:
-    """Return the first command of a line that starts an application, or else the first; an empty word
-    separates none.
-    """
-    groups = groupby(words, lambda word: bool(word) and not word.strip(BETWEEN))
-    commands = [list(group) for is_between, group in groups if not is_between]
-    return next(filter(_starts_one, commands), commands[0] if commands else [])
+        return [plain.split()]
+    return list(filter(_starts_one, commands)) or commands[:1]
 
 
 def _starts_one(command: Sequence[str]) -> bool:

@@ -43,6 +43,13 @@ def memory_layer_with_workers(subject: Subject) -> Iterator[Finding]:
             f"Use Redis ({REDIS_BACKEND}), or one worker. If the environment selects the layer (for example "
             "REDIS_URL), run the doctor with the environment of production.",
         )
+    elif beside := next((command for command in subject.commands if command.serves_wsgi), None):
+        yield warning(
+            f"channel layers {what}. What the views send that gunicorn serves does not reach the consumers, "
+            "which run in another process",
+            f"Use Redis ({REDIS_BACKEND}), or serve the views with the consumers.",
+            beside.source,
+        )
     else:
         yield note(
             f"channel layers {what}. They work within one process only; a second worker, a second machine or "

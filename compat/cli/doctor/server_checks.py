@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
-from compat.cli.doctor.commands import ServerCommand
+from compat.cli.doctor.commands import WSGI_WORKERS, ServerCommand
 from compat.cli.doctor.finding import Finding, error, note, warning
 from compat.cli.doctor.subject import Subject
 from compat.settings import settings
@@ -19,8 +18,6 @@ PROXY_IDLE_S = 60.0
 """The time after which nginx and most load balancers close a silent connection."""
 MIB = 1 << 20
 GUNICORNS_FILE = "gunicorn.conf.py"
-WSGI_WORKERS = ("eventlet", "gevent", "gevent_pywsgi", "gevent_wsgi", "gthread", "sync", "tornado")
-"""The workers of gunicorn apart from asgi, which is new in its version 24."""
 FILES_BESIDE = 100
 """Open files that are not sockets of clients."""
 
@@ -174,21 +171,18 @@ def lifespan_off(subject: Subject) -> Iterator[Finding]:
 
 def not_a_websocket_server(subject: Subject) -> Iterator[Finding]:
     """Report gunicorn with those of its own workers that do not support ASGI."""
+    if subject.commands and all(command.serves_wsgi for command in subject.commands):
+        yield warning(
+            "gunicorn serves a WSGI application, which has no websockets, and no other server was found",
+            "Start one for the ASGI application beside it, such as uvicorn mysite.asgi:application.",
+            subject.commands[0].source,
+        )
     for command in subject.commands:
-        words = f"{command.text} {os.environ.get('GUNICORN_CMD_ARGS', '')}".split()
-        kind = _value(words, "-k", "--worker-class")
-        file = _value(words, "-c", "--config") or GUNICORNS_FILE
-        if command.program != "gunicorn" or kind not in ("", *WSGI_WORKERS):
+        kind = command.worker_class
+        file = command.value_of("-c", "--config") or GUNICORNS_FILE
+        if command.program != "gunicorn" or command.serves_wsgi or kind not in ("", *WSGI_WORKERS):
             continue
-        if any("wsgi" in word and word != kind and not word.startswith("-") for word in words):
-            if len(subject.commands) == 1:
-                yield warning(
-                    "gunicorn serves a WSGI application, which has no websockets, and no other server "
-                    "was found",
-                    "Start one for the ASGI application beside it, such as uvicorn mysite.asgi:application.",
-                    command.source,
-                )
-        elif not kind and (file != GUNICORNS_FILE or (subject.folder / file).is_file()):
+        if not kind and (file != GUNICORNS_FILE or (subject.folder / file).is_file()):
             yield note(
                 f"the doctor does not read {file}: a worker_class there must be one for ASGI, and the "
                 "workers are not counted",
@@ -201,12 +195,6 @@ def not_a_websocket_server(subject: Subject) -> Iterator[Finding]:
                 "gunicorn -k uvicorn_worker.UvicornWorker (package uvicorn-worker), or uvicorn --workers N.",
                 command.source,
             )
-
-
-def _value(words: Sequence[str], short: str, long: str) -> str:
-    """Return the value of an option of a command line; "" without it."""
-    found = re.search(rf"(?:^|\s)(?:{short}\s*|{long}[=\s]\s*)(\S+)", " ".join(words))
-    return found.group(1) if found else ""
 
 
 def open_files(subject: Subject) -> Iterator[Finding]:

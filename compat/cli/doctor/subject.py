@@ -65,15 +65,21 @@ class Subject:
 
     @property
     def workers(self) -> int:
-        """The number of server processes: ``--workers``, or the largest number in the commands."""
-        return self.named_workers or max((command.workers for command in self.commands), default=1)
+        """The number of processes with consumers: ``--workers``, or the largest number in the commands."""
+        return self.named_workers or max((command.workers for command in self._of_consumers), default=1)
 
     @property
     def workers_source(self) -> str:
         """The source of ``workers``."""
         if self.named_workers:
             return "--workers"
-        return max(self.commands, key=lambda command: command.workers).source if self.commands else ""
+        return (
+            max(self._of_consumers, key=lambda command: command.workers).source if self._of_consumers else ""
+        )
+
+    @property
+    def _of_consumers(self) -> list[ServerCommand]:
+        return [command for command in self.commands if not command.serves_wsgi]
 
     @cached_property
     def answers(self) -> list[Answer]:

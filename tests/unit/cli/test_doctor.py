@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import textwrap
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from compat.cli.doctor.commands import commands_in, parse, server_commands
+from compat.cli.doctor.commands import commands_in, commands_of, server_commands
 from tests.support.environments import Environment, environment
 from tests.support.tutorial import Tutorial
 
@@ -259,7 +258,12 @@ def test_a_django_project_on_the_real_channels(tutorial: Tutorial) -> None:
             [("chat.service:2", "uvicorn", 1)],
         ),
         ("Procfile", "web: daphne -p $PORT mysite.asgi:application\n", [("Procfile:1", "daphne", 1)]),
-        ("Dockerfile", "RUN pip install uvicorn gunicorn\n", []),
+        ("Dockerfile", "RUN pip install uvicorn gunicorn mod_wsgi\n", []),
+        (
+            "Procfile",
+            "web: gunicorn mysite.wsgi & uvicorn mysite.asgi:application --workers 2\n",
+            [("Procfile:1", "gunicorn", 1), ("Procfile:1", "uvicorn", 2)],
+        ),
         (
             "Dockerfile",
             'CMD ["sh", "-c", "uvicorn main:app --workers 4"]\n',
@@ -325,9 +329,9 @@ def test_the_environment_is_read_as_the_server_reads_it(
     monkeypatch.setenv("UVICORN_WS_MAX_SIZE", "1000")
     (plain,) = server_commands(None, tmp_path)
     assert plain.workers == 3 and plain.options["ws_max_size"] == 1000 and "ws_max_size" in plain.given
-    assert parse("uvicorn main:app --workers 2", "x").workers == 2
+    assert commands_of("uvicorn main:app --workers 2", "x")[0].workers == 2
     monkeypatch.setenv("WEB_CONCURRENCY", "many")
-    assert parse("uvicorn main:app", "x").workers == 1
+    assert commands_of("uvicorn main:app", "x")[0].workers == 1
 
 
 @pytest.mark.parametrize(
@@ -340,7 +344,7 @@ def test_the_environment_is_read_as_the_server_reads_it(
     ],
 )
 def test_a_command_between_others(command: str) -> None:
-    found = parse(command, "--command")
+    (found,) = commands_of(command, "--command")
     assert (found.program, found.workers, found.options["host"]) == ("uvicorn", 4, "0.0.0.0")
     assert found.text == "uvicorn main:app --workers 4 --host 0.0.0.0"
 
@@ -354,11 +358,11 @@ def test_a_command_between_others(command: str) -> None:
     ],
 )
 def test_empty_arguments_and_names_of_programs_end_no_command(command: str) -> None:
-    found = parse(command, "--command")
+    (found,) = commands_of(command, "--command")
     assert (found.program, found.workers) == ("uvicorn", 4) and "main:app" in found.text
 
 
 def test_a_command_that_no_server_would_take() -> None:
-    broken = parse("uvicorn 'main:app --no-such-option", "--command")
+    (broken,) = commands_of("uvicorn 'main:app --no-such-option", "--command")
     assert broken.program == "uvicorn" and broken.workers == 1
-    assert os.path.basename(parse("/opt/bin/uvicorn main:app", "x").program) == "uvicorn"
+    assert commands_of("/opt/bin/uvicorn main:app", "x")[0].program == "uvicorn"

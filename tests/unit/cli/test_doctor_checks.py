@@ -27,7 +27,7 @@ from compat.cli.doctor import (
     server_checks,
 )
 from compat.cli.doctor.answers import Answer
-from compat.cli.doctor.commands import parse
+from compat.cli.doctor.commands import commands_of, server_commands
 from compat.cli.doctor.report import Diagnosis, _answer_text
 from compat.fastapi import include_consumers
 from compat.layers import InMemoryChannelLayer
@@ -70,7 +70,7 @@ def router(*consumers: Any) -> URLRouter:
 
 
 def subject(app: Any = None, *, command: str = "uvicorn a:b --ws-max-size 65536", **values: Any) -> Subject:
-    values.setdefault("commands", [parse(command, "Procfile:1")])
+    values.setdefault("commands", commands_of(command, "Procfile:1"))
     return Subject(name="main:app", app=app, **values)
 
 
@@ -648,13 +648,25 @@ def test_gunicorn_with_workers_for_asgi(command: str) -> None:
     assert found(subject(command=command), "not-a-websocket-server") == []
 
 
-@pytest.mark.parametrize("options", ["mysite.wsgi:application -w 4", "mysite.wsgi -k gevent_pywsgi"])
-def test_gunicorn_with_a_wsgi_application(options: str) -> None:
-    """Was: an error also beside a server for the websockets."""
-    wsgi, asgi = parse(f"gunicorn {options}", "Procfile:1"), parse("daphne mysite.asgi:app", "Procfile:2")
-    assert found(subject(commands=[wsgi, asgi]), "not-a-websocket-server") == []
-    given = subject(commands=[wsgi])
-    only(given, "not-a-websocket-server", WARNING, "has no websockets, and no other", "beside it")
+@pytest.mark.parametrize(
+    "options",
+    ["mysite.wsgi:application -w 4", "mysite.wsgi -w 4", "mysite.wsgi -k gevent_pywsgi --workers=4"],
+)
+def test_gunicorn_with_a_wsgi_application(options: str, tmp_path: Path) -> None:
+    """Was: an error also beside a server for the websockets, and its workers were those of the consumers."""
+    asgi, check = "daphne mysite.asgi:application", "not-a-websocket-server"
+    for beside in (f"gunicorn {options} & {asgi}", f"{asgi} & gunicorn {options}"):
+        given = subject(command=beside, layers={"default": InMemoryChannelLayer()})
+        assert found(given, check) == [] and given.workers == 1 and len(given.commands) == 2
+        only(given, "memory-layer-with-workers", WARNING, "in another process", "Redis")
+    only(
+        subject(command=f"gunicorn {options}"), check, WARNING, "has no websockets, and no other", "beside it"
+    )
+    (tmp_path / "Procfile").write_text(f"web: gunicorn {options}\n")
+    (tmp_path / "Dockerfile").write_text(f"CMD gunicorn {options}\n")
+    twice = subject(commands=server_commands(None, tmp_path))
+    only(twice, check, WARNING, "has no websockets, and no other", "beside it")
+    assert twice.workers == 1 and len(twice.commands) == 2
 
 
 def test_gunicorns_own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
