@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from typing import TypeVar
 
 import libcst as cst
 import libcst.matchers as m
 
 __all__ = ["as_name", "comments", "dotted", "node_of", "root_of", "text_of", "with_end", "with_text"]
+
+TYPE_IGNORE = re.compile(r"#\s*type:\s*ignore\b")
+
+Line = TypeVar("Line", cst.SimpleStatementLine, cst.SimpleStatementSuite)
 
 
 def dotted(node: cst.BaseExpression | None) -> str | None:
@@ -60,14 +66,18 @@ def comments(node: cst.CSTNode | None) -> list[str]:
     return [one.value for one in found if isinstance(one, cst.Comment)]
 
 
-def with_end(line: cst.SimpleStatementLine, more: Iterable[str]) -> cst.SimpleStatementLine:
-    """Return the line with more comments at its end, before the one that it has."""
+def with_end(line: Line, more: Iterable[str]) -> Line:
+    """Return the line with more comments at its end, before the one that it has.
+
+    Type checkers read ``# type: ignore`` only where it is the first.
+    """
     end = line.trailing_whitespace
     own = end.comment.value if end.comment else ""
     texts = [text for text in dict.fromkeys(more) if text not in own]
     if not texts:
         return line
-    comment = cst.Comment("  ".join([*texts, own]).rstrip())
+    ordered = sorted([*texts, own], key=lambda text: not TYPE_IGNORE.match(text))
+    comment = cst.Comment("  ".join(ordered).rstrip())
     return line.with_changes(
         trailing_whitespace=end.with_changes(whitespace=cst.SimpleWhitespace("  "), comment=comment)
     )

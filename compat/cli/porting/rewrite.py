@@ -255,7 +255,9 @@ class Imports(cst.CSTTransformer):
     def leave_SimpleStatementSuite(
         self, original_node: cst.SimpleStatementSuite, updated_node: cst.SimpleStatementSuite
     ) -> cst.SimpleStatementSuite:
-        return updated_node.with_changes(body=self._split(updated_node.body))
+        body = self._split(updated_node.body)
+        inside = [comment for one in updated_node.body if one not in body for comment in comments(one)]
+        return with_end(updated_node.with_changes(body=body), inside)
 
     def _split(self, body: Sequence[cst.BaseSmallStatement]) -> list[cst.BaseSmallStatement]:
         """Return the statements of a line; an import becomes several if its names are in several modules."""

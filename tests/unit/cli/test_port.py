@@ -94,7 +94,7 @@ SEPARATE = """\
 # own line
 # last
 from compat.auth import login, logout  # noqa: F401  # pragma: no cover{end}
-from compat.db import database_sync_to_async  # noqa: F401  # type: ignore[attr-defined]{last}
+from compat.db import database_sync_to_async  # type: ignore[attr-defined]  # noqa: F401{last}
 x = 1
 """
 IMPORTS += [
@@ -116,6 +116,10 @@ IMPORTS += [
     (f"{BOTH}; x = 1", f"{SPLIT}; x = 1"),
     (f"x = 1; {BOTH};  # why", f"x = 1; {SPLIT};  # why"),
     (f"if x: {BOTH}", f"if x: {SPLIT}"),
+    (
+        "if x: from channels.auth import (login,  # one\n    database_sync_to_async)  # type: ignore\n",
+        f"if x: {SPLIT}  # type: ignore  # one\n",
+    ),
     (
         "import channels.layers, json  # why\nx = channels\nchannels.layers.get_channel_layer()\n",
         "import compat.layers, json, compat as channels  # why\nx = channels\n"
