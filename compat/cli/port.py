@@ -22,7 +22,7 @@ from compat.cli.porting.judge import DjangoNames, left, without_home
 from compat.cli.porting.namesakes import Namesake, namesakes, own_packages, without
 from compat.cli.porting.references import parsed, references_of
 from compat.cli.porting.repository import refuse_dirty
-from compat.cli.porting.sources import NotRead, Sources, read, sources, tops
+from compat.cli.porting.sources import NotRead, Sources, module_names, read, sources, tops, with_packages
 from compat.cli.printable import printable
 from compat.exceptions import CompatError
 
@@ -90,8 +90,9 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
     if not write:
         for file, text in changed.items():
             _show_diff(file, folder, before[file].decode(errors="replace"), text.decode(errors="replace"))
+    modules = with_packages(module_names(found.files, folder))
     for file, text in after.items():
-        for line, what in _left(file, text, names, only_imports, others, own[file]):
+        for line, what in _left(file, text, names, only_imports, others, own[file], modules):
             name = file.relative_to(folder).as_posix()
             typer.secho(printable(f"{name}:{line}: {what}"), fg="yellow")
     _conclude(len(changed) - len(failed), len({*before, *unread}), len(unread), write, names)
@@ -113,6 +114,7 @@ def _left(
     only_imports: bool,
     others: Mapping[str, Namesake],
     own: set[str],
+    modules: Container[str],
 ) -> Iterator[tuple[int, str]]:
     """Yield what the user has to decide in a file that was ported, with the line."""
     from compat.cli.porting.nodes import root_of
@@ -130,7 +132,7 @@ def _left(
             names = f"{package}, or {root_of(new.module)}, otherwise too"
             yield one.line, f"{one.spelled} is left, because the file uses the name {names}"
     for string in () if only_imports else found.texts:
-        if what := left(string):
+        if what := left(string, modules):
             yield string.line, what
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from enum import Enum
 from typing import NamedTuple
 
@@ -274,8 +274,11 @@ def new_text(text: Text) -> str | None:
     return moved(value).path or None
 
 
-def left(text: Text) -> str | None:
-    """Return what to do about a string that ``port`` leaves; None if nothing has to be done."""
+def left(text: Text, modules: Container[str] = ()) -> str | None:
+    """Return what to do about a string that ``port`` leaves; None if nothing has to be done.
+
+    ``modules``: the names of the project's own modules.
+    """
     value = text.value
     if is_word(text) and not _is_entry(text):
         return left_word(text)
@@ -288,17 +291,17 @@ def left(text: Text) -> str | None:
     if not imported or "." not in value or library_of(value) == "django":
         return None
     if library_of(value) is None:
-        return _left_through(value)
+        return _left_through(value, modules)
     return f'the string "{value}" is left: {moved(value).why}'
 
 
-def _left_through(path: str) -> str | None:
+def _left_through(path: str, modules: Container[str]) -> str | None:
     """Return what to do about the path of a name that a module of the project has of its
     ``import channels.layers``: "tasks.channels.layers.get_channel_layer".
     """
     parts = path.split(".")
     for number, package in enumerate(parts):
-        if package not in PACKAGES:
+        if package not in PACKAGES or ".".join(parts[: number + 1]) in modules:
             continue
         rest = parts[number:]
         new = moved(".".join(rest)).path if rest[1:] else moved_module(package)

@@ -39,6 +39,7 @@ from compat.cli.porting.sources import (
     sources,
     template_files,
     tops,
+    with_packages,
 )
 from compat.cli.porting.templates import judge_template
 
@@ -152,11 +153,7 @@ class _Project:
         self._django = django
         self._is_ported = is_ported(read.values(), django)
         self._roots = {name.partition(".")[0] for name in modules}
-        # Modules, and folders with modules that have no __init__.py.
-        self._packages = set(modules)
-        for name in modules:
-            while name := name.rpartition(".")[0]:
-                self._packages.add(name)
+        self._packages = with_packages(modules)
         self._edges: dict[Path, list[_Edge]] = {}
         self._broken: dict[Path, tuple[Kind, str]] = {}
 

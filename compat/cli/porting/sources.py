@@ -25,6 +25,7 @@ __all__ = [
     "sources",
     "template_files",
     "tops",
+    "with_packages",
 ]
 
 SKIPPED = {
@@ -181,6 +182,15 @@ def module_names(files: Sequence[Path], root: Path) -> dict[str, Path]:
             if name := _dotted(file, top):
                 names.setdefault(name, file)
     return names
+
+
+def with_packages(modules: Iterable[str]) -> set[str]:
+    """Return the names of modules, and of the folders with modules that have no ``__init__.py``."""
+    found = set(modules)
+    for name in modules:
+        while name := name.rpartition(".")[0]:
+            found.add(name)
+    return found
 
 
 def tops(file: Path, root: Path) -> tuple[Path, Path, Path]:

@@ -263,6 +263,10 @@ def test_a_patch_through_a_module_of_the_project_is_reported(tmp_path: Path) -> 
         'if tasks imports channels, replace it by "tasks.compat.layers.get_channel_layer"'
     )
     assert lines[1].startswith("tests.py:2: ") and lines[1].endswith('"tasks.compat"')
+    (tmp_path / "tasks.py").unlink()
+    (tmp_path / "tasks" / "channels").mkdir(parents=True)
+    (tmp_path / "tasks" / "channels" / "layers.py").touch()
+    assert "tests.py:" not in run(tmp_path)[1], "a package of the project's own"
 
 
 def test_imports_that_cannot_keep_their_name_are_left_and_reported(tmp_path: Path) -> None:
