@@ -69,7 +69,7 @@ def runserver(
 
 @app.command()
 def worker(
-    channels: Annotated[list[str], typer.Argument(metavar="CHANNEL...", help="The channels to listen on.")],
+    channels: Annotated[list[str], typer.Argument(metavar="CHANNEL", help="The channels to listen on.")],
     application: Annotated[
         str | None,
         typer.Option(
@@ -115,7 +115,7 @@ def layers(
 
 @app.command()
 def history(
-    group: Annotated[str, typer.Argument(help="The group, such as chat_lobby.")],
+    group: Annotated[str, typer.Argument(metavar="GROUP", help="The group, such as chat_lobby.")],
     application: Application = None,
     count: Annotated[int | None, typer.Option(min=1, help="How many messages. Default: all.")] = None,
     layer: Annotated[str, typer.Option(help="The alias of the channel layer.")] = "default",
@@ -132,7 +132,7 @@ def history(
 
 @app.command()
 def presence(
-    group: Annotated[str, typer.Argument(help="The group, such as chat_lobby.")],
+    group: Annotated[str, typer.Argument(metavar="GROUP", help="The group, such as chat_lobby.")],
     application: Application = None,
     layer: Annotated[str, typer.Option(help="The alias of the channel layer.")] = "default",
     settings: Settings = None,

@@ -113,7 +113,7 @@ def application_name(given: str | None, example: str = "channels-compat runserve
     module, colon, attribute = name.partition(":")
     if not colon:
         module, _, attribute = name.rpartition(".")
-    if not module or not attribute:
+    if not module or not attribute or (not colon and attribute == "py"):
         raise ImproperlyConfigured(
             f"{name!r} does not name an application. Expected module and attribute, such as 'main:app' or "
             "'mysite.asgi.application'"

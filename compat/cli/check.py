@@ -33,6 +33,8 @@ def check(path: Path, *, format: str, django: str, everything: bool) -> int:
     also references that work unchanged. Raises NothingThere.
     """
     below = sources(path)
+    for folder, reason in below.closed.items():
+        typer.echo(printable(f"{folder}: not read, because {reason}"), err=True)
     with progress_bar(len(below.files), "reading") as advance:
         report = inspect(path, django_names(django), advance, below)
     if format == "json":

@@ -95,7 +95,7 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
         for line, what in _left(file, text, names, only_imports, others, own[file], modules):
             name = file.relative_to(folder).as_posix()
             typer.secho(printable(f"{name}:{line}: {what}"), fg="yellow")
-    _conclude(len(changed) - len(failed), len({*before, *unread}), len(unread), write, names)
+    _conclude(len(changed), len(failed), len({*before, *unread}), len(unread), write, names)
     on_django = changed and not only_imports and names is DjangoNames.keep
     if on_django and _lacks_app({**beside, **before, **after}.values()):
         typer.echo(f'No INSTALLED_APPS in these files has "{WITH_DJANGO}": add it to the site\'s settings')
@@ -141,7 +141,7 @@ def _contents(found: Sources, path: Path, unread: list[Path]) -> Iterator[tuple[
 
     ``unread``: takes the files that cannot be read, and ``path`` itself if it is left out.
     """
-    for file, reason in found.left_out.items():
+    for file, reason in {**found.left_out, **found.closed}.items():
         _left_out(file, reason)
     for file in found.files:
         try:
@@ -315,7 +315,7 @@ def _lines(text: str) -> list[str]:
     return [line for line in re.split(r"(?<=\n)", text) if line]
 
 
-def _conclude(changed: int, total: int, unread: int, write: bool, django: DjangoNames) -> None:
+def _conclude(changed: int, failed: int, total: int, unread: int, write: bool, django: DjangoNames) -> None:
     plural = "s" if total != 1 else ""
     if unread:
         typer.secho(f"{unread} of {total} file{plural} cannot be read", err=True, fg="red")
@@ -324,7 +324,7 @@ def _conclude(changed: int, total: int, unread: int, write: bool, django: Django
         return
     verb = "ported" if write else "would change"
     whose = "django_shim.django" if django is DjangoNames.shim else "django"
-    typer.echo(f"{changed} of {total} file{plural} {verb}; Django's names are imported from {whose}")
+    typer.echo(f"{changed - failed} of {total} file{plural} {verb}; Django's names are imported from {whose}")
     if write:
         typer.echo("To see what remains to be ported: channels-compat check")
     else:

@@ -65,7 +65,7 @@ def inspect(
     ``below``: what ``sources(root)`` has returned.
     """
     began = time.monotonic()
-    files, left_out = below or sources(root)
+    files, left_out, _ = below or sources(root)
     found = dict(zip(files, _read(files, progress), strict=True))
     top = root if root.is_dir() else root.parent
     names = own_names(files)

@@ -63,10 +63,14 @@ class NotRead(CompatError):
 
 
 class Sources(NamedTuple):
-    """The Python files at or below a path, sorted, and the files that are left out, with the reasons."""
+    """The Python files at or below a path, sorted, and the files that are left out, with the reasons.
+
+    ``closed``: the folders that cannot be read; in those of other users, as of a database, is no code.
+    """
 
     files: list[Path]
     left_out: dict[Path, str]
+    closed: dict[Path, str]
 
 
 def sources(path: Path) -> Sources:
@@ -74,34 +78,36 @@ def sources(path: Path) -> Sources:
 
     Raises NothingThere.
     """
-    if path.is_file():
-        return Sources([path], {})
-    if not path.is_dir():
-        if os.path.lexists(path):
-            raise NothingThere(
-                f"{path} is {_kind(path)}. Name a folder or a file: channels-compat check PATH"
-            )
-        raise NothingThere(f"there is no {path}. Name a folder or a file: channels-compat check PATH")
     try:
-        os.scandir(path).close()
+        if path.is_file():
+            return Sources([path], {}, {})
+        is_folder = path.is_dir()
+        if is_folder:
+            os.scandir(path).close()
     except OSError as error:
         why = error.strerror
         raise NothingThere(f"{path} cannot be read: {why}. Name a folder that you may read") from error
-    found = sorted(file for file in _below(path) if file.suffix == ".py")
+    if not is_folder:
+        what = f"{path} is {_kind(path)}" if os.path.lexists(path) else f"there is no {path}"
+        raise NothingThere(f"{what}. Name a folder or a file")
+    closed: dict[Path, str] = {}
+    found = sorted(file for file in _below(path, closed) if file.suffix == ".py")
     if not found:
+        where = path if path.name else "the current folder"
         raise NothingThere(
-            f"there is no Python file in {path}. Name the folder that contains manage.py or main.py"
+            f"there is no Python file in {where}. Name the folder that contains manage.py or main.py"
         )
     reasons = {file: _why_not(file, path) for file in found}
     return Sources(
         [file for file in found if not reasons[file]],
         {file: reason for file, reason in reasons.items() if reason},
+        closed,
     )
 
 
 def template_files(folder: Path) -> list[Path]:
     """Return the templates below ``folder``: files in folders named ``templates``."""
-    found = (file for file in _below(folder) if file.suffix in TEMPLATES)
+    found = (file for file in _below(folder, {}) if file.suffix in TEMPLATES)
     inside = sorted(file for file in found if "templates" in file.relative_to(folder).parts)
     return [file for file in inside if not _why_not(file, folder)]
 
@@ -146,14 +152,19 @@ def _kind(path: Path) -> str:
         return "a link that leads nowhere"
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    """Yield every file below ``folder``; without recursion, because a tree may be deeper than the stack."""
+def _below(folder: Path, closed: dict[Path, str]) -> Iterator[Path]:
+    """Yield every file below ``folder``; without recursion, because a tree may be deeper than the stack.
+
+    ``closed``: takes the folders that cannot be read, with the reasons.
+    """
     waiting = [str(folder)]
     while waiting:
+        here = waiting.pop()
         try:
-            with os.scandir(waiting.pop()) as entries:
+            with os.scandir(here) as entries:
                 found = [entry for entry in entries if not entry.name.startswith(".")]
-        except OSError:  # no permission, or the folder was deleted
+        except OSError as error:  # no permission, or the folder was deleted
+            closed[Path(here)] = error.strerror
             continue
         for entry in found:
             if not entry.is_dir(follow_symlinks=False):

@@ -39,7 +39,7 @@ def test_both_spellings(given: str, name: str) -> None:
         assert application_name(None) == name
 
 
-@pytest.mark.parametrize("given", ["main", "main:", ":app"])
+@pytest.mark.parametrize("given", ["main", "main:", ":app", "main.py"])
 def test_a_name_without_both_parts(given: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="Expected module and attribute"):
         application_name(given)

@@ -517,3 +517,26 @@ def test_a_compat_of_the_project_is_refused_before_files_are_read(tmp_path: Path
     (tmp_path / "a.py").write_text("import channels\nprint 'hello'\n")
     code, output = run(tmp_path)
     assert code == 1 and "the name 'compat' is taken" in output and "a.py" not in output
+
+
+def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    """Was: there is nothing to port. The name of the new file is too long for the system."""
+    file = tmp_path / f"{'a' * 249}.py"
+    file.write_text("from channels.layers import get_channel_layer\n")
+    code, output = run(tmp_path, "--write")
+    assert code == 1 and "cannot be written: File name too long" in output
+    assert "0 of 1 file ported" in output and "nothing to port" not in output
+
+
+@pytest.mark.parametrize("command", ["check", "port"])
+def test_what_the_system_does_not_read(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Was: a traceback, and silence about the folder."""
+    done = CliRunner().invoke(app, [command, str(tmp_path / ("a" * 300))])
+    assert done.exit_code == 1 and "cannot be read: File name too long" in done.output
+    (tmp_path / "a.py").touch()
+    monkeypatch.chdir(tmp_path)
+    for _ in range(17):
+        os.mkdir("b" * 250)
+        os.chdir("b" * 250)
+    done = CliRunner().invoke(app, [command, str(tmp_path)])
+    assert done.exit_code == 0 and "b: not " in done.output and "because File name too long" in done.output
