@@ -66,7 +66,8 @@ def served() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for module in list(_modules()):
         mirrored = getattr(vars(module).get("__mirror__"), "elsewhere", {})
-        found[module.__name__] = sorted({*dir(module), *mirrored})
+        # Names that a module makes when they are first asked for are in its __all__ alone.
+        found[module.__name__] = sorted({*dir(module), *mirrored, *getattr(module, "__all__", ())})
     return found
 
 

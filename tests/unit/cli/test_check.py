@@ -44,6 +44,9 @@ RUNS = [
     "from channels import DEFAULT_CHANNEL_LAYER, layers\nlayers.get_channel_layer()",
     "from channels_redis.core import RedisChannelLayer",
     "from daphne.server import Server",
+    "from channels.auth import UserLazyObject",  # made when it is asked for, as the next ones
+    "from channels_redis import RedisChannelLayer",
+    "from django.template import Engine, Template, engines",
     "from django.db import models",
     "from django.db import models\nclass Colour(models.TextChoices):\n    RED = 'r'",
     "from django.contrib import admin",
