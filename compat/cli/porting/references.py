@@ -15,6 +15,7 @@ from compat.cli.porting.places import (
     BEGINNINGS,
     COMPARED,
     DISTRIBUTIONS,
+    INSTALLED,
     MODULES,
     NESTED,
     PATH_ARGUMENTS,
@@ -94,8 +95,13 @@ class _Reader(ast.NodeVisitor):
         self._paths: set[str] = set()
         """The variables that are used as dotted paths."""
         self.visit(tree)
+        removed = {text.value for text in self.texts if text.setting == INSTALLED and text.call == "remove"}
         self.texts = [
-            text._replace(is_path=text.is_path or bool(names & self._paths))
+            text._replace(
+                is_path=(text.is_path or bool(names & self._paths))
+                # if "daphne" in INSTALLED_APPS: INSTALLED_APPS.remove("daphne")  both stay
+                and not (text.value in removed and text.setting == INSTALLED and text.call == COMPARED)
+            )
             for text, names in zip(self.texts, self._variables, strict=True)
         ]
 

@@ -61,6 +61,8 @@ def left_word(text: Text) -> str | None:
         return f'{said}the distribution is "channels-compat", and has version numbers of its own'
     if call == "get_app_config" and value in APPS:
         return f'{said}the label of the app that replaces it is "channels_compat"'
+    if _asks_for_app(text):
+        return None  # before it is removed; the line that removes it is reported
     if call in BEGINNINGS | {COMPARED}:
         # "channels" alone may be any word.
         if not text.is_path and value == "channels" and call == COMPARED:

@@ -364,3 +364,13 @@ def test_an_app_in_an_expression_that_is_not_followed_is_reported(tmp_path: Path
     code, output = run(tmp_path, "--django", "keep")
     assert code == 0 and 's.py:1: "channels" is left in INSTALLED_APPS: replace it by "django_shim' in output
     assert "No INSTALLED_APPS in these files has" in output
+
+
+def test_an_app_that_is_removed_if_it_is_there_stays_with_its_condition(tmp_path: Path) -> None:
+    """Was: only the condition was rewritten, and remove() raised."""
+    (tmp_path / "base.py").write_text('INSTALLED_APPS = ["daphne", "channels"]\n')
+    source = 'from base import *\nif "daphne" in INSTALLED_APPS:\n    INSTALLED_APPS.remove("daphne")\n'
+    (tmp_path / "dev.py").write_text(source)
+    _, output = run(tmp_path, "--write")
+    assert (tmp_path / "dev.py").read_text() == source
+    assert 'dev.py:3: "daphne" is left' in output and "dev.py:2" not in output
