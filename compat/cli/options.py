@@ -53,6 +53,13 @@ def errors_explained() -> Iterator[None]:
 
 
 def use_settings(module: str | None) -> None:
-    """Set the settings module of this process and of the processes that it starts."""
-    if module:
-        os.environ["COMPAT_SETTINGS_MODULE"] = module
+    """Set the settings module of this process and of the processes that it starts; also that of Django if it
+    is installed, whose settings go before ours.
+    """
+    if not module:
+        return
+    from compat.cli.porting.environment import django_is_installed
+
+    os.environ["COMPAT_SETTINGS_MODULE"] = module
+    if django_is_installed():
+        os.environ["DJANGO_SETTINGS_MODULE"] = module

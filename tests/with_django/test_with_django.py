@@ -33,3 +33,19 @@ def test_with_django(module: str, name: str, tmp_path: Path) -> None:
 
 def test_with_the_real_channels_beside_it(tmp_path: Path) -> None:
     run("channels", "scenarios_users", "scenario_who_logs_in_over_http_is_known_on_the_websocket", tmp_path)
+
+
+def test_the_settings_that_a_command_names_are_those_of_django(tmp_path: Path) -> None:
+    """Was: those that asgi.py names by setdefault(), although the command showed the others."""
+    memory = '{"BACKEND": "compat.layers.InMemoryChannelLayer"}'
+    (tmp_path / "local.py").write_text(
+        f'INSTALLED_APPS = ["django_shim.with_django"]\nCHANNEL_LAYERS = {{"default": {memory}}}\n'
+    )
+    (tmp_path / "other.py").write_text(f'from local import *\nCHANNEL_LAYERS = {{"other": {memory}}}\n')
+    (tmp_path / "main.py").write_text(
+        'import os, django\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "local")\ndjango.setup()\n'
+        "from compat.routing import URLRouter\napp = URLRouter([])\n"
+    )
+    command = ("channels-compat", "layers", "main:app", "--settings", "other")
+    done = environment("django").run(*command, cwd=tmp_path, env={"PYTHONPATH": str(REPO)})
+    assert done.returncode == 0 and done.stdout.startswith("other: "), done.stdout + done.stderr
