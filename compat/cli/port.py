@@ -92,7 +92,8 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
             _show_diff(file, folder, before[file].decode(errors="replace"), text.decode(errors="replace"))
     modules = with_packages(module_names(found.files, folder))
     for file, text in after.items():
-        for line, what in _left(file, text, names, only_imports, others, own[file], modules):
+        left_over = _left(file, text, names, only_imports, others, own[file], modules)
+        for line, what in (*left_over, *_versions(before[file], text)):
             name = file.relative_to(folder).as_posix()
             typer.secho(printable(f"{name}:{line}: {what}"), fg="yellow")
     _conclude(len(changed), len(failed), len({*before, *unread}), len(unread), write, names)
@@ -134,6 +135,14 @@ def _left(
     for string in () if only_imports else found.texts:
         if what := left(string, modules):
             yield string.line, what
+
+
+def _versions(before: bytes, after: bytes) -> Iterator[tuple[int, str]]:
+    """Yield the lines that have the version of Channels, and have ours after the port."""
+    if before != after and b"__version__" in after:
+        for use in references_of(after).uses:
+            if use.path == "compat.__version__":
+                yield use.line, f"{use.path} is the version of channels-compat, not of Channels"
 
 
 def _contents(found: Sources, path: Path, unread: list[Path]) -> Iterator[tuple[Path, bytes]]:

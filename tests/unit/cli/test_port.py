@@ -498,6 +498,15 @@ def test_changes_in_a_repository_that_git_does_not_look_into_are_refused(inside:
     assert run(tmp_path / "site", "--write")[0] == 0
 
 
+def test_the_version_of_channels_is_reported(tmp_path: Path) -> None:
+    """Was: it became that of channels-compat in silence, and a condition with it chose the other branch."""
+    source = "import channels\nfrom channels import __version__ as v\nx = channels.__version__ > v\n"
+    (tmp_path / "a.py").write_text(source)
+    _, output = run(tmp_path, "--write")
+    assert output.count("a.py:3: compat.__version__ is the version of channels-compat, not of Channels") == 2
+    assert "a.py:3" not in run(tmp_path)[1]
+
+
 def test_a_file_that_is_left_out_is_no_failure_unless_it_is_named(tmp_path: Path) -> None:
     """Was: exit code 0 also if it was named."""
     large, link = tmp_path / "large.py", tmp_path / "link.py"
