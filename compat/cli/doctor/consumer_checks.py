@@ -38,7 +38,14 @@ def layer_alias_not_configured(subject: Subject) -> Iterator[Finding]:
         if alias not in subject.layers and alias != DEFAULT_CHANNEL_LAYER:
             text = missing_layer(cls.__new__(cls))
             found, _, fix = text.partition(" Configured: ")
-            yield error(f"{found} Every connection is refused", f"Configured: {fix}", path)
+            if subject.registers_layers:
+                yield note(
+                    f"{found} The project may register it in its lifespan, which the doctor does not run",
+                    "Register it where the application is imported, and the doctor examines it too.",
+                    path,
+                )
+            else:
+                yield error(f"{found} Every connection is refused", f"Configured: {fix}", path)
 
 
 def _sync_consumers(subject: Subject) -> list[type[SyncConsumer]]:

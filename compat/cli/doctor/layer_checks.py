@@ -22,7 +22,7 @@ REDIS_BACKEND = '"BACKEND": "compat.layers.redis.core.RedisChannelLayer"'
 
 def no_layers(subject: Subject) -> Iterator[Finding]:
     """Report consumers without a channel layer."""
-    if subject.consumers and not subject.layers and not subject.problems:
+    if subject.consumers and not subject.layers and not subject.problems and not subject.registers_layers:
         yield note(
             "no channel layer is configured: a consumer can only send messages to its own client",
             'CHANNEL_LAYERS = {"default": {' + REDIS_BACKEND + ', "CONFIG": {"hosts": ["redis://…"]}}}',

@@ -74,7 +74,9 @@ def _endpoints(subject: Subject) -> Iterator[tuple[str, float | None, str]]:
 
 def _reaches_others(subject: Subject, alias: str) -> bool:
     layer = subject.layers.get(alias)
-    return layer is not None and not isinstance(layer, InMemoryChannelLayer)
+    if layer is None:
+        return subject.registers_layers
+    return not isinstance(layer, InMemoryChannelLayer)
 
 
 CHECKS = (resume_seconds_not_a_number, resume_over_memory_layer, resume_without_secret_key)

@@ -30,7 +30,7 @@ from compat.cli.doctor.finding import Finding, Severity
 from compat.cli.moves import PORTED, PROVIDED
 from compat.consumer import AsyncConsumer, ConsumerApp
 from compat.exceptions import ImproperlyConfigured
-from compat.layers import channel_layers, get_channel_layer
+from compat.layers import channel_layers, get_channel_layer, register_channel_layer
 from compat.security.origin import Part, parts
 from compat.settings import MODULE_VARIABLES, module_name, settings
 
@@ -60,6 +60,10 @@ class Subject:
     named_workers: int | None = None
     folder: Path = field(default_factory=Path.cwd)
     problems: list[Finding] = field(default_factory=list)
+    registers_layers: bool = False
+    """A module of the project has ``register_channel_layer``: its lifespan, which does not run here, may call
+    it.
+    """
     missing: str | None = None
     """The package that the import of the application or its settings did not find."""
 
@@ -115,6 +119,7 @@ def examine(wanted: Wanted) -> Subject:
     adopt_manage_py(wanted.folder)
     _load_application(subject, wanted)
     subject.problems += _make_layers(subject)
+    subject.registers_layers = _registers_layers()
     subject.commands = server_commands(wanted.command, wanted.folder)
     return subject
 
@@ -133,6 +138,12 @@ def _load_application(subject: Subject, wanted: Wanted) -> None:
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a project may raise any error during its import
         subject.missing = missing_module(error)
         subject.problems.append(_import_failure(subject.name, error))
+
+
+def _registers_layers() -> bool:
+    modules = [(name, getattr(module, "__dict__", {})) for name, module in list(sys.modules.items())]
+    having = [name for name, its in modules if its.get("register_channel_layer") is register_channel_layer]
+    return any(name.partition(".")[0] != "compat" for name in having)
 
 
 def _is_factory(app: Any) -> bool:

@@ -192,6 +192,31 @@ def test_a_name_that_is_wrong(project: Project, arguments: list[str], text: str)
     assert text in checks(json.loads(done.stdout))["application"]
 
 
+def test_layers_that_the_lifespan_makes(project: Project) -> None:
+    project.write(
+        "main.py",
+        """
+        from fastapi import FastAPI
+        from compat import AsyncWebsocketConsumer
+        from compat.layers import InMemoryChannelLayer, register_channel_layer
+
+        class Chat(AsyncWebsocketConsumer):
+            channel_layer_alias = "chat"
+
+        async def lifespan(app):
+            register_channel_layer("chat", InMemoryChannelLayer())
+            yield
+
+        app = FastAPI(lifespan=lifespan)
+        app.router.add_websocket_route("/ws", Chat.as_asgi())
+        """,
+    )
+    report = project.report("main:app")
+    assert "in its lifespan" in checks(report)["layer-alias-not-configured"] and not report["counts"]["error"]
+    project.write("main.py", (project.folder / "main.py").read_text().replace("register_", "get_"))
+    assert "refused" in checks(project.report("main:app"))["layer-alias-not-configured"]
+
+
 def test_layers_that_cannot_be_made(project: Project) -> None:
     project.write("own.py", 'CHANNEL_LAYERS = {"one": {"BACKEND": "no.such.Layer"}, "two": 3}\n')
     report = project.report("--settings", "own")

@@ -205,6 +205,13 @@ def test_a_layer_that_is_not_configured() -> None:
     assert found(there, "layer-alias-not-configured") == []
 
 
+def test_a_layer_that_the_lifespan_registers() -> None:
+    """Was: an error, and several processes had no layer."""
+    given = subject(router(Elsewhere), named_workers=2, registers_layers=True)
+    only(given, "layer-alias-not-configured", NOTE, "in its lifespan", "where the application is imported")
+    assert found(given, "no-layers") == [] and found(given, "resume-over-memory-layer") == []
+
+
 def test_sync_consumers_on_one_thread() -> None:
     class Alone(Blocking):
         thread_sensitive = True
