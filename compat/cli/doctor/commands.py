@@ -40,7 +40,7 @@ FILES = (
 )
 """The files that may contain a server command, in the current folder."""
 
-PROGRAMS = ("uvicorn", "gunicorn", "hypercorn", "daphne")
+PROGRAMS = ("uvicorn", "gunicorn", "hypercorn", "daphne", "granian", "fastapi")
 BETWEEN = ";&|"
 """The characters between two commands of a shell."""
 LARGEST, LONGEST_LINE = 100_000, 10_000
@@ -49,8 +49,10 @@ START = re.compile(rf"(?<![\w.-])(?:{'|'.join(PROGRAMS)})(?![\w.-])[\s\"',].*")
 FOLDED = re.compile(r"(?!\s*#)(?:.*:|\s*-)\s+>[-+\d]*\s*")
 """The line of YAML before a text whose lines are one."""
 OPTION = re.compile(r"\s+-\S")
-APPLICATION = re.compile(r"[A-Za-z_][\w.]*(?::[A-Za-z_][\w.]*(?:\(\))?|\.[aw]sgi(?![\w.:]))")
-"""``main:app``, and ``mysite.wsgi``, as which gunicorn takes ``mysite.wsgi:application``."""
+APPLICATION = re.compile(
+    r"[A-Za-z_][\w.]*(?::[A-Za-z_][\w.]*(?:\(\))?|\.[aw]sgi(?![\w.:]))|fastapi[\s\"',]+run\b"
+)
+"""``main:app``; ``mysite.wsgi``, as which gunicorn takes ``mysite.wsgi:application``; ``fastapi run``."""
 WORKERS = re.compile(r"(?:^|\s)(?:-w|--workers|--num-workers)[=\s]*(\d+)")
 
 
@@ -224,7 +226,7 @@ def _commands(line: str) -> list[list[str]]:
 
 def _starts_one(command: Sequence[str]) -> bool:
     names = {os.path.basename(word) for word in command}
-    return not names.isdisjoint(PROGRAMS) and any(map(APPLICATION.search, command))
+    return not names.isdisjoint(PROGRAMS) and APPLICATION.search(" ".join(command)) is not None
 
 
 def _uvicorn_options(arguments: Sequence[str]) -> tuple[dict[str, Any], frozenset[str]]:

@@ -285,6 +285,14 @@ def test_a_django_project_on_the_real_channels(tutorial: Tutorial) -> None:
         ("Procfile", "web: daphne -p $PORT mysite.asgi:application\n", [("Procfile:1", "daphne", 1)]),
         ("Dockerfile", "RUN pip install uvicorn gunicorn mod_wsgi\n", []),
         (
+            "Dockerfile",
+            'CMD ["fastapi", "run", "app/main.py", "--workers", "4"]\n',
+            [("Dockerfile:1", "fastapi", 4)],
+        ),
+        ("Procfile", "web: alembic upgrade head; fastapi run --workers 4\n", [("Procfile:1", "fastapi", 4)]),
+        ("Dockerfile", "RUN pip install fastapi\nCMD run.sh\n", []),
+        ("Procfile", "web: granian --interface asgi main:app --workers 4\n", [("Procfile:1", "granian", 4)]),
+        (
             "Procfile",
             "web: gunicorn mysite.wsgi & uvicorn mysite.asgi:application --workers 2\n",
             [("Procfile:1", "gunicorn", 1), ("Procfile:1", "uvicorn", 2)],
