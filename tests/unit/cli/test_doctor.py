@@ -363,6 +363,9 @@ def test_the_environment_is_read_as_the_server_reads_it(
     (plain,) = server_commands(None, tmp_path)
     assert plain.workers == 3 and plain.options["ws_max_size"] == 1000 and "ws_max_size" in plain.given
     assert commands_of("uvicorn main:app --workers 2", "x")[0].workers == 2
+    assert commands_of("uvicorn main:app --workers ${WORKERS:-5}", "x")[0].workers == 5
+    monkeypatch.setenv("WORKERS", "7")
+    assert commands_of("uvicorn main:app --workers ${WORKERS:-5}", "x")[0].workers == 7
     monkeypatch.setenv("WEB_CONCURRENCY", "many")
     assert commands_of("uvicorn main:app", "x")[0].workers == 1
 

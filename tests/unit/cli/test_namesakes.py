@@ -134,6 +134,38 @@ def test_a_package_elsewhere_in_the_project_hides_no_library(tmp_path: Path) -> 
     assert (tmp_path / "main.py").read_text() == LIBRARYS.replace("channels", "compat")
 
 
+def test_a_folder_without_modules_hides_no_library(tmp_path: Path) -> None:
+    """A file without imports of the library, too, means the library with its strings."""
+    settings = 'CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}\n'
+    written(tmp_path, {"channels/logo.txt": "", "settings.py": settings})
+    said("port", tmp_path, "--write")
+    assert (tmp_path / "settings.py").read_text() == settings.replace("channels.", "compat.")
+
+
+def test_a_module_in_a_folder_without_init_is_no_library(tmp_path: Path) -> None:
+    source = "from channels import worker\n"
+    written(tmp_path, {"channels/worker.py": "", "main.py": source})
+    assert "main.py" not in said("port", tmp_path, "--write")
+    assert (tmp_path / "main.py").read_text() == source
+
+
+def test_an_installed_library_beside_an_installed_package_is_that(tmp_path: Path) -> None:
+    folder = tmp_path / "site-packages"
+    written(folder, {"channels/__init__.py": "", "channels/layers.py": "", "addon/__init__.py": ""})
+    written(folder, {"addon/main.py": LIBRARYS})
+    said("port", folder / "addon", "--write")
+    assert (folder / "addon" / "main.py").read_text() == LIBRARYS.replace("channels", "compat")
+
+
+def test_a_module_has_its_whole_name_from_inside_its_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path, {"chat/__init__.py": "", "chat/rooms/__init__.py": "", "chat/rooms/main.py": ""})
+    monkeypatch.chdir(tmp_path / "chat" / "rooms")
+    for folder in (".", "../rooms"):
+        assert '"module": "chat.rooms.main"' in said("check", Path(folder), "--json")
+
+
 @pytest.mark.parametrize("ours", [LIBRARYS, LIBRARYS.replace("channels", "compat")])
 def test_a_compat_beside_the_files_is_refused(ours: str, tmp_path: Path) -> None:
     files = {"src/compat.py": "", "src/chat/__init__.py": "", "src/chat/main.py": ours, "tools/compat.py": ""}

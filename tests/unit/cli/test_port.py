@@ -106,7 +106,7 @@ IMPORTS += [
         SEPARATE.format(end="  # pylint: x", last="  # pylint: x"),
     ),
     (
-        "x = 1; from channels.auth import (login,  # one\n    database_sync_to_async)  # NOQA\n",
+        "x = 1; from channels.auth import (login,  # one\n    database_sync_to_async  # NOQA\n)\n",
         "# one\nx = 1; from compat.auth import login; from compat.db import database_sync_to_async  # NOQA\n",
     ),
 ]
