@@ -48,6 +48,9 @@ LARGEST, LONGEST_LINE = 100_000, 10_000
 START = re.compile(rf"(?<![\w.-])(?:{'|'.join(PROGRAMS)})(?![\w.-])[\s\"',].*")
 FOLDED = re.compile(r"(?!\s*#)(?:.*:|\s*-)\s+>[-+\d]*\s*")
 """The line of YAML before a text whose lines are one."""
+LISTED = re.compile(r"\s*(?:-\s+)?(?:command|entrypoint):\s*")
+"""The line of YAML before a list whose items are the words of a command."""
+ITEM = re.compile(r"\s*-\s+(?!#)(.*)")
 OPTION = re.compile(r"\s+-\S")
 APPLICATION = re.compile(
     r"[A-Za-z_][\w.]*(?::[A-Za-z_][\w.]*(?:\(\))?|\.[aw]sgi(?![\w.:]))|fastapi[\s\"',]+run\b"
@@ -144,12 +147,20 @@ def _command_in(line: str) -> str | None:
 
 
 def _unfolded(lines: Sequence[str]) -> list[str]:
-    """Return the lines of YAML, where a text over several lines ends each but its last with a backslash."""
+    """Return the lines of YAML, where a text, or a list of words, over several lines ends each but its last
+    with a backslash.
+    """
     unfolded: list[str] = []
     within = -1  # the indentation of the line before the text
+    listed = False
     for line in lines:
         indentation = len(line) - len(line.lstrip())
-        if unfolded and (0 <= within < indentation or OPTION.match(line)):
+        item = ITEM.fullmatch(line) if listed else None
+        listed = item is not None or LISTED.fullmatch(line) is not None
+        if item is not None:
+            unfolded[-1] += "\\"
+            line = item.group(1)
+        elif unfolded and (0 <= within < indentation or OPTION.match(line)):
             unfolded[-1] += "\\"
         elif line.strip():
             within = indentation if FOLDED.fullmatch(line) else -1

@@ -340,6 +340,16 @@ def test_a_django_project_on_the_real_channels(tutorial: Tutorial) -> None:
         ),
         (
             "compose.yml",
+            'web:\n  command:\n    - uvicorn\n    - main:app\n    - --workers\n    - "4"\n  image: x\n',
+            [("compose.yml:2", "uvicorn", 4)],
+        ),
+        (
+            "compose.yml",
+            "web:\n  command:\n  - sh\n  - -c\n  - uvicorn main:app --workers 4\n  image: x\n",
+            [("compose.yml:2", "uvicorn", 4)],
+        ),
+        (
+            "compose.yml",
             "# command: >\n  web:\n    command: |\n      uvicorn main:app\n      echo --workers 4\n",
             [("compose.yml:4", "uvicorn", 1)],
         ),
