@@ -73,7 +73,7 @@ def with_end(line: Line, more: Iterable[str]) -> Line:
     """
     end = line.trailing_whitespace
     own = end.comment.value if end.comment else ""
-    texts = [text for text in dict.fromkeys(more) if text not in own]
+    texts: list[str] = [text for text in dict.fromkeys(more) if text not in own]
     if not texts:
         return line
     ordered = sorted([*texts, own], key=lambda text: not TYPE_IGNORE.match(text))

@@ -164,7 +164,7 @@ def _below(folder: Path, closed: dict[Path, str]) -> Iterator[Path]:
             with os.scandir(here) as entries:
                 found = [entry for entry in entries if not entry.name.startswith(".")]
         except OSError as error:  # no permission, or the folder was deleted
-            closed[Path(here)] = error.strerror
+            closed[Path(here)] = error.strerror or str(error)
             continue
         for entry in found:
             if not entry.is_dir(follow_symlinks=False):
