@@ -77,9 +77,8 @@ class Subject:
         """The source of ``workers``."""
         if self.named_workers:
             return "--workers"
-        return (
-            max(self._of_consumers, key=lambda command: command.workers).source if self._of_consumers else ""
-        )
+        commands = self._of_consumers
+        return max(commands, key=lambda command: command.workers).source if commands else ""
 
     @property
     def _of_consumers(self) -> list[ServerCommand]:

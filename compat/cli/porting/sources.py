@@ -65,7 +65,7 @@ class NotRead(CompatError):
 class Sources(NamedTuple):
     """The Python files at or below a path, sorted, and the files that are left out, with the reasons.
 
-    ``closed``: the folders that cannot be read; in those of other users, as of a database, is no code.
+    ``closed``: the folders that cannot be read, with the reasons; often they are those of a database.
     """
 
     files: list[Path]
