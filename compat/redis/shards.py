@@ -183,7 +183,8 @@ class Shards:
 
     async def calls(self, index: int, commands: Sequence[Sequence[Argument]]) -> list[Any]:
         """Send several commands in one write and return their replies; raise the first error at the end."""
-        link, answers = await self._answers(index, commands)
+        link = await self._patient_link(index)
+        answers = await _answered(link, commands)
         replies = []
         for answer, command in zip(answers, commands, strict=True):
             refused = answer.exception()
@@ -194,24 +195,20 @@ class Shards:
         return replies
 
     async def calls_now(self, index: int, make: Callable[[], Sequence[Sequence[Argument]]]) -> None:
-        """Send the commands that ``make()`` returns in one write; raise the first error at the end.
+        """Send the commands that ``make()`` returns by ``ask_now``; raise the first error at the end."""
+        await self.ask_now(index, partial(_ask_all, make))
 
-        They are made when they are sent, also again, and so say what is true then: who waits for a
-        connection, or repeats them in a cluster, may be overtaken.
+    async def ask_now(self, index: int, ask: Callable[[Link], Awaitable[Any]]) -> Any:
+        """Return what ``ask(link)`` does, which sends in one write what is true then.
+
+        It is called when that can be sent, also again: who waits for a connection, or repeats commands in a
+        cluster, may be overtaken.
         """
         link = await self._patient_link(index)
-        ask = partial(_ask_now, make)
         try:
-            await ask(link)
+            return await ask(link)
         except Redirected as refused:
-            await self._again(index, link, refused, ask)
-
-    async def _answers(
-        self, index: int, commands: Sequence[Sequence[Argument]]
-    ) -> tuple[Link, list[asyncio.Future[Any]]]:
-        """Send several commands in one write; return the connection, and for each a reply or an error."""
-        link = await self._patient_link(index)
-        return link, await _answered(link, commands)
+            return await self._again(index, link, refused, ask)
 
     async def _patient_link(self, index: int) -> Link:
         """Return the connection to a host; wait for the new master of a shard that has just lost its own."""
@@ -287,7 +284,8 @@ class Shards:
 
     async def _tell_in_order(self, index: int, commands: list[Sequence[Argument]]) -> None:
         while commands:
-            link, answers = await self._answers(index, commands)
+            link = await self._patient_link(index)
+            answers = await _answered(link, commands)
             errors = [answer.exception() for answer in answers]
             refused = next((n for n, error in enumerate(errors) if isinstance(error, Redirected)), None)
             if refused is None:
@@ -344,7 +342,7 @@ async def _answered(link: Link, commands: Sequence[Sequence[Argument]]) -> list[
     return answers
 
 
-async def _ask_now(make: Callable[[], Sequence[Sequence[Argument]]], link: Link) -> None:
+async def _ask_all(make: Callable[[], Sequence[Sequence[Argument]]], link: Link) -> None:
     errors = [error for answer in await _answered(link, make()) if (error := answer.exception()) is not None]
     if errors:
         raise next((error for error in errors if isinstance(error, Redirected)), errors[0])

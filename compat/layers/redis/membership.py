@@ -26,6 +26,7 @@ from compat.layers.redis.owed import Owed
 from compat.layers.redis.parts import in_parts
 from compat.layers.redis.scripts import LOOK, REJOIN
 from compat.redis.backoff import Backoff
+from compat.redis.connection import Link
 from compat.redis.encoding import Argument
 from compat.redis.loops import start_apart
 from compat.redis.reader import Outages
@@ -290,9 +291,19 @@ class Membership:
         return lost
 
     async def _enter_again(self, parts: Collection[tuple[str, Collection[str]]]) -> bool:
-        """Write the memberships of some channels in each of some groups again, if they still are members.
+        """Write the memberships of some channels in each of some groups again, if they still are members."""
+        now, found = await self.shards.ask_now(self.index, partial(self._rejoin, parts))
+        foreign, lost, notes = found
+        for group in foreign:
+            self._refused(group.decode(), FOREIGN)
+        for group, *channels in notes:
+            await self._heed(group.decode(), [channel.decode() for channel in channels], now)
+        return bool(lost)
 
-        Channels with a reader get the current time as time of joining.
+    async def _rejoin(self, parts: Collection[tuple[str, Collection[str]]], link: Link) -> tuple[float, Any]:
+        """Run the script for those that are members now; return the time, and what it has answered.
+
+        Channels with a reader get this time as time of joining.
         """
         now = wall()
         oldest = now - self.terms.group_expiry
@@ -315,14 +326,7 @@ class Membership:
             for lease, entries in by_lease.items():
                 keys += [self.keys.group(group), self.keys.census(group), self.keys.joined(lease)]
                 about += [group, self.census.told(group) or "", len(entries) // 2, *entries]
-        if not keys:
-            return False
-        foreign, lost, notes = await self.shards.run(self.index, REJOIN, keys, *about)
-        for group in foreign:
-            self._refused(group.decode(), FOREIGN)
-        for group, *channels in notes:
-            await self._heed(group.decode(), [channel.decode() for channel in channels], now)
-        return bool(lost)
+        return now, (await REJOIN.run(link.call, keys, *about) if keys else ((), (), ()))
 
     async def _heed(self, group: str, channels: Iterable[str], before: float) -> None:
         """Forget the members of this process that another one has removed, unless they have joined since."""

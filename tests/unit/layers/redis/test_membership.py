@@ -279,6 +279,8 @@ OVERTAKEN: dict[str, tuple[Calls, Calls, Calls]] = {
     "two first members, one of which leaves": ([], [("add", "a"), ("add", "b")], [("discard", "a")]),
     "a removal": ([("add", "b"), ("add", "a")], [("owe", "a")], [("add", "a")]),
     "another member": ([], [("add", "a")], [("add", "b")]),
+    "who is entered again, and leaves": ([("add", "a")], [("enter", "")], [("discard", "a")]),
+    "who is entered again, and another member": ([("add", "a")], [("enter", "")], [("add", "b")]),
 }
 
 
@@ -297,6 +299,8 @@ async def test_who_waits_for_a_connection_may_be_overtaken(make_queue: Make, wir
             await layer.group_add("room", channels[name])
         elif kind == "discard":
             await layer.group_discard("room", channels[name])
+        elif kind == "enter":
+            await membership._enter_groups(["room"])
         else:
             membership.withdraw("room", channels[name])
 
