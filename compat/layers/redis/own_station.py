@@ -83,6 +83,15 @@ class OwnStation(Station):
         box = self.boxes.get(channel)
         return isinstance(box, Inbox) or (box is not None and bool(box.waiters))
 
+    def leave_groups(self, channel: str) -> None:
+        """Remove a channel of this loop from all its groups; see ``leave``."""
+        for group in tuple(self.groups_of(channel)):
+            self.leave(group, channel)
+
+    def gone(self, channel: str) -> None:
+        self.leave_groups(channel)
+        self.ended(channel)
+
     def ended(self, channel: str) -> None:
         """Remember that a channel has been detached, while messages for it may still arrive."""
         self.drop(channel)

@@ -111,11 +111,6 @@ class QueueStation(OwnStation):
         self.note_left(group, channel)
         self.kept.leave(group, channel)
 
-    def gone(self, channel: str) -> None:
-        for group in tuple(self.groups_of(channel)):
-            self._removed(group, channel)
-        super().gone(channel)
-
     def _membership(self, group: str) -> Membership:
         shard = self.keys.group_shard(group)
         membership = self._memberships.get(shard)

@@ -204,17 +204,9 @@ class StreamsStation(OwnStation):
         self.layer.count_undecodable("the stream of this process", TypeError("it names no channel"))
         return None
 
-    def _leave_all(self, channel: str) -> None:
-        for group in tuple(self.groups_of(channel)):
-            self.leave(group, channel)
-
     async def detach(self, channel: str) -> None:
-        self._leave_all(channel)
+        self.leave_groups(channel)
         self.ended(channel)
-
-    def gone(self, channel: str) -> None:
-        self._leave_all(channel)
-        super().gone(channel)
 
     def _decode_job(self, channel: str, body: bytes) -> Message | None:
         message = self.decode(f"channel {channel}", body, kept=True)
@@ -242,7 +234,7 @@ class StreamsStation(OwnStation):
     async def flush(self) -> None:
         """Leave all groups, forget unread mailboxes, and delete the keys of this layer."""
         for channel in {*self.boxes, *self._groups}:
-            self._leave_all(channel)
+            self.leave_groups(channel)
         for channel, box in tuple(self.boxes.items()):
             if not isinstance(box, Inbox) and not box.waiters:
                 self.drop(channel)

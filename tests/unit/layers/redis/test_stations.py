@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from compat.engine.inbox import Inbox
 from compat.engine.parts import inbox_of
 from compat.exceptions import LayerUnavailable
-from tests.support.layers import ON_REDIS, close, unique_prefix
+from tests.support.layers import ON_REDIS, close, member, unique_prefix
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until_async, until_awaited
 
@@ -191,25 +192,37 @@ async def test_flush_while_a_consumer_runs(make: Callable[..., Any]) -> None:
     await layer.detach(channel)
 
 
-async def test_a_member_whose_loop_was_closed_is_in_no_group_after_a_flush(
-    make_queue: Callable[..., Any],
+@pytest.mark.parametrize("kind", ON_REDIS)
+@pytest.mark.parametrize("history", [None, {"room": {"count": 10, "seconds": 60}}], ids=["plain", "history"])
+async def test_a_member_whose_loop_was_closed_is_in_no_group(
+    redis_url: str, kind: str, history: Any
 ) -> None:
-    """Was: its group was followed for its history, without end."""
-    layer = make_queue(history={"room": {"count": 10, "seconds": 60}})
-    channel = await layer.new_channel()
+    """Was, on the queue layer: messages of the group went into a mailbox that nobody reads, for a day."""
+    layer: Any = ON_REDIS[kind]([redis_url], prefix=unique_prefix(), history=history)
+    channel, stays = await layer.new_channel(), await member(layer, "room")
     other = asyncio.new_event_loop()
 
     async def attach() -> None:
         layer.attach(channel, inbox_of(other))
 
     await asyncio.to_thread(other.run_until_complete, attach())
+    station = layer._stations.here()
+    await until_async(lambda: isinstance(station.boxes.get(channel), Inbox), "it is attached")
     await layer.group_add("room", channel)
     other.close()
     await layer.send(channel, {"type": "x"})
-    station = layer._stations.here()
     await until_async(lambda: channel not in station.boxes, "it is known to be gone")
+    for _ in range(2):
+        await layer.group_send("room", {"type": "y"})
+        await layer.send(channel, {"type": "x"})
+        assert (await asyncio.wait_for(stays.get(), WITHIN_S))["type"] == "y"
+    memberships = getattr(station, "_memberships", {}).values()
+    await until_async(lambda: not any(one._owed for one in memberships), "Redis knows it too")
+    assert channel not in station.boxes and not station.groups_of(channel)
+    assert not any(channel in one.groups.get("room", ()) for one in memberships)
     await layer.flush()
     assert not station.kept.groups
+    await close(layer)
 
 
 async def test_a_channel_that_nobody_reads_is_in_no_group_after_a_flush(redis_url: str) -> None:
