@@ -199,8 +199,8 @@ class MovingChannelLayer(MovesPresence):
         return own is not None and group in own.groups
 
     def _leave(self, group: str, channel: str) -> None:
-        own = self._own.get(channel)
-        if own is not None:
+        self._joins.left(group, channel)
+        if (own := self._own.get(channel)) is not None:
             own.groups.discard(group)
 
     def require_group(self, group: object) -> None:
@@ -210,7 +210,6 @@ class MovingChannelLayer(MovesPresence):
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove ``channel`` from ``group`` on both layers."""
-        self._joins.left(group, channel)
         self._leave(group, channel)
         await whole(_all(self._leaving(group, channel, self._twin_of(channel))))
 
@@ -306,7 +305,8 @@ class MovingChannelLayer(MovesPresence):
         """Flush both layers."""
         self._kept.clear()
         for channel, own in tuple(self._own.items()):
-            own.groups.clear()
+            for group in tuple(own.groups):
+                self._leave(group, channel)
             if own.inbox is None:
                 self._own.pop(channel, None)
         await _all([self.old.flush(), self.new.flush()])

@@ -220,6 +220,31 @@ async def test_who_joins_again_while_it_leaves_is_a_member_of_both(after: int) -
     await layer.detach(channel)
 
 
+async def test_a_call_that_is_cancelled_after_a_flush_leaves_no_member_behind() -> None:
+    """Was: it counted as one of those before the flush, and these added its channel."""
+
+    class Slow(InMemoryChannelLayer):
+        async def group_add(self, group: str, channel: str, last: int | None = None) -> None:
+            await goes_on.wait()
+            await super().group_add(group, channel, last)
+
+    goes_on, old, new = asyncio.Event(), InMemoryChannelLayer(), Slow()
+    layer = moving(old, new, "old")
+    channel = await layer.new_channel()
+    layer.attach(channel, inbox_of(asyncio.get_running_loop()))
+    before = asyncio.create_task(layer.group_add("room", channel))
+    await turns()
+    await layer.flush()
+    after = asyncio.create_task(layer.group_add("room", channel))
+    await turns()
+    after.cancel()
+    await asyncio.wait([after])
+    goes_on.set()
+    await before
+    assert not old.groups and not new.groups
+    await layer.detach(channel)
+
+
 async def test_a_twin_that_was_there_for_a_call_that_failed_is_made_again() -> None:
     """Was: the second call returned, and its channel was in no group."""
 
