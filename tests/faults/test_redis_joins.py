@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from compat.engine.inbox import Inbox
+from compat.engine.parts import inbox_of
 from compat.exceptions import LayerUnavailable
 from tests.faults.rooms import QUICK
 from tests.support.layers import ON_REDIS, close, member, unique_prefix
@@ -89,6 +91,33 @@ async def test_a_channel_that_could_not_join_is_no_member_later(
     assert not await hears(layer, inbox)
     await layer.group_add("room", channel)
     assert await hears(layer, inbox)
+
+
+@pytest.mark.parametrize("kind", ON_REDIS)
+async def test_who_leaves_during_an_outage_is_absent_later(kind: str, redis_server: RedisServer) -> None:
+    """Was, on the queue layer: present until the end of the connection."""
+    layer: Any = ON_REDIS[kind](
+        [redis_server.url + QUICK], prefix=unique_prefix(), presence={"room": {"key": "user"}}
+    )
+    channel = await layer.new_channel()
+    layer.attach(channel, inbox_of(asyncio.get_running_loop()))
+    layer.attend(channel, {"user": "ada"}, hears=False)
+    await layer.group_add("room", channel)
+    assert "ada" in await layer.presence("room")
+    await asyncio.to_thread(redis_server.kill)
+    with contextlib.suppress(LayerUnavailable):
+        await layer.group_discard("room", channel)
+    await until_async(lambda: layer.present() == 0, "it is absent here")
+    await asyncio.to_thread(redis_server.start)
+
+    async def present() -> set[str]:
+        try:
+            return set(await layer.presence("room"))
+        except LayerUnavailable:
+            return {"nobody knows"}
+
+    await until_awaited(present, set())
+    await close(layer)
 
 
 @pytest.mark.parametrize("before", [False, True])

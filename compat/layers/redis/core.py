@@ -185,8 +185,6 @@ class RedisChannelLayer(OwnChannels[QueueStation], PrivateNamesOfQueue):
             await background.run(self.group_discard(group, channel))
         else:
             await self._on(station, station.group_discard(group, channel))
-            if self.presence_rules:
-                await self.left(group, channel)
 
     async def group_send(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
         """Send ``message`` to all members of ``group`` except ``exclude``; one round trip with a single host.

@@ -76,7 +76,7 @@ class QueueStation(OwnStation):
         if not self.layer.owns(self, channel):
             await self._discard_elsewhere(group, channel)
             return
-        self._removed(group, channel)
+        self._taken_out(group, channel)
         await self._membership(group).leave(group, channel)
 
     async def _add_elsewhere(self, group: str, channel: str) -> None:
@@ -107,9 +107,15 @@ class QueueStation(OwnStation):
         self._membership(group).withdraw(group, channel)
 
     def _removed(self, group: str, channel: str) -> None:
-        """Record that a channel of this loop has left a group: it was removed elsewhere, or has expired."""
+        """Record that a channel of this loop has left a group."""
         self.note_left(group, channel)
         self.kept.leave(group, channel)
+
+    def _taken_out(self, group: str, channel: str) -> None:
+        """Record that a channel of this loop was removed from a group, also elsewhere, or has expired."""
+        self._removed(group, channel)
+        if self.layer.presence_rules.of(group):  # whether Redis can be told now or not
+            self.attendance.in_background(self.attendance.depart(group, channel))
 
     def _membership(self, group: str) -> Membership:
         shard = self.keys.group_shard(group)
@@ -118,7 +124,7 @@ class QueueStation(OwnStation):
             queue = f"{DEFAULT_WORD}{self.client_prefix}!" if self.layer.one_script else ""
             membership = self._memberships[shard] = Membership(
                 *(self.shards, shard, self.outages, self.layer, self._is_read, queue, self._all_arrived),
-                *(self.kept.reconnected, self._removed),
+                *(self.kept.reconnected, self._taken_out),
             )
         return membership
 

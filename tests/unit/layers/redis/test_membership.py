@@ -212,6 +212,24 @@ async def test_a_member_that_another_process_removes_stays_out(
     await close(layer)
 
 
+async def test_a_member_that_another_process_removes_is_absent(make_queue: Make) -> None:
+    """Was: present until the end of its connection."""
+    options: dict[str, Any] = {"lease": 1, "presence": {"room": {"key": "user"}}}
+    layer = make_queue(**options)
+    other = make_queue(prefix=layer.prefix, **options)
+    channel = await attached(layer)
+    layer.attend(channel, {"user": "ada"}, hears=False)
+    await layer.group_add("room", channel)
+    assert "ada" in await other.presence("room")
+    await other.group_discard("room", channel)
+
+    async def absent() -> bool:
+        return not await other.presence("room")
+
+    await eventually(absent, "it has left")
+    assert layer.present() == 0
+
+
 async def test_a_channel_of_another_loop_joins_where_it_is_read(make_queue: Make) -> None:
     layer = make_queue()
     channel = await layer.new_channel()
