@@ -65,10 +65,8 @@ class Leases:
         self._cleaning: asyncio.Task[None] | None = None
 
     def hold(self, lease: str) -> bool:
-        """Renew a lease from the next turn on; return True if it is a new one."""
-        is_new = lease not in self._ends
-        self._ends.setdefault(lease, None)
-        return is_new
+        """Renew a lease from the next turn on; return True if Redis does not have it yet."""
+        return self._ends.setdefault(lease, None) is None
 
     def holds(self, lease: str) -> bool:
         """Return True for the lease of a channel that has joined here."""

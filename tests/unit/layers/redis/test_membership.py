@@ -171,6 +171,24 @@ async def test_detach_leaves_no_trace(make_queue: Make, wire: Any) -> None:
     await eventually(clean, "no key is left")
 
 
+async def test_a_member_that_joins_while_the_lease_is_given_up(make_queue: Make, wire: Any) -> None:
+    """Was: without a lease for a quarter of its time; if the process died then, its members stayed."""
+    layer = make_queue(lease=240)
+    channel = await attached(layer, "room")
+    (membership,) = layer._stations.all()[0]._memberships.values()
+
+    async def has_lease() -> bool:
+        return await wire.zscore(f"{layer.prefix}:leases", lease_of(channel)) is not None
+
+    await eventually(has_lease, "it has a lease")
+    await layer.group_discard("room", channel)
+    membership.look_soon()
+    while any(membership.leases._ends.values()):  # it is given up
+        await turns(1)
+    await layer.group_add("room", channel)
+    await eventually(has_lease, "it has a lease again")
+
+
 async def test_a_member_that_joins_again_after_a_pause(make_queue: Make, wire: Any) -> None:
     """The lease that was given up when the last member left must not hide the next one."""
     layer = make_queue(lease=2)

@@ -194,9 +194,7 @@ async def test_flush_while_a_consumer_runs(make: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("kind", ON_REDIS)
 @pytest.mark.parametrize("history", [None, {"room": {"count": 10, "seconds": 60}}], ids=["plain", "history"])
-async def test_a_member_whose_loop_was_closed_is_in_no_group(
-    redis_url: str, kind: str, history: Any
-) -> None:
+async def test_a_member_whose_loop_was_closed_is_in_no_group(redis_url: str, kind: str, history: Any) -> None:
     """Was, on the queue layer: messages of the group went into a mailbox that nobody reads, for a day."""
     layer: Any = ON_REDIS[kind]([redis_url], prefix=unique_prefix(), history=history)
     channel, stays = await layer.new_channel(), await member(layer, "room")
