@@ -230,19 +230,18 @@ class Relay:
 
     async def _post(self, peer: Peer, number: int, value: str) -> None:
         alive = self.loop.create_task(self._show_posting(peer, number))
+        outcome = ELSEWHERE  # what cannot be read could not be at the next attempt either
         try:
             connection, generation, first, text = value.split(" ", 3)
-            identity = bytes.fromhex(connection)
-            if (found := registry.find(identity)) is None:
-                outcome = registry.count_gone(identity)
-            else:
-                outcome = await take(found, int(generation), int(first), frames_of(text))
+            identity, posted = bytes.fromhex(connection), (int(generation), int(first), frames_of(text))
+            outcome = LATER
+            found = registry.find(identity)
+            outcome = registry.count_gone(identity) if found is None else await take(found, *posted)
             peer.put(number, "posted", outcome)
         except Malformed as error:
             peer.put(number, "malformed", str(error))
-        except Exception as error:
-            # What cannot be read could not be at the next attempt either.
-            peer.put(number, "posted", ELSEWHERE if isinstance(error, ValueError) else LATER)
+        except Exception:
+            peer.put(number, "posted", outcome)
             raise
         finally:
             alive.cancel()

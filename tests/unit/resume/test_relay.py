@@ -612,12 +612,16 @@ async def test_a_server_with_few_codes_ends_a_relayed_socket_for_good_only_if_it
     await serving
 
 
-NEWER = {"attach": ["00" * 16, 1, 0, "00", "00", False, "", "newer"], "post": "newer"}
+NEWER: list[tuple[str, Any, str]] = [
+    ("attach", ["00" * 16, 1, 0, "00", "00", False, "", "newer"], "no"),
+    ("post", "newer", "posted"),
+    ("post", ["newer"], "posted"),
+]
 """What a later version asks for, with a part that this one does not know, or in another form."""
 
 
-@pytest.mark.parametrize(("kind", "answer"), [("attach", "no"), ("post", "posted")])
-async def test_who_asks_what_is_not_understood_is_told_at_once(kind: str, answer: str) -> None:
+@pytest.mark.parametrize(("kind", "value", "answer"), NEWER)
+async def test_who_asks_what_is_not_understood_is_told_at_once(kind: str, value: Any, answer: str) -> None:
     """Was: no answer, so the process counted as dead; and each link with the other one ended."""
     layer = FalseLayer()
     relay = Relay(layer)
@@ -625,10 +629,29 @@ async def test_who_asks_what_is_not_understood_is_told_at_once(kind: str, answer
     peer = relay._peer("other")
     peer.homes[5] = HomeEnd(peer, 5)
     with recorded() as records:
-        relay._take({"type": "compat.relay", "from": "other", "seq": 1, "items": [([9], kind, NEWER[kind])]})
+        relay._take({"type": "compat.relay", "from": "other", "seq": 1, "items": [([9], kind, value)]})
         await until_async(lambda: layer.items, "it answers")
         await until_async(lambda: not relay._posting, "all is done")
     assert layer.items == [([9], answer, ELSEWHERE)], "it would be understood at no later time"
     assert 5 in peer.homes
     assert records.messages()
     relay.timer.cancel()  # type: ignore[union-attr]
+
+
+async def test_frames_that_a_fault_keeps_from_their_connection_may_come_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def failing(*_: Any) -> str:
+        raise ValueError("a fault of the home")
+
+    (connection, _), layer = await connected(posts=True), FalseLayer()
+    relay = Relay(layer)
+    relay.channel = "own"
+    monkeypatch.setattr(relay_module, "take", failing)
+    with recorded():
+        relay._take_item(relay._peer("other"), 9, "post", f"{connection.id.hex()} 1 0 []")
+        await until_async(lambda: layer.items, "it answers")
+        await until_async(lambda: not relay._posting, "all is done")
+    assert layer.items == [([9], "posted", LATER)]
+    relay.timer.cancel()  # type: ignore[union-attr]
+    await connection.finish(1000)
