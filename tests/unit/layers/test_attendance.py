@@ -306,3 +306,20 @@ async def test_a_call_that_is_cancelled_undoes_none_that_is_under_way() -> None:
     await calls[0]
     assert not attendance._tasks, "nobody departs"
     assert (await attendance.read("chat_x"))["ada"]["metas"] == [{"n": 1}]
+
+
+async def test_a_call_that_gives_way_to_one_that_fails_leaves_nobody() -> None:
+    class Refused(Slow):
+        async def enter(self, place: Place, meta: str, *, away: bool) -> int:
+            raise LayerUnavailable("it is away")
+
+    attendance = attendance_of(Refused)
+    attendance.attend("one", {}, "one", hears=True, by_rule=False)
+    calls = []
+    for meta in ('{"n": 1}', '{"n": 2}'):
+        calls.append(asyncio.create_task(attendance.enter(Place("chat_x", "ada", "one"), meta)))
+        await turns()
+    attendance.people.may_answer.set()
+    first, second = await asyncio.gather(*calls, return_exceptions=True)
+    assert first is None and isinstance(second, LayerUnavailable)
+    assert attendance.present() == 0

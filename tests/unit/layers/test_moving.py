@@ -220,6 +220,37 @@ async def test_who_joins_again_while_it_leaves_is_a_member_of_both(after: int) -
     await layer.detach(channel)
 
 
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_call_that_ends_late_leaves_no_former_twin_behind(fails: bool) -> None:
+    """The channel has left meanwhile, which ended its twin, and has joined again with another one."""
+
+    class Slow(InMemoryChannelLayer):
+        late = True
+
+        async def group_add(self, group: str, channel: str, last: int | None = None) -> None:
+            if not self.late:
+                await super().group_add(group, channel, last)
+                return
+            self.late = False
+            await goes_on.wait()
+            await super().group_add(group, channel, last)
+            if fails:
+                raise LayerUnavailable("away")
+
+    goes_on, old, new = asyncio.Event(), InMemoryChannelLayer(), Slow()
+    layer = moving(old, new, "old")
+    channel = await layer.new_channel()
+    late = asyncio.create_task(layer.group_add("room", channel))
+    await turns()
+    await layer.group_discard("room", channel)
+    await layer.group_add("room", channel)
+    goes_on.set()
+    await asyncio.wait([late])
+    assert isinstance(late.exception(), LayerUnavailable) is fails
+    assert list(old.groups["room"]) == [channel]
+    assert list(new.groups["room"]) == [layer._own[channel].twin]
+
+
 async def test_a_call_that_is_cancelled_after_a_flush_leaves_no_member_behind() -> None:
     """Was: it counted as one of those before the flush, and these added its channel."""
 
@@ -245,7 +276,8 @@ async def test_a_call_that_is_cancelled_after_a_flush_leaves_no_member_behind() 
     await layer.detach(channel)
 
 
-async def test_a_twin_that_was_there_for_a_call_that_failed_is_made_again() -> None:
+@pytest.mark.parametrize("pause", [0, 5])
+async def test_a_twin_that_was_there_for_a_call_that_failed_is_made_again(pause: int) -> None:
     """Was: the second call returned, and its channel was in no group."""
 
     class Failing(InMemoryChannelLayer):
@@ -254,6 +286,7 @@ async def test_a_twin_that_was_there_for_a_call_that_failed_is_made_again() -> N
         async def group_add(self, group: str, channel: str, last: int | None = None) -> None:
             if self.fails:
                 self.fails = False
+                await turns(pause)
                 raise LayerUnavailable("away")
             await super().group_add(group, channel, last)
 

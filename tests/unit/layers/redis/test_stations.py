@@ -223,11 +223,13 @@ async def test_a_member_whose_loop_was_closed_is_in_no_group(redis_url: str, kin
     await close(layer)
 
 
-async def test_a_channel_that_nobody_reads_is_in_no_group_after_a_flush(redis_url: str) -> None:
-    layer = ON_REDIS["streams"]([redis_url], prefix=unique_prefix())
+@pytest.mark.parametrize("kind", ON_REDIS)
+async def test_a_channel_that_nobody_reads_is_in_no_group_after_a_flush(redis_url: str, kind: str) -> None:
+    layer: Any = ON_REDIS[kind]([redis_url], prefix=unique_prefix())
     channel = await layer.new_channel()
     await layer.group_add("room", channel)
-    assert layer.groups == {"room": {channel}}
+    station = layer._stations.here()
+    assert station.groups_of(channel) == {"room"}
     await layer.flush()
-    assert layer.groups == {}
+    assert not station.groups_of(channel)
     await close(layer)
