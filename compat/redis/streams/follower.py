@@ -290,7 +290,7 @@ class Follower:
             if followed.epoch and steady() < followed.forgotten:
                 receiver.follow_reset(topic, "Redis has lost the history", None)
             followed.renew(part.epoch)
-            followed.again = bool(part.epoch)
+            followed.again = followed.again or bool(part.epoch)  # something may have come meanwhile
             return ()
         if lost:
             entries = followed.go_back(found)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
 from typing import Any
 
 from compat.redis.streams.follower import Follower, Found
-from compat.redis.streams.history import Part
-from tests.support.waiting import until_async
+from compat.redis.streams.history import Part, Place
+from tests.support.waiting import turns, until_async
 
 
 class Reads:
@@ -42,4 +43,48 @@ async def test_closing_before_a_topic_was_read() -> None:
     assert reads.count == 0
     follower.reconnected({"topic"})
     await until_async(lambda: reads.count == 1, "it is read")
+    await follower.aclose()
+
+
+class Restarted(Reads):
+    """A Redis that has lost the history; ``answers`` holds what it has answered back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers = asyncio.Event()
+        self.found = Found(Part("old", 3))
+        self.delivered: list[int] = []
+        self.resets: list[str] = []
+
+    def follow_deliver(self, topic: str, entry: Any, /, *, late: bool) -> Awaitable[None] | None:
+        self.delivered.append(entry.offset)
+        return None
+
+    def follow_reset(self, topic: str, /, reason: str, lost: int | None) -> None:
+        self.resets.append(reason)
+
+    async def follow_read(self, topic: str, /, most: int, first: int | None, *, whole: bool = False) -> Found:
+        self.count += 1
+        found = self.found
+        await self.answers.wait()
+        return found
+
+
+async def test_the_first_message_of_a_new_history_comes_before_redis_has_answered_that_there_is_none() -> None:
+    """Was: it was delivered with the next one, if there was one."""
+    reads = Restarted()
+    follower = Follower(reads)
+    reads.answers.set()
+    await follower.begin("topic")
+    assert follower.position("topic") == ("old", 3)
+    reads.answers.clear()
+    reads.found = Found(Part())
+    follower.reconnected({"topic"})
+    await turns()
+    first = Place("new", 1, "mark")
+    reads.found = Found(Part("new", 1), [first])
+    assert follower.came("topic", first) is None
+    reads.answers.set()
+    await until_async(lambda: reads.delivered == [1], "it has come")
+    assert follower.position("topic") == ("new", 1)
     await follower.aclose()
