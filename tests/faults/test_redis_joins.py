@@ -14,7 +14,6 @@ import pytest_asyncio
 from compat.engine.inbox import Inbox
 from compat.engine.parts import inbox_of
 from compat.exceptions import LayerUnavailable
-from tests.faults.rooms import QUICK
 from tests.support.layers import ON_REDIS, close, member, unique_prefix
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import turns, until_async, until_awaited
@@ -30,7 +29,7 @@ async def make(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
     made: list[Any] = []
 
     def factory(url: str) -> Any:
-        made.append(ON_REDIS[kind](hosts=[url + QUICK], prefix=unique_prefix(), **HISTORIES[history]))
+        made.append(ON_REDIS[kind](hosts=[url], prefix=unique_prefix(), **HISTORIES[history]))
         return made[-1]
 
     yield factory
@@ -97,7 +96,7 @@ async def test_a_channel_that_could_not_join_is_no_member_later(
 async def test_who_leaves_during_an_outage_is_absent_later(kind: str, redis_server: RedisServer) -> None:
     """Was, on the queue layer: present until the end of the connection."""
     layer: Any = ON_REDIS[kind](
-        [redis_server.url + QUICK], prefix=unique_prefix(), presence={"room": {"key": "user"}}
+        [redis_server.url], prefix=unique_prefix(), presence={"room": {"key": "user"}}
     )
     channel = await layer.new_channel()
     layer.attach(channel, inbox_of(asyncio.get_running_loop()))
