@@ -70,7 +70,7 @@ class Restarted(Reads):
         return found
 
 
-async def test_the_first_message_of_a_new_history_comes_before_redis_has_answered_that_there_is_none() -> None:
+async def test_the_first_message_of_a_new_history_comes_before_the_answer_that_there_is_none() -> None:
     """Was: it was delivered with the next one, if there was one."""
     reads = Restarted()
     follower = Follower(reads)
