@@ -6,7 +6,8 @@ while upstream's worker ends with an error; and the messages behind the one at w
 handled by a new instance, while upstream loses them.
 
 From a layer with ``take()`` (streams) the worker takes one message of a channel at a time. It acknowledges
-the message when the consumer has handled it, and gives it back if the consumer fails.
+the message when the consumer has handled it, or middleware has dropped it, and gives it back if the consumer
+fails.
 
 A worker that is stopped lets the handlers that run finish, and puts back the messages that wait in it: at
 their old places if the layer can (queue), else by sending them again.
@@ -169,7 +170,8 @@ class Worker(StatelessServer):
                     job.put_back()
                 return
             queue = self.get_or_create_application_instance(channel, scope)  # type: ignore[no-untyped-call]
-            progress.begin()
+            if job is not None:
+                progress.begin(message)
             queue.put_nowait(message)
             if job is not None:
                 await self._handled(channel, progress, job)
@@ -214,14 +216,13 @@ class Worker(StatelessServer):
             raise
         finally:
             handled.cancel()
-        if running.done() and (running.cancelled() or running.exception() is not None):
-            job.failed()
-        elif self._stop.is_set() and not progress.has_begun():
-            job.put_back()
-        elif not progress.has_begun():  # a message of a group has ended the consumer
-            job.failed()
-        else:
+        ended = running.done() and not running.cancelled() and running.exception() is None
+        if progress.is_handled(ended=ended):
             job.acknowledge()
+        elif self._stop.is_set() and (ended or not running.done()):
+            job.put_back()
+        else:  # its consumer has failed, or a message of a group has ended it
+            job.failed()
 
     def _unbegun(self, channel: str, details: dict[str, Any]) -> list[Message]:
         """Take from an instance, once, the messages that it has not begun to handle."""

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import threading
 import time
+from collections import deque
 from typing import Any
 
 import pytest
@@ -452,3 +453,47 @@ async def test_a_job_that_middleware_copies_is_acknowledged(make: Make, wire: An
     task.cancel()
     await asyncio.wait((task,))
     assert seen == [10, 11, 12]
+
+
+async def test_jobs_that_middleware_drops_or_adds_to(make: Make, wire: Any) -> None:
+    """Was: one that it drops stood in the way of the others; one that it adds acknowledged the job."""
+    layer = make(prefix=unique_prefix())
+    jobs = layer.keys.jobs("jobs")
+    log: list[str] = []
+    added, go = asyncio.Event(), asyncio.Event()
+
+    class Jobs(AsyncConsumer):
+        async def audit(self, message: Message) -> None:
+            added.set()
+
+        async def job(self, message: Message) -> None:
+            await go.wait()
+            log.append(f"job {message['n']}")
+
+    consumer = Jobs.as_asgi()
+
+    async def middleware(scope: Any, receive: Any, send: Any) -> None:
+        made: deque[Message] = deque()
+
+        async def next_one() -> Message:
+            while not made:
+                message = await receive()
+                if message["type"] == "job":
+                    made.extend(({"type": "audit"}, message))
+            return made.popleft()
+
+        await consumer(scope, next_one, send)
+
+    task = asyncio.ensure_future(Worker(middleware, ["jobs"], layer).arun())  # type: ignore[no-untyped-call]
+    try:
+        await layer.send("jobs", {"type": "dropped"})
+        await layer.send("jobs", {"type": "job", "n": 1})
+        await asyncio.wait_for(added.wait(), WITHIN_S)
+        await layer.send("jobs", {"type": "job", "n": 2})
+        await until_async(lambda: wire.xlen(jobs) == 2, "only the first one is acknowledged")
+        go.set()
+        await until_async(lambda: wire.xlen(jobs) == 0, "all are acknowledged")
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))
+    assert log == ["job 1", "job 2"]

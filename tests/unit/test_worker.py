@@ -7,6 +7,7 @@ import itertools
 import json
 import signal
 import threading
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,9 +18,10 @@ from asgiref.sync import async_to_sync
 from fastapi import FastAPI
 
 from compat.consumer import AsyncConsumer, SyncConsumer
+from compat.exceptions import StopConsumer
 from compat.layers import InMemoryChannelLayer
 from compat.routing import ChannelNameRouter, ProtocolTypeRouter
-from compat.types import Message, Receive, Scope, Send
+from compat.types import ASGIApp, Message, Receive, Scope, Send
 from compat.worker import AHEAD, Worker
 from compat.worker.application import problem_of
 from tests.support.environments import Environment
@@ -324,11 +326,22 @@ class Job:
     def failed(self) -> None:
         self.log.append(f"failed {self.message['type']}")
 
-    put_back = failed
+    def put_back(self) -> None:
+        self.log.append(f"put back {self.message['type']}")
 
 
-def worker_behind(copies: str, base: Any, concurrency: int, log: list[str]) -> tuple[Worker, Jobs, Any]:
-    """A worker behind middleware that copies the messages whose types begin with ``copies``, and its gate."""
+Makes = Callable[[Message], list[Message]]
+
+
+def copies(types: str) -> Makes:
+    """Copy the messages whose types begin with ``types``."""
+    return lambda message: [{**message, "v": 2} if message["type"].startswith(types) else message]
+
+
+def worker_behind(
+    makes: Makes, base: Any, concurrency: int, log: list[str]
+) -> tuple[Worker, Jobs, threading.Event]:
+    """A worker behind middleware that ``makes`` messages of each, its layer and its gate."""
     gate = threading.Event()
 
     def handle(self: Any, message: Message) -> None:
@@ -347,17 +360,20 @@ def worker_behind(copies: str, base: Any, concurrency: int, log: list[str]) -> t
         await self.channel_layer.group_add("workers", self.channel_name)
 
     sync = base is SyncConsumer
-    methods = dict.fromkeys(("held", "plain", "special"), handle if sync else in_a_thread)
+    methods = dict.fromkeys(("held", "plain", "special", "added"), handle if sync else in_a_thread)
     methods |= {"join": join if sync else join_here}
     made: Any = type("Made", (base,), {**methods, "concurrency": concurrency})
     consumer = made.as_asgi()
 
     async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
-        async def upgraded() -> Message:
-            message = await receive()
-            return {**message, "v": 2} if message["type"].startswith(copies) else message
+        made: deque[Message] = deque()
 
-        await consumer(scope, upgraded, send)
+        async def next_one() -> Message:
+            while not made:
+                made.extend(makes(await receive()))
+            return made.popleft()
+
+        await consumer(scope, next_one, send)
 
     jobs = Jobs(log)
     return Worker(middleware, ["jobs"], jobs), jobs, gate
@@ -377,7 +393,7 @@ async def test_jobs_of_which_middleware_copies_some(
     """Was: the copied one counted as a group's message, and its channel stood still."""
     monkeypatch.setenv("CHANNEL_FAST", fast)
     log: list[str] = []
-    worker, jobs, _ = worker_behind("special", base, concurrency, log)
+    worker, jobs, _ = worker_behind(copies("special"), base, concurrency, log)
     async with working(worker):
         for kind in ("plain", "special", "plain"):
             jobs.waiting.put_nowait({"type": kind})
@@ -391,19 +407,19 @@ async def test_jobs_of_which_middleware_copies_some(
 
 @flavours
 @fast_or_not
-@pytest.mark.parametrize("copies", ["", "none"])
+@pytest.mark.parametrize("copied", ["", "none"])
 async def test_the_end_of_another_handler_acknowledges_no_job(
     layer: InMemoryChannelLayer,
     monkeypatch: pytest.MonkeyPatch,
     base: Any,
     concurrency: int,
     fast: str,
-    copies: str,
+    copied: str,
 ) -> None:
     """Was, where middleware copies each message: that of a group's message did."""
     monkeypatch.setenv("CHANNEL_FAST", fast)
     log: list[str] = []
-    worker, jobs, gate = worker_behind(copies, base, concurrency, log)
+    worker, jobs, gate = worker_behind(copies(copied), base, concurrency, log)
     async with working(worker):
         jobs.waiting.put_nowait({"type": "join"})
         await until_async(lambda: "acknowledged join" in log, "it has joined")
@@ -418,6 +434,286 @@ async def test_the_end_of_another_handler_acknowledges_no_job(
         gate.set()
         await until_async(lambda: "acknowledged held" in log, "it is done")
     assert log[-2:] == ["handled held", "acknowledged held"]
+
+
+@flavours
+@fast_or_not
+async def test_jobs_that_middleware_drops(
+    layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch, base: Any, concurrency: int, fast: str
+) -> None:
+    """Was: its channel stood still for ever."""
+    monkeypatch.setenv("CHANNEL_FAST", fast)
+    log: list[str] = []
+
+    def makes(message: Message) -> list[Message]:
+        return [] if message["type"] == "dropped" else [message]
+
+    worker, jobs, _ = worker_behind(makes, base, concurrency, log)
+    async with working(worker):
+        for kind in ("dropped", "plain", "dropped", "dropped", "plain"):
+            jobs.waiting.put_nowait({"type": kind})
+        await until_async(lambda: log.count("acknowledged plain") == 2, "the others are handled")
+    plain = ["handles plain", "handled plain", "acknowledged plain"]
+    dropped = "acknowledged dropped"
+    assert log == [dropped, *plain, dropped, dropped, *plain]
+
+
+@flavours
+@fast_or_not
+@pytest.mark.parametrize(
+    "makes",
+    [
+        lambda message: [{"type": "added"}, message],
+        lambda message: [{"type": "added"}, {**message}],
+        lambda message: [{"type": "added"}, {**message}, {"type": "added"}],
+    ],
+)
+async def test_jobs_to_which_middleware_adds_messages(
+    layer: InMemoryChannelLayer,
+    monkeypatch: pytest.MonkeyPatch,
+    base: Any,
+    concurrency: int,
+    fast: str,
+    makes: Makes,
+) -> None:
+    """Was: the end of an added message's handler acknowledged the job before its own handler had ended."""
+    monkeypatch.setenv("CHANNEL_FAST", fast)
+    log: list[str] = []
+    worker, jobs, gate = worker_behind(makes, base, concurrency, log)
+    async with working(worker):
+        for kind in ("held", "plain"):
+            jobs.waiting.put_nowait({"type": kind})
+        await until_async(lambda: {"handled added", "handles held"} <= {*log}, "the job is not done yet")
+        gate.set()
+        await until_async(lambda: "acknowledged plain" in log, "both are done")
+    assert "handled held" in log[: log.index("acknowledged held")]
+    assert "handled plain" in log[: log.index("acknowledged plain")]
+    assert not any(entry.startswith("failed") for entry in log)
+
+
+def with_a_time_limit(consumer: ASGIApp) -> ASGIApp:
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        async def without_the_dropped() -> Message:
+            while (message := await asyncio.wait_for(receive(), 60))["type"] == "dropped":
+                pass
+            return message
+
+        await consumer(scope, without_the_dropped, send)
+
+    return middleware
+
+
+def with_a_call_for_each(consumer: ASGIApp) -> ASGIApp:
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "dropped":
+                continue
+            messages = deque((message, {"type": "ends"}))
+
+            async def one(messages: deque[Message] = messages) -> Message:
+                return messages.popleft() if messages else await asyncio.Future()
+
+            await consumer({**scope}, one, send)
+
+    return middleware
+
+
+def with_no_call(consumer: ASGIApp) -> ASGIApp:
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        if (message := await receive())["type"] != "dropped":
+            messages = deque((message,))
+
+            async def next_one() -> Message:
+                return messages.popleft() if messages else await receive()
+
+            await consumer(scope, next_one, send)
+
+    return middleware
+
+
+@pytest.mark.parametrize("around", [with_a_time_limit, with_a_call_for_each, with_no_call])
+async def test_ways_to_drop_a_job(layer: InMemoryChannelLayer, around: Callable[[ASGIApp], ASGIApp]) -> None:
+    log: list[str] = []
+
+    class Handles(AsyncConsumer):
+        async def plain(self, message: Message) -> None:
+            log.append("handled plain")
+
+        async def ends(self, message: Message) -> None:
+            raise StopConsumer
+
+    jobs = Jobs(log)
+    async with working(Worker(around(Handles.as_asgi()), ["jobs"], jobs)):
+        for kind in ("dropped", "plain", "ends", "dropped", "plain"):
+            jobs.waiting.put_nowait({"type": kind})
+        await until_async(lambda: log.count("acknowledged plain") == 2, "the others are handled")
+    dropped, *plain = "acknowledged dropped", "handled plain", "acknowledged plain"
+    assert log == [dropped, *plain, "acknowledged ends", dropped, *plain]
+
+
+async def test_a_job_that_middleware_reads_in_advance(layer: InMemoryChannelLayer) -> None:
+    """It asks for the next one by itself, so this says nothing about the last one."""
+    log: list[str] = []
+
+    class Handles(AsyncConsumer):
+        async def job(self, message: Message) -> None:
+            for _ in range(10):  # an acknowledgement takes fewer turns of the loop
+                await asyncio.sleep(0)
+            log.append("handled job")
+
+    consumer = Handles.as_asgi()
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        read: asyncio.Queue[Message] = asyncio.Queue()
+
+        async def read_on() -> None:
+            while True:
+                read.put_nowait(await receive())
+
+        reading = asyncio.ensure_future(read_on())
+        try:
+            await consumer(scope, read.get, send)
+        finally:
+            reading.cancel()
+
+    jobs = Jobs(log)
+    async with working(Worker(middleware, ["jobs"], jobs)):
+        for _ in range(3):
+            jobs.waiting.put_nowait({"type": "job"})
+        await until_async(lambda: log.count("acknowledged job") == 3, "they are done")
+    assert log[-4:] == ["handled job", "acknowledged job"] * 2  # the first one was read before the call
+
+
+@flavours
+@fast_or_not
+@pytest.mark.parametrize("stops", [False, True])
+@pytest.mark.parametrize(("raises", "becomes"), [(StopConsumer, "acknowledged"), (ValueError, "failed")])
+async def test_a_job_whose_handler_ends_the_consumer(
+    layer: InMemoryChannelLayer,
+    monkeypatch: pytest.MonkeyPatch,
+    base: Any,
+    concurrency: int,
+    fast: str,
+    stops: bool,
+    raises: type[Exception],
+    becomes: str,
+) -> None:
+    """Also while its worker stops."""
+    monkeypatch.setenv("CHANNEL_FAST", fast)
+    log: list[str] = []
+    began, gate = threading.Event(), threading.Event()
+
+    def end(self: Any, message: Message) -> None:
+        began.set()
+        assert gate.wait(15)
+        raise raises
+
+    async def end_in_a_thread(self: Any, message: Message) -> None:
+        await asyncio.to_thread(end, self, message)
+
+    job = end if base is SyncConsumer else end_in_a_thread
+    made: Any = type("Made", (base,), {"job": job, "concurrency": concurrency})
+    jobs = Jobs(log)
+    worker = Worker(made.as_asgi(), ["jobs"], jobs)
+    async with working(worker):
+        jobs.waiting.put_nowait({"type": "job"})
+        await until_async(began.is_set, "it is under way")
+        if stops:
+            worker.stop()
+        gate.set()
+        await until_async(lambda: bool(log), "it is over")
+    assert log == [f"{becomes} job"]
+
+
+async def test_a_job_that_waits_in_a_consumer_which_middleware_replaces(layer: InMemoryChannelLayer) -> None:
+    """Was: its channel stood still for ever."""
+    log: list[str] = []
+    channel: list[str] = []
+    gate = asyncio.Event()
+
+    class Ends(AsyncConsumer):
+        async def first(self, message: Message) -> None:
+            channel.append(self.channel_name)
+
+        async def ends(self, message: Message) -> None:
+            log.append("handles ends")
+            await gate.wait()
+            raise StopConsumer
+
+        async def job(self, message: Message) -> None:
+            log.append("handled job")
+
+    consumer = Ends.as_asgi()
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        async def received() -> Message:
+            message = await receive()
+            if message["type"] == "job":
+                asyncio.get_running_loop().call_soon(gate.set)
+            return message
+
+        while True:
+            await consumer({**scope}, received, send)
+
+    jobs = Jobs(log)
+    async with working(Worker(middleware, ["jobs"], jobs)):
+        jobs.waiting.put_nowait({"type": "first"})
+        await until_async(lambda: "acknowledged first" in log, "it is handled")
+        await layer.send(channel[0], {"type": "ends"})
+        await until_async(lambda: "handles ends" in log, "it is under way")
+        for kind in ("job", "job", "ends"):
+            jobs.waiting.put_nowait({"type": kind})
+        await until_async(lambda: "acknowledged ends" in log, "all are over")
+    assert log[2:] == ["failed job", "handled job", "acknowledged job", "handles ends", "acknowledged ends"]
+
+
+@pytest.mark.parametrize(("ends_by", "becomes"), [("stop", "put back"), ("message", "failed")])
+async def test_a_job_that_is_not_handled_when_its_consumer_ends(
+    layer: InMemoryChannelLayer, ends_by: str, becomes: str
+) -> None:
+    """Also behind a message that middleware has added. Was: it was acknowledged."""
+    log: list[str] = []
+    channel: list[str] = []
+
+    class Ends(AsyncConsumer):
+        async def first(self, message: Message) -> None:
+            channel.append(self.channel_name)
+
+        async def added(self, message: Message) -> None:
+            log.append("handled added")
+
+        async def ends(self, message: Message) -> None:
+            raise StopConsumer
+
+    consumer = Ends.as_asgi()
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        has_added = False
+
+        async def next_one() -> Message:
+            nonlocal has_added
+            if has_added:
+                await asyncio.Future()
+            message = await receive()
+            has_added = message["type"] == "job"
+            return {"type": "added"} if has_added else message
+
+        await consumer(scope, next_one, send)
+
+    jobs = Jobs(log)
+    worker = Worker(middleware, ["jobs"], jobs)
+    async with working(worker):
+        jobs.waiting.put_nowait({"type": "first"})
+        await until_async(lambda: "acknowledged first" in log, "it is handled")
+        jobs.waiting.put_nowait({"type": "job"})
+        await until_async(lambda: "handled added" in log, "the job is under way")
+        if ends_by == "stop":
+            worker.stop()
+        else:
+            await layer.send(channel[0], {"type": "ends"})
+        await until_async(lambda: len(log) == 3, "it is given back")
+    assert log[-1] == f"{becomes} job"
 
 
 # Stopping
@@ -456,6 +752,87 @@ async def test_what_is_being_handled_is_not_put_back_behind_middleware_that_drop
     gate.set()
     await task
     assert (handled, await left_in(layer)) == ([1, 2, 3], [4])
+
+
+@pytest.mark.parametrize("in_advance", [False, True])
+async def test_what_middleware_has_dropped_is_not_put_back(
+    layer: InMemoryChannelLayer, in_advance: bool
+) -> None:
+    """Was: the last messages that it had dropped before a stop were sent again."""
+    handled: list[int] = []
+
+    class Numbers(AsyncConsumer):
+        async def job(self, message: Message) -> None:
+            handled.append(message["n"])
+
+    consumer = Numbers.as_asgi()
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        read: asyncio.Queue[Message] = asyncio.Queue()
+
+        async def next_one() -> Message:
+            while (message := await receive())["n"] not in (1, 3):
+                pass
+            return message
+
+        async def read_on() -> None:
+            while True:
+                read.put_nowait(await next_one())
+
+        reading = asyncio.ensure_future(read_on()) if in_advance else None
+        try:
+            await consumer(scope, read.get if in_advance else next_one, send)
+        finally:
+            if reading is not None:
+                reading.cancel()
+
+    worker = Worker(middleware, ["jobs"], layer)
+    task = asyncio.ensure_future(worker.arun())  # type: ignore[no-untyped-call]
+    await layer.send("jobs", {"type": "job", "n": 1})
+    await until_async(lambda: handled == [1], "the consumer is there")
+    for message in numbers(4 if in_advance else 6)[2:]:
+        await layer.send("jobs", message)
+    await until_async(lambda: handled == [1, 3] and layer.depth() == 0, "the others are dropped")
+    worker.stop()
+    await task
+    assert layer.depth() == 0
+
+
+async def test_what_middleware_has_read_in_advance_is_put_back(layer: InMemoryChannelLayer) -> None:
+    handled: list[int] = []
+    began, gate = asyncio.Event(), asyncio.Event()
+
+    class Slow(AsyncConsumer):
+        async def job(self, message: Message) -> None:
+            began.set()
+            await gate.wait()
+            handled.append(message["n"])
+
+    consumer = Slow.as_asgi()
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        read: asyncio.Queue[Message] = asyncio.Queue()
+
+        async def read_on() -> None:
+            while True:
+                read.put_nowait(await receive())
+
+        reading = asyncio.ensure_future(read_on())
+        try:
+            await consumer(scope, read.get, send)
+        finally:
+            reading.cancel()
+
+    worker = Worker(middleware, ["jobs"], layer)
+    task = asyncio.ensure_future(worker.arun())  # type: ignore[no-untyped-call]
+    for message in numbers(5):
+        await layer.send("jobs", message)
+    await began.wait()
+    await until_async(lambda: layer.depth() == 0, "the others wait in the worker")
+    worker.stop()
+    gate.set()
+    await task
+    assert (handled, await left_in(layer)) == ([0], [1, 2, 3, 4])
 
 
 def numbers(count: int) -> list[Message]:
