@@ -16,7 +16,7 @@ from compat.manager.connections.state import Connection
 from compat.manager.current import get_manager
 from compat.manager.exceptions import BaseError, MessageError, ValidationError, create_error_context
 from compat.manager.frames import Frame, content_of, frame_of, text_frame
-from compat.manager.middleware.base import UNREADABLE, Entered, Step, called, tell_refused
+from compat.manager.middleware.base import UNREADABLE, Entered, Step, tell_refused
 from compat.manager.middleware.validation import too_large
 from compat.manager.plain import plain
 from compat.manager.typed import ConnectionState, Message, MessagePriority
@@ -224,7 +224,7 @@ class BaseConsumer:
         began = time.perf_counter()
         with Entered() as entered:
             try:
-                passed = await called(stack, message, self.connection, self)
+                passed = await stack(message, self.connection, self)
                 if passed is not None:
                     await self.receive(passed)
             except BaseException as raised:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import abc
+import functools
 import inspect
+import weakref
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from compat.manager.exceptions import BaseError
 from compat.manager.typed import Message
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from compat.manager.connections.state import Connection
     from compat.manager.consumer.base import BaseConsumer
 
-__all__ = ["UNREADABLE", "Chain", "Entered", "Middleware", "Step", "called", "tell_refused"]
+__all__ = ["UNREADABLE", "Chain", "Entered", "Middleware", "Step", "tell_refused"]
 
 UNREADABLE = "__unreadable__"
 """The type of a message that could not be read: not JSON, not an object, without a type, or too large."""
@@ -24,22 +26,47 @@ Step = Callable[[Message, "Connection", "BaseConsumer"], Awaitable["Message | No
 """One step of a chain, called with a message, its connection and consumer; None stops the message."""
 
 
+_entered: ContextVar[list[Middleware] | None] = ContextVar("compat_manager_entered", default=None)
+"""The steps that the message of this context has come to; no field of it, as a step may return another."""
+_noting_calls: weakref.WeakSet[Any] = weakref.WeakSet()
+"""The methods that ``_noting`` has returned."""
+
+
+def _noting(call: Any) -> Any:
+    """Return ``call``, a ``__call__``, which notes its step as one that the message has come to, once."""
+
+    @functools.wraps(call)
+    async def noting(
+        self: Middleware, message: Message, connection: Connection, consumer: BaseConsumer
+    ) -> Message | None:
+        entered = _entered.get()
+        if entered is not None and type(self).__call__ is noting:  # or else that of a subclass has noted it
+            entered.append(self)
+        passed: Message | None = await call(self, message, connection, consumer)
+        return passed
+
+    _noting_calls.add(noting)
+    return noting
+
+
 class Middleware(abc.ABC):
     """One step, whose subclass implements ``process``; any number of connections and chains may share it.
 
     ``a >> b`` makes a new chain of both, and changes neither.
     """
 
-    _notes_itself: ClassVar[bool] = False
-    """The class has a ``finished`` of its own, which ``__call__`` notes."""
-    _is_noted: ClassVar[bool] = False
-    """The class has a ``finished`` and a ``__call__`` of its own, so its caller notes it (``called``)."""
-
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        wants_the_end = cls.finished is not Middleware.finished
-        cls._notes_itself = wants_the_end and cls.__call__ is Middleware.__call__
-        cls._is_noted = wants_the_end and not cls._notes_itself
+        own = vars(cls).get("__call__")
+        if inspect.isfunction(own):
+            cls.__call__ = _noting(own)  # type: ignore[method-assign]
+        elif own is None and cls.__call__ not in _noting_calls:  # that of a class which is no Middleware
+
+            async def inherited(self: Any, *args: Any) -> Message | None:
+                passed: Message | None = await super(cls, self).__call__(*args)
+                return passed
+
+            cls.__call__ = _noting(inherited)  # type: ignore[method-assign]
 
     def __init__(self, next_middleware: Step | None = None) -> None:
         self.next_middleware = None if next_middleware is None else _require_step(next_middleware)
@@ -78,13 +105,12 @@ class Middleware(abc.ABC):
         """
         return
 
+    @_noting
     async def __call__(
         self, message: Message, connection: Connection, consumer: BaseConsumer
     ) -> Message | None:
         """Call ``process``, and then ``next_middleware`` if there is one."""
         following_step = self.next_middleware
-        if self._notes_itself:
-            _note(self)
         try:
             processed = await self.process(message, connection, consumer)
         except BaseError:
@@ -94,7 +120,7 @@ class Middleware(abc.ABC):
             await tell_refused(following_step, message, connection, consumer)
         if processed is None or following_step is None:
             return processed
-        return await called(following_step, processed, connection, consumer)
+        return await following_step(processed, connection, consumer)
 
     def __rshift__(self, other: Step) -> Chain:
         return Chain(*_links(self), *_links(other))
@@ -119,7 +145,7 @@ class Chain(Middleware):
         current = message
         for at, step in enumerate(self.steps, 1):
             try:
-                passed = await called(step, current, connection, consumer)
+                passed = await step(current, connection, consumer)
             except BaseError:
                 await self._refused(at, message, connection, consumer)
                 raise
@@ -139,12 +165,8 @@ class Chain(Middleware):
             await tell_refused(step, message, connection, consumer)
 
 
-_entered: ContextVar[list[Middleware] | None] = ContextVar("compat_manager_entered", default=None)
-"""The steps that the message of this context has come to; no field of it, as a step may return another."""
-
-
 class Entered:
-    """The steps that want to know the end of a message, noted in a ``with`` block as it comes to them."""
+    """The steps that a message has come to, noted in a ``with`` block as it comes to them."""
 
     __slots__ = ("_steps", "_token")
 
@@ -167,21 +189,6 @@ class Entered:
         """Call ``finished`` of each step, the last one first."""
         for step in reversed(self._steps):
             await step.finished(message, connection, consumer, seconds, error)
-
-
-def _note(step: Middleware) -> None:
-    entered = _entered.get()
-    if entered is not None:
-        entered.append(step)
-
-
-def called(
-    step: Step, message: Message, connection: Connection, consumer: BaseConsumer
-) -> Awaitable[Message | None]:
-    """Call ``step``, and note it if it does not do so itself."""
-    if isinstance(step, Middleware) and step._is_noted:
-        _note(step)
-    return step(message, connection, consumer)
 
 
 async def tell_refused(

@@ -443,17 +443,44 @@ async def test_middleware_with_a_call_of_its_own_is_told_of_the_end_once(
     assert log == [*(f"{one} {kind}" for one in (*outside, "b")), "end b", *(f"end {one}" for one in outside)]
 
 
-async def test_middleware_that_a_function_calls_is_told_of_the_end(
-    connect: Connect, manager: ConnectionManager
+class FurtherAround(Around):
+    """As its base."""
+
+    async def __call__(self, message: Message, connection: Connection, consumer: Any) -> Message | None:
+        return await super().__call__(message, connection, consumer)
+
+
+class Calls:
+    """Does something around the call of any class."""
+
+    async def __call__(self, message: Message, connection: Connection, consumer: Any) -> Message | None:
+        passed: Message | None = await super().__call__(message, connection, consumer)  # type: ignore[misc]
+        return passed
+
+
+class Mixed(Calls, Counted):
+    """With a base that is no Middleware."""
+
+
+class FurtherMixed(Mixed):
+    """As its base."""
+
+
+@pytest.mark.parametrize("made", [Counted, Around, FurtherAround, Mixed, FurtherMixed])
+@pytest.mark.parametrize("by", ["function", "consumer"])
+async def test_middleware_is_told_of_the_end_once_whoever_calls_it(
+    connect: Connect, manager: ConnectionManager, made: type[Counted], by: str
 ) -> None:
+    """Was: not if a function called it, and it had a ``__call__`` of its own."""
     connection, _ = await connect("alice")
     log: list[str] = []
-    inner = Counted("b", log)
+    inner = made("b", log)
 
     async def some(message: Message, connection: Connection, consumer: Any) -> Message | None:
         return await inner(message, connection, consumer)
 
-    await Consumer(connection, manager, some).handle_message(json_str='{"type": "x"}')
+    stack = some if by == "function" else inner
+    await Consumer(connection, manager, stack).handle_message(json_str='{"type": "x"}')
     assert log == ["b x", "end b"]
 
 
