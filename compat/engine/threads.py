@@ -74,6 +74,14 @@ class Threads(ThreadPoolExecutor):
         future.add_done_callback(lambda _: self._count(calls=-1))
         return future
 
+    def _adjust_thread_count(self) -> None:
+        """Begin a thread for a call that has been queued; a busy one makes it if the system gives none."""
+        try:
+            super()._adjust_thread_count()
+        except RuntimeError:
+            if not self._threads:
+                raise
+
     def step_aside(self, more: int) -> None:
         """Note that so many ``more`` calls wait for clients; others have further threads meanwhile."""
         if self._count(aside=more):

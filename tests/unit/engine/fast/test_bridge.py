@@ -763,3 +763,38 @@ def test_a_call_waits_for_a_busy_thread_if_the_system_gives_no_further_one(
     assert (first.result(20), second.result(20)) == ("first", "second")
     threads.shutdown()
     assert (threads._calls, threads._aside, threads._more) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+async def test_a_handler_waits_for_a_busy_thread_if_the_system_gives_no_other(
+    monkeypatch: pytest.MonkeyPatch, own_threads: Callable[[int], Any], concurrency: int
+) -> None:
+    """Was: with concurrency its connection ended with an error, though a thread would be free again."""
+    own_threads(2)
+    began, gate = threading.Event(), threading.Event()
+
+    def block(self: Any, text: str) -> None:
+        began.set()
+        assert gate.wait(20)
+
+    def echo(self: Any, text: str) -> None:
+        self.send(text_data=text)
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threads_module, "_executor", Threads(2))
+    pool = pool_of(asyncio.get_running_loop())
+    (waits,) = await opened(receiving(echo, concurrency=concurrency), 1)
+    await until_async(lambda: executor()._calls == 0, "its thread is idle")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        (blocked,) = await opened(receiving(block), 1)
+        await until_async(lambda: pool.parked is None and not pool.active, "no worker is there")
+        await blocked.send_to(text_data="x")
+        await until_async(began.is_set, "it blocks the only thread")
+        await waits.send_to(text_data="y")
+        await until_async(lambda: executor()._calls == 2, "it asks for a thread")
+    gate.set()
+    assert await waits.receive_from(timeout=20) == "y"
+    await closed([blocked, waits])
