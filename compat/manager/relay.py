@@ -161,13 +161,19 @@ class Relays:
     async def _forget_channel(self, group: str, lost: Subscription) -> None:
         """Give up a channel that nobody reads any more, or that nobody will; its error is known already."""
         with contextlib.suppress(Exception):  # any layer
-            await within(LAYER_TIMEOUT_S, self._give_up(group, lost))
+            await self._give_up(group, lost)
 
     async def _give_up(self, group: str, subscription: Subscription) -> None:
-        """Take the channel out of its group, and end it."""
+        """Take the channel out of its group, and end it.
+
+        Raises TimeoutError if the layer does not answer within ``LAYER_TIMEOUT_S``.
+        """
         try:
             if subscription.pump is not None:  # a layer without ``detach`` does not leave the groups
-                await self.layer.group_discard(self.name_of(group), subscription.channel)
+                leaving = self.layer.group_discard(self.name_of(group), subscription.channel)
+                await within(LAYER_TIMEOUT_S, leaving)
+        except asyncio.TimeoutError:
+            raise TimeoutError(f"the layer has not answered within {LAYER_TIMEOUT_S:g} s") from None
         finally:
             await subscription.end()
 

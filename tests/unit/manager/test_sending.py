@@ -574,6 +574,33 @@ async def test_who_no_longer_waits_to_join_does_not_wait_for_a_silent_layer(
     await manager.stop_tasks()
 
 
+class NeverLeft(Failing):
+    """It does not answer who leaves a group."""
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_an_end_does_not_wait_for_a_silent_layer(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Was: the connection never ended, and so did all who wanted to join its groups or leave them."""
+    monkeypatch.setattr(relay, "LAYER_TIMEOUT_S", 0.01)
+    layer = NeverLeft()
+    manager = ConnectionManager(backend=MemoryBackend(layer))
+    alice, _ = await connector(manager)("alice", "room")
+    ending = asyncio.ensure_future(manager.disconnect(alice))
+    await asyncio.wait((ending,), timeout=5)
+    assert ending.done() and await manager.count_connections() == 0
+    assert "the backend will be told later" in caplog.text
+    bob, peer = await connector(manager)("bob", "room")
+    await manager.send_group("room", {"n": 1})
+    assert await peer.hear_json() == {"n": 1}
+    with pytest.raises(BackendError, match="has not answered within"):
+        await manager.leave_group(bob, "room")
+    await manager.stop_tasks()
+
+
 # What clients get
 
 
