@@ -799,3 +799,27 @@ async def test_a_handler_waits_for_a_busy_thread_if_the_system_gives_no_other(
     gate.set()
     assert await waits.receive_from(timeout=20) == "y"
     await closed([blocked, waits])
+
+
+async def test_a_further_thread_ends_when_the_client_has_read() -> None:
+    """Else more handlers run at once than CHANNEL_THREADS, for as long as calls wait."""
+    threads, aside = Threads(1), threading.Event()
+    gates = [threading.Event() for _ in range(3)]
+
+    def wait_for_a_client() -> None:
+        threads.step_aside(1)
+        aside.set()
+        assert gates[0].wait(20)
+        threads.step_aside(-1)
+        gates[1].set()
+        assert gates[2].wait(20)
+
+    first = threads.submit(wait_for_a_client)
+    await until_async(aside.is_set, "it waits for its client")
+    further = threads.submit(gates[1].wait, 20)
+    waits = threads.submit(gates[2].is_set)
+    gates[0].set()
+    await until_async(lambda: further.done() and (threads._more == 0 or waits.done()), "the thread is free")
+    gates[2].set()
+    assert waits.result(20) and first.result(20) is None
+    threads.shutdown()
