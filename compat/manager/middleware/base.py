@@ -8,7 +8,7 @@ import inspect
 import weakref
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from compat.manager.exceptions import BaseError
 from compat.manager.typed import Message
@@ -24,7 +24,7 @@ UNREADABLE = "__unreadable__"
 
 Step = Callable[[Message, "Connection", "BaseConsumer"], Awaitable["Message | None"]]
 """One step of a chain, called with a message, its connection and consumer; None stops the message."""
-
+Call = TypeVar("Call", bound="Callable[..., Awaitable[Message | None]]")
 
 _entered: ContextVar[list[Middleware] | None] = ContextVar("compat_manager_entered", default=None)
 """The steps that the message of this context has come to; no field of it, as a step may return another."""
@@ -32,7 +32,7 @@ _noting_calls: weakref.WeakSet[Any] = weakref.WeakSet()
 """The methods that ``_noting`` has returned."""
 
 
-def _noting(call: Any) -> Any:
+def _noting(call: Call) -> Call:
     """Return ``call``, a ``__call__``, which notes its step as one that the message has come to, once."""
 
     @functools.wraps(call)
@@ -46,7 +46,7 @@ def _noting(call: Any) -> Any:
         return passed
 
     _noting_calls.add(noting)
-    return noting
+    return cast("Call", noting)
 
 
 class Middleware(abc.ABC):
@@ -63,10 +63,11 @@ class Middleware(abc.ABC):
         elif own is None and cls.__call__ not in _noting_calls:  # that of a class which is no Middleware
 
             async def inherited(self: Any, *args: Any) -> Message | None:
-                passed: Message | None = await super(cls, self).__call__(*args)
+                above: Any = super(cls, self)
+                passed: Message | None = await above.__call__(*args)
                 return passed
 
-            cls.__call__ = _noting(inherited)  # type: ignore[method-assign]
+            cls.__call__ = _noting(cast(Any, inherited))  # type: ignore[method-assign]
 
     def __init__(self, next_middleware: Step | None = None) -> None:
         self.next_middleware = None if next_middleware is None else _require_step(next_middleware)
@@ -120,7 +121,8 @@ class Middleware(abc.ABC):
             await tell_refused(following_step, message, connection, consumer)
         if processed is None or following_step is None:
             return processed
-        return await following_step(processed, connection, consumer)
+        passed: Message | None = await following_step(processed, connection, consumer)
+        return passed
 
     def __rshift__(self, other: Step) -> Chain:
         return Chain(*_links(self), *_links(other))
