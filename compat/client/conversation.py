@@ -10,7 +10,7 @@ from typing import Any
 from compat.client.exchange import Exchange, Go
 from compat.client.frames import Closed, Frame, Frames, MalformedControl
 from compat.client.links import Link, World
-from compat.client.timing import Patience, Pulse
+from compat.client.timing import Patience, Pulse, Unsent
 from compat.clock import Timer
 from compat.codes import ABNORMAL, MALFORMED, NOT_THERE, SERVICE_RESTART
 
@@ -19,7 +19,7 @@ __all__ = ["SILENT", "Conversation"]
 SILENT = (ABNORMAL, "the server does not answer")
 """How a link ends that was given up."""
 CLOSE_SECONDS = 10.0
-"""How long a goodbye waits for a server that does not read."""
+"""How long a goodbye waits for a server that does not read: while it reads, the time begins again."""
 
 logger = logging.getLogger("compat.client")
 
@@ -51,6 +51,8 @@ class Conversation:
         self._pulse = Pulse(world.time(), patience)
         self._leave_at: float | None = None
         """When the link is given up, whatever comes."""
+        self._unsent: Unsent = ()
+        """What is before the goodbye."""
         self._alarm: Timer | None = None
         self._alarm_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -88,9 +90,13 @@ class Conversation:
         """Write what waits, then end the connection."""
         self.goodbye = goodbye
         self._leave_at = self._world.time() + CLOSE_SECONDS
+        self._unsent = self._before_goodbye()
         self._set_alarm()
         self._output.set()
         self._room.set()
+
+    def _before_goodbye(self) -> Unsent:
+        return len(self._exchange.queue), *self._link.unsent
 
     def _finish(self, end: Closed) -> None:
         if not self._over.done():
@@ -190,16 +196,26 @@ class Conversation:
             self._pulse.heard(now)  # what is not read cannot be heard
         alive = self._exchange.tick(now)
         self._end_if_gone()
-        match self._pulse.check(now):
+        match self._pulse.check(now, self._link.unsent):
             case "ask" if self._exchange.resumable:
                 self._exchange.ping()
             case "ask":
                 self._begin(self._ping())
             case "dead":
                 alive = False
-        if self._leave_at is not None and now >= self._leave_at:
+        if self._leaves(now):
             self._finish(Closed(SERVICE_RESTART if self.goodbye is None else ABNORMAL))
         elif not alive:
             self._finish(Closed(*SILENT))
         else:
             self._look_again()
+
+    def _leaves(self, now: float) -> bool:
+        """Return True if the link is given up now; a goodbye may be behind a frame that goes on leaving."""
+        if self._leave_at is None or now < self._leave_at:
+            return False
+        unsent = self._before_goodbye()
+        if self.goodbye is None or unsent >= self._unsent:
+            return True
+        self._leave_at, self._unsent = now + CLOSE_SECONDS, unsent
+        return False

@@ -70,7 +70,7 @@ class Exchange:
         self._offered_ticket = False
         self._first_until: float | None = None
         """Until when the first frame of this link is waited for; None if it has come, or without a link."""
-        self._queue = Frames()
+        self.queue = Frames()
         """To be written. The first ``_again`` were written on earlier links of this connection."""
         self._again = 0
         self._sent = Frames()
@@ -110,7 +110,7 @@ class Exchange:
     def lost(self) -> None:
         """The link has ended."""
         self._again += len(self._sent)
-        self._queue.put_back(self._sent)
+        self.queue.put_back(self._sent)
         self.ready = self.resumable = self._ack_is_due = self._ping_is_due = False
         self._first_until = None
         self._asks.clear()
@@ -170,7 +170,7 @@ class Exchange:
         self.resumable = True
         if self._offered_ticket:
             if hello.get("recovered") == "all":
-                self._again -= self._drop(self._queue, min(have, self._acked + self._again))
+                self._again -= self._drop(self.queue, min(have, self._acked + self._again))
             else:
                 self._begin("")
                 self.recovered = None
@@ -224,8 +224,8 @@ class Exchange:
 
     def _give_up(self, *, everything: bool = False) -> None:
         """What was written and not acknowledged becomes unsure, or all that waits."""
-        for _ in range(len(self._queue) if everything else self._again):
-            self.unsure.append(self._queue.popleft())
+        for _ in range(len(self.queue) if everything else self._again):
+            self.unsure.append(self.queue.popleft())
         self._again = 0
         while self.unsure.exceeds and len(self.unsure) > 1:
             self.unsure.popleft()
@@ -234,12 +234,12 @@ class Exchange:
 
     def has_room_for(self, frame: Frame) -> bool:
         """Return True if ``frame`` may be kept, beside the others. Raises UnicodeEncodeError."""
-        size, count = self._queue.size + self._sent.size, len(self._queue) + len(self._sent)
+        size, count = self.queue.size + self._sent.size, len(self.queue) + len(self._sent)
         return count == 0 or (count < LIMIT_FRAMES and size + size_of(frame) <= LIMIT_BYTES)
 
     def push(self, frame: Frame) -> None:
         """Keep ``frame`` until it is acknowledged, or written to a server that does not resume."""
-        self._queue.append(frame)
+        self.queue.append(frame)
 
     @property
     def has_output(self) -> bool:
@@ -248,10 +248,10 @@ class Exchange:
 
     @property
     def _may_write(self) -> bool:
-        if not (self.ready and len(self._queue)):
+        if not (self.ready and len(self.queue)):
             return False
         # Whether its first character has to be doubled is known after the first frame of the server.
-        return self._first_until is None or not _is_marked(self._queue.first)
+        return self._first_until is None or not _is_marked(self.queue.first)
 
     def pull(self, now: float) -> Frame | None:
         """Return the next frame to write to the link as it goes over the wire, or None."""
@@ -266,7 +266,7 @@ class Exchange:
             return _written({"type": "presence", "group": self._asks.pop(0)})
         if not self._may_write:
             return None
-        frame = self._queue.popleft()
+        frame = self.queue.popleft()
         if self.resumable or self._first_until is not None:
             self._sent.append(frame)
             self._again = max(0, self._again - 1)

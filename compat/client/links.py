@@ -6,12 +6,13 @@ import asyncio
 import logging
 import random
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from compat import clock
 from compat.client.frames import Closed, Frame
-from compat.client.timing import REDIRECTS
+from compat.client.timing import REDIRECTS, Unsent
 from compat.codes import ABNORMAL
 
 try:
@@ -30,6 +31,8 @@ except ModuleNotFoundError as error:
 __all__ = ["Link", "Refused", "WebsocketLink", "World", "check_url", "origin_of"]
 
 MAX_FRAME_BYTES = 16 * 1024 * 1024
+PART = 32 * 1024
+"""Characters or bytes: a larger frame is written in parts, so that one sees how far it is."""
 CLOSE_SECONDS = 3.0
 OUR_OWN_ENDS = (1002, 1003, 1007, 1009, 1010)
 """Close codes with which this side ends a link because of what the server has sent."""
@@ -68,6 +71,11 @@ class Link(Protocol):
     @property
     def subprotocol(self) -> str | None:
         """The one that the server has chosen."""
+        ...
+
+    @property
+    def unsent(self) -> Unsent:
+        """What was written and has yet to leave."""
         ...
 
     async def receive(self) -> Frame:
@@ -153,10 +161,18 @@ class WebsocketLink:
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
+        self._parts_left = 0
+        """Of the frame that is being written."""
 
     @property
     def subprotocol(self) -> str | None:
         return self._socket.subprotocol
+
+    @property
+    def unsent(self) -> Unsent:
+        # With TLS, what is encrypted is in another buffer than this one, so the parts are counted, too.
+        transport = self._socket.transport
+        return self._parts_left, transport.get_write_buffer_size(), _in_kernel(transport)
 
     async def receive(self) -> Frame:
         try:
@@ -166,9 +182,16 @@ class WebsocketLink:
 
     async def send(self, frame: Frame) -> None:
         try:
-            await self._socket.send(frame)
+            await self._socket.send(frame if len(frame) <= PART else self._parts_of(frame))
         except ConnectionClosed as error:
             raise _end_of(error) from None
+
+    def _parts_of(self, frame: Frame) -> Iterator[Frame]:
+        """Yield the parts of ``frame``; each is asked for when there is room for it again."""
+        starts = range(0, len(frame), PART)
+        for index, start in enumerate(starts, 1):
+            self._parts_left = len(starts) - index
+            yield frame[start : start + PART]
 
     async def ping(self) -> None:
         try:
@@ -181,6 +204,20 @@ class WebsocketLink:
 
     def leave(self) -> None:
         self._socket.transport.abort()
+
+
+def _in_kernel(transport: asyncio.BaseTransport) -> int:
+    """Return how many bytes the peer's kernel has not acknowledged; 0 where our own does not say."""
+    socket = transport.get_extra_info("socket")
+    if sys.platform == "win32" or socket is None:
+        return 0
+    import fcntl
+    import termios
+
+    try:
+        return int.from_bytes(fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except (OSError, ValueError):  # this kernel does not say it of sockets, or the socket is closed
+        return 0
 
 
 def _end_of(error: ConnectionClosed) -> Closed:

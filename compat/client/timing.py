@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = ["REDIRECTS", "Attempts", "Patience", "Pulse"]
+__all__ = ["REDIRECTS", "Attempts", "Patience", "Pulse", "Unsent"]
 
 FIRST_SECONDS, MOST_SECONDS = 0.3, 30.0
 HANDSHAKE_SECONDS, MOST_HANDSHAKE_SECONDS = 10.0, 80.0
@@ -15,6 +15,9 @@ FINAL = frozenset((401, 403))
 """Refusals by the application, which another attempt does not change."""
 PASSING = frozenset((408, 425, 429))
 REDIRECTS = range(300, 400)
+
+Unsent = tuple[int, ...]
+"""What has yet to leave, in several counts: it is less than before if some of that has left."""
 
 
 class Attempts:
@@ -94,7 +97,7 @@ class Attempts:
 
 
 class Patience:
-    """For how long an answer is waited for: after each link without one for twice as long.
+    """For how long an answer is waited for: after each time without one for twice as long.
 
     It may be behind a frame that takes longer, and would begin again on each link.
     """
@@ -113,11 +116,17 @@ class Patience:
 
 
 class Pulse:
-    """After a silence the server is asked for a sign of life, which has to come within ``patience``."""
+    """After a silence the server is asked for a sign of life, which has to come within ``patience``.
+
+    It may be behind a large frame. As long as that goes on leaving, the time begins again.
+    """
 
     def __init__(self, now: float, patience: Patience) -> None:
         self._begun_at = self._heard_at = now
         self._asked_at: float | None = None
+        self._waits_from = now
+        self._unsent: Unsent = ()
+        """Behind what the question was, or what is left of that since ``_waits_from``."""
         self._patience = patience
 
     def heard(self, now: float) -> None:
@@ -132,14 +141,16 @@ class Pulse:
         """When ``check()`` has something to say."""
         if self._asked_at is None:
             return self._heard_at + SILENCE_SECONDS
-        return self._asked_at + self._patience.seconds
+        return self._waits_from + self._patience.seconds
 
-    def check(self, now: float) -> Literal["ask", "dead", None]:
-        """Return what is to be done: ask the server, or give the link up."""
+    def check(self, now: float, unsent: Unsent) -> Literal["ask", "dead", None]:
+        """Return what is to be done: ask the server, behind what is ``unsent``, or give the link up."""
         if now < self.due:
             return None
-        if self._asked_at is not None:
-            self._patience.lost()
-            return "dead"
-        self._asked_at = now
-        return "ask"
+        has_left = unsent < self._unsent
+        self._waits_from, self._unsent = now, unsent
+        if self._asked_at is None:
+            self._asked_at = now
+            return "ask"
+        self._patience.lost()
+        return None if has_left else "dead"

@@ -42,6 +42,9 @@ class FalseLink:
         self.frames: asyncio.Queue[Frame | Closed] = asyncio.Queue()
         self.ended = asyncio.Event()
         self.answers_pings = True
+        self.unsent = (0, 0)
+        self.lets_through: asyncio.Semaphore | None = None
+        """How many frames there is room for; None if that is no matter."""
 
     # What the test does
 
@@ -76,6 +79,8 @@ class FalseLink:
         return got
 
     async def send(self, frame: Frame) -> None:
+        if self.lets_through is not None:
+            await self.lets_through.acquire()
         if self.ended.is_set():
             raise Closed(1006)
         self.wire.append(("client", frame))

@@ -566,6 +566,91 @@ async def test_an_answer_that_is_behind_a_large_frame_is_waited_for_longer_on_th
     await client.close()
 
 
+async def resuming_in(world: FalseWorld) -> Client:
+    """A client on a link of a server that resumes."""
+    client = Client("ws://example.org/", world=world)
+    entering = asyncio.ensure_future(client.__aenter__())
+    await settle()
+    world.link.accept("channels.resume.v1")
+    world.link.serve('\x10{"type": "hello", "ticket": "T1", "have": 0, "park": 120}')
+    await entering
+    return client
+
+
+@pytest.mark.parametrize("parts", [1, 0], ids=["in_parts", "in_bytes"])
+async def test_an_answer_is_waited_for_as_long_as_what_is_before_it_goes_on_leaving(parts: int) -> None:
+    world = FalseWorld()
+    client = await resuming_in(world)
+    for left in range(120, 0, -1):
+        world.link.unsent = (left * parts, left)
+        await world.wait(1)
+        assert state_of(client) == "open", f"cut with {left} left"
+    await world.wait(120)
+    assert state_of(client) == "away", "it is stuck: the network is gone"
+    await client.close()
+
+
+async def test_after_a_large_frame_an_answer_is_waited_for_longer() -> None:
+    """What is on its way through the network is not seen."""
+    world = FalseWorld()
+    client = await resuming_in(world)
+    world.link.unsent = (10, 0)
+    await world.wait(25)
+    world.link.unsent = (0, 0)
+    await world.wait(3 + 5.5)
+    assert state_of(client) == "open"
+    await world.wait(1)
+    assert state_of(client) == "away"
+    await client.close()
+
+
+async def test_that_the_question_has_left_is_no_sign_of_life() -> None:
+    world = FalseWorld()
+    client = await resuming_in(world)
+    await world.wait(25)
+    world.link.unsent = (0, 20)
+    await world.wait(2.5)
+    world.link.unsent = (0, 0)
+    await world.wait(1)
+    assert state_of(client) == "away"
+    await client.close()
+
+
+async def test_a_goodbye_waits_for_as_long_as_what_is_before_it_goes_on_leaving() -> None:
+    world = FalseWorld()
+    client = await resuming_in(world)
+    world.link.unsent = (60, 0)
+    closing = asyncio.ensure_future(client.close())
+    for left in range(60, 0, -1):
+        world.link.unsent = (left, 0)
+        await world.wait(1)
+        assert state_of(client) == "open", f"cut with {left} left"
+    await world.wait(20)
+    assert state_of(client) == "closed", "it is stuck"
+    await closing
+
+
+async def test_before_a_goodbye_one_frame_leaves_after_the_other() -> None:
+    world = FalseWorld()
+    client = await resuming_in(world)
+    world.link.lets_through = asyncio.Semaphore(0)
+    for _ in range(5):
+        await client.send(b"x" * 200_000)
+    world.link.unsent = (6, 0)
+    closing = asyncio.ensure_future(client.close())
+    for number in range(4):
+        world.link.unsent = (1, 0)
+        await world.wait(1)
+        world.link.lets_through.release()  # and then another frame begins
+        world.link.unsent = (6, 0)
+        world.link.serve('\x10{"type": "pong"}')
+        await world.wait(8)
+        assert state_of(client) == "open", f"cut after {number} frames"
+    await world.wait(20)
+    assert state_of(client) == "closed"
+    await closing
+
+
 async def test_what_is_not_read_is_no_silence() -> None:
     world = FalseWorld()
     client = Client("ws://example.org/", world=world)

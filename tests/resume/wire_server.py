@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -111,7 +112,9 @@ class WireServer:
 
 
 @asynccontextmanager
-async def wire_server(subprotocol: str | None = "channels.resume.v1") -> AsyncIterator[WireServer]:
+async def wire_server(
+    subprotocol: str | None = "channels.resume.v1", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[WireServer]:
     server = WireServer(subprotocol)
     async with serve(
         server.handle,
@@ -123,9 +126,12 @@ async def wire_server(subprotocol: str | None = "channels.resume.v1") -> AsyncIt
         compression=None,
         max_size=None,
         close_timeout=1,
+        ssl=tls,
     ) as listening:
         server.port = next(iter(listening.sockets)).getsockname()[1]
-        yield server
-        for link in server.all:
-            link.over.set()
-            link.socket.transport.abort()
+        try:
+            yield server
+        finally:
+            for link in server.all:
+                link.over.set()
+                link.socket.transport.abort()

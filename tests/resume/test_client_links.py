@@ -1,0 +1,61 @@
+"""What a link of the client for Python tells of what has yet to leave."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import sys
+from pathlib import Path
+
+import pytest
+
+from compat.client.links import World
+from tests.resume.wire_server import wire_server
+from tests.support.tls import certificate
+from tests.support.waiting import until_async
+
+MORE_THAN_BUFFERS = 16 * 1024 * 1024
+"""Bytes: more than both kernels keep of a connection."""
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+async def test_what_is_unsent_becomes_less_while_the_server_reads(tmp_path: Path, encrypted: bool) -> None:
+    served = trusted = None
+    if encrypted:
+        cert, key = certificate(tmp_path)
+        served, trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(cafile=cert)
+        served.load_cert_chain(cert, key)
+    frame = b"\xab" * MORE_THAN_BUFFERS
+    async with wire_server(None, served) as server:
+        url = server.url.replace("ws:", "wss:") if encrypted else server.url
+        link = await World().open(url, [], {}, trusted, 10)
+        peer = await server.link()
+        assert link.unsent == (0, 0, 0)
+        peer.socket.transport.pause_reading()
+        sending = asyncio.ensure_future(link.send(frame))
+        await until_async(lambda: link.unsent > (0, 0, 0), "the frame waits")
+        seen = [link.unsent]
+        peer.socket.transport.resume_reading()
+        reading = asyncio.ensure_future(peer.next())
+        while not sending.done():
+            await asyncio.sleep(0)
+            seen.append(link.unsent)
+        falls = seen == sorted(seen, reverse=True)
+        assert falls
+        assert seen[0][0] > 0 and len(set(seen)) > 2
+        assert seen[0][2] > 0 or sys.platform != "linux"
+        whole = await reading == frame
+        assert whole
+        link.leave()
+        assert link.unsent >= (0, 0, 0), "it may be asked after the end"
+
+
+async def test_frames_in_parts_arrive_whole() -> None:
+    async with wire_server(None) as server:
+        link = await World().open(server.url, [], {}, None, 10)
+        peer = await server.link()
+        for frame in ("ü" * 100_000, b"x" * 32_768, b"x" * 32_769, "\U0001f40d" * 65_536, ""):
+            await link.send(frame)
+            assert await peer.next() == frame
+        await link.ping()
+        link.leave()
