@@ -261,6 +261,8 @@ class Connection(Speaker[Out, In]):
         return self
 
     async def _send(self, frame: Mapping[str, Any]) -> None:
+        if self._ended is not None:
+            raise self._ended
         try:
             await self._socket.send(json.dumps(frame, ensure_ascii=False))
         except ConnectionClosed:
@@ -292,21 +294,23 @@ class Connection(Speaker[Out, In]):
 
     async def _read(self) -> None:
         """Pass each frame to the request or the conversation that it belongs to."""
-        error: Exception | None = None
         try:
             with contextlib.suppress(ConnectionClosed):
                 async for text in self._socket:
                     self._dispatch(json.loads(text))
-        except (ClientError, ValueError) as failure:
-            error = failure
+        except (ClientError, ValueError, RecursionError) as failure:
+            self._finish(failure)  # the server may take long to close
         finally:
             await self._socket.close()
-            error = error or self._lost()
-            for speaker in (self, *self._topics.values()):
-                speaker._end(error)
-            for _, future in self._waiting.values():
-                if not future.done():
-                    future.set_exception(error)
+            if self._ended is None:
+                self._finish(self._lost())
+
+    def _finish(self, error: Exception) -> None:
+        for speaker in (self, *self._topics.values()):
+            speaker._end(error)
+        for _, future in self._waiting.values():
+            if not future.done():
+                future.set_exception(error)
 
     def _dispatch(self, content: Any) -> None:
         if not isinstance(content, dict):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import InvalidStatus
 
 from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
@@ -149,6 +150,48 @@ async def test_what_nobody_receives_does_not_grow_without_end(server: Address) -
             await client.receive_a(Said)
         with pytest.raises(ClientError, match="3 messages wait"):
             await client.receive()
+
+
+@asynccontextmanager
+async def client_of_one_that_does_not_read(*frames: str) -> AsyncIterator[Client]:
+    """Its server sends ``frames`` after the first message, and answers no close until the end."""
+    over = asyncio.Event()
+
+    async def handle(socket: ServerConnection) -> None:
+        await socket.recv()
+        socket.transport.pause_reading()
+        for frame in frames:
+            await socket.send(frame)
+        await over.wait()
+        socket.transport.abort()
+
+    async with serve(handle, "127.0.0.1", 0) as serving:
+        port = next(iter(serving.sockets)).getsockname()[1]
+        async with connect(Room, f"ws://127.0.0.1:{port}/", proxy=None, close_timeout=60) as client:
+            try:
+                yield client
+            finally:
+                over.set()
+
+
+async def test_why_the_connection_ends_is_told_before_the_server_closes_it() -> None:
+    """Was: a request waited for the close, and sending raised ConnectionLost meanwhile."""
+    async with client_of_one_that_does_not_read(*['{"action": "pong"}'] * 4) as client:
+        client.max_unread = 3
+        with pytest.raises(ClientError, match="3 messages wait"):
+            await client.request(PingMessage(), PongMessage)
+        with pytest.raises(ClientError, match="3 messages wait"):
+            await client.send(PingMessage())
+        assert [await client.receive() for _ in range(3)] == [PongMessage()] * 3
+        with pytest.raises(ClientError, match="3 messages wait"):
+            await client.receive()
+
+
+async def test_json_that_is_nested_too_deeply_is_no_normal_end() -> None:
+    async with client_of_one_that_does_not_read("[" * 100_000) as client:
+        await client.send(PingMessage())
+        with pytest.raises(RecursionError):
+            _ = [message async for message in client]
 
 
 async def test_requests_side_by_side_get_their_own_answers(server: Address) -> None:
