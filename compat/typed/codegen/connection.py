@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar, cast
 from urllib.parse import quote, urlencode
+from weakref import WeakValueDictionary
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from typing_extensions import Self
@@ -182,6 +183,9 @@ class Connection(Speaker[Out, In]):
         super().__init__()
         self._socket = socket
         self._topics: dict[str, Topic[Any, Any]] = {}
+        self._subscribing: WeakValueDictionary[str, asyncio.Lock] = (
+            WeakValueDictionary()
+        )
         self._refs = itertools.count(1)
         self._waiting: dict[str, tuple[Speaker[Any, Any], asyncio.Future[Any]]] = {}
 
@@ -240,6 +244,11 @@ class Connection(Speaker[Out, In]):
         return await self._subscribe(topic_class(self, name))
 
     async def _subscribe(self, topic: T) -> T:
+        lock = self._subscribing.setdefault(topic.name, asyncio.Lock())
+        async with lock:  # each one takes the place of the one before
+            return await self._take_place(topic)
+
+    async def _take_place(self, topic: T) -> T:
         before = self._topics.get(topic.name)
         self._topics[topic.name] = topic
         frame = topic._addressed({topic.discriminator: "subscribe"})

@@ -404,6 +404,33 @@ async def test_what_came_while_a_second_subscription_failed_is_the_firsts(
                 await first.receive()
 
 
+async def test_of_several_subscriptions_that_fail_none_takes_anything_from_the_first(server: Address) -> None:
+    """Was: the second, which had failed, got the messages after the third had failed, too."""
+    async with client_of(server, "once") as client:
+        first = await client.subscribe_to(TeamTopic, team="a", member="refused")
+        others = [client.subscribe_to(TeamTopic, team="a", member="refused") for _ in range(2)]
+        failures = await asyncio.gather(*others, return_exceptions=True)
+        assert [type(one) for one in failures] == [MessageRefused] * 2
+        for _ in range(2):
+            assert (await first.receive_a(Said)).payload.text == "meanwhile"
+        await client.close()
+        with pytest.raises(ConnectionLost):
+            await first.receive()
+
+
+async def test_the_first_ends_whatever_becomes_of_a_second_when_a_third_succeeds(server: Address) -> None:
+    async with client_of(server, "console") as client:
+        first = await client.subscribe_to(TeamTopic, team="a", member="b")
+        reading = asyncio.ensure_future(anext(aiter(first), None))
+        second, third = (
+            asyncio.ensure_future(client.subscribe_to(TeamTopic, team="a", member="b")) for _ in range(2)
+        )
+        await asyncio.sleep(0)
+        second.cancel()
+        await third
+        assert await asyncio.wait_for(reading, 15) is None
+
+
 async def test_a_second_subscription_ends_the_first(server: Address) -> None:
     """Was: who read the first waited until the connection ended."""
     async with client_of(server, "console") as client:
