@@ -154,6 +154,8 @@ class AsyncJsonWebsocketConsumer(
             if self._compat_is_here():
                 await self._compat_begin_late()
         finally:
+            socket = self._compat_socket
+            self._compat_accepts_later = not (socket.opened or socket.closed)  # if it has failed
             settle(begun)
             self._compat_begun = None
 

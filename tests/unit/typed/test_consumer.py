@@ -899,6 +899,20 @@ async def test_a_client_that_is_accepted_later_has_its_groups(
     assert layer.groups == {}
 
 
+async def test_a_later_accept_that_fails_may_be_repeated(layer: InMemoryChannelLayer) -> None:
+    """Was: the second one left the client in no group."""
+
+    class Trying(AcceptingWhenTold):
+        async def admit(self, message: Any) -> None:
+            with pytest.raises(TypeError):
+                await self.accept(headers=5)
+            await self.accept()
+
+    client = await talk(Trying)
+    assert [(await client.hear())["payload"] for _ in range(2)] == ["first", "second"]
+    await client.leave()
+
+
 async def test_a_topic_of_its_own_route_may_accept_later(layer: InMemoryChannelLayer) -> None:
     class Route(AsyncJsonWebsocketConsumer):
         topics = [Notes]
