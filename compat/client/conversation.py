@@ -52,7 +52,7 @@ class Conversation:
         self._leave_at: float | None = None
         """When the link is given up, whatever comes."""
         self._unsent: Unsent = ()
-        """What is before the goodbye."""
+        """What is before the goodbye; nothing without one."""
         self._alarm: Timer | None = None
         self._alarm_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -215,7 +215,7 @@ class Conversation:
         if self._leave_at is None or now < self._leave_at:
             return False
         unsent = self._before_goodbye()
-        if self.goodbye is None or unsent >= self._unsent:
+        if unsent >= self._unsent:
             return True
         self._leave_at, self._unsent = now + CLOSE_SECONDS, unsent
         return False

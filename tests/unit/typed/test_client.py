@@ -64,17 +64,17 @@ class Listing(Ending):
 
 
 class Once(Console):
-    """Answers a second ``subscribe`` with a message of the topic, and then with an error or the end."""
+    """Answers a second ``subscribe`` with a message of the topic; an error, the end or nothing follows."""
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         name = content["topic"]
-        if name not in self.subscriptions:
+        if name not in self.subscriptions or content["action"] != "subscribe":
             await super().receive_json(content, **kwargs)
             return
         await self.send_topic_message(name, Said(payload=Line(text="meanwhile")))
         if name.endswith("closed"):
             await self.close()
-        else:
+        elif not name.endswith("mute"):
             await self.send_json({**content, "action": "error", "payload": {"detail": "once only"}})
 
 
@@ -402,6 +402,18 @@ async def test_what_came_while_a_second_subscription_failed_is_the_firsts(
         if why == "closed":
             with pytest.raises(ConnectionLost):
                 await first.receive()
+
+
+async def test_a_second_subscription_that_fails_does_not_bring_back_what_has_ended(server: Address) -> None:
+    async with client_of(server, "once") as client:
+        first = await client.subscribe_to(TeamTopic, team="a", member="mute")
+        second = asyncio.ensure_future(client.subscribe_to(TeamTopic, team="a", member="mute"))
+        await asyncio.sleep(0)  # it has been sent
+        await first.unsubscribe()
+        second.cancel()
+        await asyncio.wait((second,))
+        with pytest.raises(ConnectionLost, match="unsubscribed"):
+            await first.receive_a(Note)
 
 
 async def test_of_several_subscriptions_that_fail_none_takes_anything_from_the_first(server: Address) -> None:
