@@ -131,6 +131,8 @@ class GroupMember(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
         This is called for broadcasts from Chanx, or if a subclass overrides a method that sees what is sent.
         ``from_channel`` is the sender's channel, and "" if it has none.
         """
+        if self._compat_begun is not None:
+            await done(self._compat_begun)
         if event.get("exclude_current") and event.get("from_channel") == self.channel_name:
             return
         await self.send_json(event.get("message"))

@@ -927,7 +927,7 @@ async def test_a_topic_of_its_own_route_may_accept_later(layer: InMemoryChannelL
     await client.leave()
 
 
-@pytest.mark.parametrize("kind", ["broadcast", "event", "event of Chanx"])
+@pytest.mark.parametrize("kind", ["broadcast", "broadcast of Chanx", "event", "event of Chanx"])
 async def test_groups_speak_to_a_client_only_after_its_beginning(kind: str) -> None:
     """Was: a broadcast came before the accept, which servers refuse, and neither waited for the beginning."""
 
@@ -939,6 +939,8 @@ async def test_groups_speak_to_a_client_only_after_its_beginning(kind: str) -> N
             elif kind == "event of Chanx":
                 alert = {"action": "alert", "payload": "at once"}
                 await self.group_send(group, {"type": "handle_channel_event", "event_data": alert})
+            elif kind == "broadcast of Chanx":
+                await self.group_send(group, {"type": "handle_group_message", "message": {"action": "said"}})
             else:
                 await self.group_send(group, {"type": "websocket.send", "text": '{"action": "said"}'})
             for _ in range(5):  # time for it to be handled
