@@ -41,10 +41,9 @@ class Speaker {
     for (const key of Object.keys(content)) {
       if (!ENVELOPE.includes(key) || this._owns(content, key)) message[key] = content[key];
     }
-    // A handler may remove itself, and add another one: that is for the next message.
-    for (const handler of [...(this._handlers.get(message[this._discriminator]) || [])]) {
-      handler(message);
-    }
+    const handlers = this._handlers.get(message[this._discriminator]) || new Set();
+    // A handler may remove itself or others, and add another one: that is for the next message.
+    for (const handler of [...handlers]) if (handlers.has(handler)) handler(message);
   }
 }
 

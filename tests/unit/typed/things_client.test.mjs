@@ -59,6 +59,16 @@ test("a handler may add another one in its place", () => {
   assert.deepEqual(got.map(({ payload }) => payload), [[1], [2]]);
 });
 
+test("a handler that another one removes gets nothing any more", () => {
+  const channel = new things.AllThingsChannel({ class: "a", number: 1 }, { base });
+  const socket = opened(channel);
+  const got = [];
+  channel.onDone(() => remove());
+  const remove = channel.onDone((message) => got.push(message));
+  socket.receive({ action: "done", payload: [1] });
+  assert.deepEqual(got, []);
+});
+
 test("handlers get their messages until they are removed", () => {
   const channel = new things.AllThingsChannel({ class: "a", number: 1 }, { base });
   const socket = opened(channel);
