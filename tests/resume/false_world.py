@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from compat.client.frames import Closed, Frame
 from compat.client.links import Refused, World
+from compat.client.timing import Unsent
 from compat.clock import Timer
 
 __all__ = ["FalseLink", "FalseWorld", "settle"]
@@ -42,7 +43,7 @@ class FalseLink:
         self.frames: asyncio.Queue[Frame | Closed] = asyncio.Queue()
         self.ended = asyncio.Event()
         self.answers_pings = True
-        self.unsent = (0, 0)
+        self.unsent: Unsent = (0, 0)
         self.lets_through: asyncio.Semaphore | None = None
         """How many frames there is room for; None if that is no matter."""
 
