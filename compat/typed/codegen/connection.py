@@ -70,9 +70,8 @@ class Speaker(Generic[Out, In]):
         is an error, TypeError for an answer of another type, ClientError for a message
         with a field ``ref`` of its own, asyncio.TimeoutError, and ConnectionLost.
         """
-        return await self._connection()._ask(
-            self, self._frame(message), answer, timeout
-        )
+        frame = self._frame(message)
+        return await self._connection()._ask(self, frame, answer, timeout)
 
     async def receive(self, *, timeout: float = 10.0) -> In:
         """Return the next message, within ``timeout`` seconds.
@@ -183,9 +182,7 @@ class Connection(Speaker[Out, In]):
         super().__init__()
         self._socket = socket
         self._topics: dict[str, Topic[Any, Any]] = {}
-        self._subscribing: WeakValueDictionary[str, asyncio.Lock] = (
-            WeakValueDictionary()
-        )
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._refs = itertools.count(1)
         self._waiting: dict[str, tuple[Speaker[Any, Any], asyncio.Future[Any]]] = {}
 
@@ -226,13 +223,10 @@ class Connection(Speaker[Out, In]):
         query: Mapping[str, str] | None = None,
     ) -> str:
         """Return the URL on the server at ``base_url`` (``ws://host:port``)."""
-
-        def value(name: re.Match[str]) -> str:
-            return quote(str(parameters[name[1]]), safe="")
-
-        path = re.sub(r"\{([^{}]+)\}", value, cls.address).lstrip("/")
+        values = {key: quote(str(one), safe="") for key, one in parameters.items()}
+        path = re.sub(r"\{([^{}]+)\}", lambda one: values[one[1]], cls.address)
         asked = f"?{urlencode(query)}" if query else ""
-        return f"{base_url.rstrip('/')}/{path}{asked}"
+        return f"{base_url.rstrip('/')}/{path.lstrip('/')}{asked}"
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection."""
@@ -244,26 +238,21 @@ class Connection(Speaker[Out, In]):
         return await self._subscribe(topic_class(self, name))
 
     async def _subscribe(self, topic: T) -> T:
-        lock = self._subscribing.setdefault(topic.name, asyncio.Lock())
-        async with lock:  # each one takes the place of the one before
-            return await self._take_place(topic)
-
-    async def _take_place(self, topic: T) -> T:
-        before = self._topics.get(topic.name)
-        self._topics[topic.name] = topic
-        frame = topic._addressed({topic.discriminator: "subscribe"})
-        try:
-            await self._ask(topic, frame, object, 10.0)
-        except BaseException:
-            if self._topics.get(topic.name) is topic:
+        async with self._locks.setdefault(topic.name, asyncio.Lock()):
+            before = self._topics.get(topic.name)  # the topic takes its place
+            self._topics[topic.name] = topic
+            frame = topic._addressed({topic.discriminator: "subscribe"})
+            try:
+                await self._ask(topic, frame, object, 10.0)
+            except BaseException:
                 del self._topics[topic.name]
                 if before is not None and before._ended is None:  # it is subscribed
                     self._topics[topic.name] = before
                     before._inbox.extend(topic._inbox)
                     before._end(topic._ended)  # None unless the connection has ended
-            raise
-        if before is not None:
-            before._end(ConnectionLost(1000, "subscribed again"))
+                raise
+            if before is not None:
+                before._end(ConnectionLost(1000, "subscribed again"))
         return topic
 
     def _connection(self) -> Connection[Any, Any]:
@@ -334,9 +323,7 @@ class Connection(Speaker[Out, In]):
         ref = None if "ref" in own else content.get("ref")
         waiting = self._waiting.get(str(ref))
         message = {
-            key: value
-            for key, value in content.items()
-            if key not in ENVELOPE or key in own
+            key: content[key] for key in content if key not in ENVELOPE or key in own
         }
         if waiting is not None and not waiting[1].done():
             self._answer(*waiting, message)
