@@ -36,17 +36,21 @@ def _noting(call: Call) -> Call:
     """Return ``call``, a ``__call__``, which notes its step as one that the message has come to, once."""
 
     @functools.wraps(call)
-    async def noting(
-        self: Middleware, message: Message, connection: Connection, consumer: BaseConsumer
-    ) -> Message | None:
+    async def noting(self: Middleware, *args: Any, **kwargs: Any) -> Message | None:
         entered = _entered.get()
         if entered is not None and type(self).__call__ is noting:  # or else that of a subclass has noted it
             entered.append(self)
-        passed: Message | None = await call(self, message, connection, consumer)
+        passed: Message | None = await call(self, *args, **kwargs)
         return passed
 
     _noting_calls.add(noting)
     return cast("Call", noting)
+
+
+def _bound(call: Any, step: Middleware) -> Any:
+    """Return ``call`` of the class of ``step``, as an attribute of ``step``."""
+    bind = getattr(type(call), "__get__", None)
+    return call if bind is None else bind(call, step, type(step))
 
 
 class Middleware(abc.ABC):
@@ -58,16 +62,23 @@ class Middleware(abc.ABC):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         own = vars(cls).get("__call__")
+        call: Any = cls.__call__ if own is None else own
+        if inspect.isfunction(call) and call in _noting_calls:
+            return  # also a class that was made anew, with slots
         if inspect.isfunction(own):
             cls.__call__ = _noting(own)  # type: ignore[method-assign]
-        elif own is None and cls.__call__ not in _noting_calls:  # that of a class which is no Middleware
+            return
 
-            async def inherited(self: Any, *args: Any) -> Message | None:
-                above: Any = super(cls, self)
-                passed: Message | None = await above.__call__(*args)
-                return passed
+        async def found(self: Middleware, *args: Any, **kwargs: Any) -> Message | None:
+            above: Any = next(
+                one for one in reversed(type(self).__mro__) if vars(one).get("__call__") is noting
+            )
+            inner: Any = super(above, self)
+            bound: Any = inner.__call__ if own is None else _bound(own, self)
+            passed: Message | None = await bound(*args, **kwargs)
+            return passed
 
-            cls.__call__ = _noting(cast(Any, inherited))  # type: ignore[method-assign]
+        noting = cls.__call__ = _noting(found)  # type: ignore[method-assign]
 
     def __init__(self, next_middleware: Step | None = None) -> None:
         self.next_middleware = None if next_middleware is None else _require_step(next_middleware)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import functools
 import json
 import logging
 from datetime import date
@@ -466,7 +468,61 @@ class FurtherMixed(Mixed):
     """As its base."""
 
 
-@pytest.mark.parametrize("made", [Counted, Around, FurtherAround, Mixed, FurtherMixed])
+class Named(Mixed):
+    """With the call of its base by name."""
+
+    __call__ = Mixed.__call__
+
+
+@dataclasses.dataclass(init=False, slots=True)
+class Slotted(Calls, Counted):
+    """Made twice: a class gets its slots when it is made anew."""
+
+
+class WithOptions(Counted):
+    """Its call takes an option, which a subclass gives."""
+
+    async def __call__(
+        self, message: Message, connection: Connection, consumer: Any, *, skip: bool = False
+    ) -> Message | None:
+        return message if skip else await super().__call__(message, connection, consumer)
+
+
+class GivesOptions(WithOptions):
+    async def __call__(self, message: Message, connection: Connection, consumer: Any, **_: Any) -> Any:
+        return await super().__call__(message, connection, consumer, skip=False)
+
+
+class Partly(Counted):
+    """Its call is no function."""
+
+    async def step(self, way: str, message: Message, connection: Connection, consumer: Any) -> Message | None:
+        return await self.process(message, connection, consumer)
+
+    __call__: Any = functools.partialmethod(step, "any")
+
+
+class AfterPartly(Partly):
+    async def __call__(self, message: Message, connection: Connection, consumer: Any) -> Message | None:
+        passed: Message | None = await super().__call__(message, connection, consumer)
+        return passed
+
+
+CALLS = [
+    Counted,
+    Around,
+    FurtherAround,
+    Mixed,
+    FurtherMixed,
+    Named,
+    Slotted,
+    GivesOptions,
+    Partly,
+    AfterPartly,
+]
+
+
+@pytest.mark.parametrize("made", CALLS)
 @pytest.mark.parametrize("by", ["function", "consumer"])
 async def test_middleware_is_told_of_the_end_once_whoever_calls_it(
     connect: Connect, manager: ConnectionManager, made: type[Counted], by: str
