@@ -28,7 +28,7 @@ class Handed:
     """
 
     __slots__ = (
-        *("is_dropped", "is_got", "is_itself", "is_past", "is_received"),
+        *("is_cancelled", "is_dropped", "is_got", "is_itself", "is_past", "is_received"),
         *("message", "unbegun", "unended"),
     )
 
@@ -42,6 +42,8 @@ class Handed:
         """The message itself was received."""
         self.is_dropped = False
         """Nothing was received for it, and nothing will be."""
+        self.is_cancelled = False
+        """One of its handlers was cancelled, as another one has ended the consumer."""
         self.unended: list[Message] = []
         """What was received for it, and not handled without an error."""
         self.unbegun: list[Message] = []
@@ -59,9 +61,13 @@ class Handed:
         self.unended.append(message)
         self.unbegun.append(message)
 
-    def is_handled(self) -> bool:
-        """Return True if all that was received for it has been handled, and nothing more will be."""
-        return self.is_dropped or (self.is_past and self.is_received and not self.unended)
+    def is_handled(self, *, ended: bool = False) -> bool:
+        """Return True if all that was received for it has been handled, and nothing more will be.
+
+        ``ended``: its consumer has ended without an error, and StopConsumer leaves a message in ``unended``.
+        """
+        waiting = self.unbegun if ended else self.unended
+        return self.is_dropped or (self.is_past and self.is_received and not (waiting or self.is_cancelled))
 
     def is_left(self) -> bool:
         """Return True if something is received for it whose handler has not begun, or may be later."""
@@ -88,6 +94,8 @@ class Progress:
         self._asks = False
         self._handed: list[Handed] = []
         """What the application has got and not handled, oldest first."""
+        self._task: asyncio.Task[Any] | None = None
+        """That in which the consumer runs; None if it is not ours."""
         self._call: object = None
         """The call of the consumer's ``receive()`` that has not returned."""
         self._moves: asyncio.Future[None] = self._loop.create_future()
@@ -109,13 +117,9 @@ class Progress:
 
     def is_handled(self, *, ended: bool) -> bool:
         """Return True if the job has been handled; ``ended``: its instance has ended, without an error."""
-        job = self._job
-        if not ended:
-            return job.is_handled()
-        if not self._is_told:
-            return job.is_got
-        # StopConsumer leaves the message unended
-        return job.is_handled() or (job.is_past and job.is_received and not job.unbegun)
+        if ended and not self._is_told:
+            return self._job.is_got
+        return self._job.is_handled(ended=ended)
 
     def moves(self) -> asyncio.Future[None]:
         """Return a future that is done when the application has got another message."""
@@ -178,6 +182,7 @@ class Progress:
         ``threads``: ``dispatch`` is called in the threads of handlers.
         """
         self._is_told = True
+        self._task = asyncio.current_task()
         self._over()
         handle = in_thread(dispatch) if threads else dispatch
 
@@ -189,6 +194,9 @@ class Progress:
             try:
                 await dispatch(message)
                 ended = message
+            except asyncio.CancelledError:
+                handed.is_cancelled = True
+                raise
             finally:
                 self._ended(handed, ended)
 
@@ -234,6 +242,7 @@ class Progress:
     def asked(self, receive: Receive) -> Receive:
         """Return ``receive`` of a new instance, which now tells when the next message is asked for."""
         self._is_told = False
+        self._task = None
         self._handed.clear()
 
         async def ask() -> Message:
@@ -255,11 +264,12 @@ class Progress:
     def _past(self) -> None:
         """Note that the application asks for the next message.
 
-        If its consumer waits in this call, it receives nothing more for the last one. If no consumer waits,
+        If its consumer waits in this call, it receives nothing more for the last one. If no consumer runs,
         the application has done with the job. Else middleware reads ahead, and may have the last ones still.
         """
         call = _call_of.get()
-        if call is self._call is None:
+        runs = self._task is not None and self._task is not asyncio.current_task() and not self._task.done()
+        if call is self._call is None and not runs:
             self._over()
             if self._job.is_got:
                 _drop(self._job)
@@ -280,9 +290,10 @@ class Progress:
     def _over(self) -> None:
         """Note that a consumer has ended, if there was one, and the application goes on without it."""
         with self._lock:
+            self._handed = [one for one in self._handed if not one.is_cancelled]
             for handed in self._handed:
                 handed.unended[:] = handed.unbegun
-        if self._job.unbegun:
+        if self._job.unbegun or self._job.is_cancelled:
             self._done.set()
         self._look()
 

@@ -585,6 +585,100 @@ async def test_a_job_that_middleware_reads_in_advance(layer: InMemoryChannelLaye
     assert log[-4:] == ["handled job", "acknowledged job"] * 2  # the first one was read before the call
 
 
+@pytest.mark.parametrize("base", [AsyncConsumer, SyncConsumer])
+async def test_a_job_that_middleware_reads_in_advance_waits_in_the_consumer(
+    layer: InMemoryChannelLayer, base: Any
+) -> None:
+    """Was: it was given back, and handled all the same."""
+    log: list[str] = []
+    channel: list[str] = []
+    gate = threading.Event()
+
+    def handle(self: Any, message: Message) -> None:
+        channel.append(self.channel_name)
+        log.append(f"handles {message['type']}")
+        if message["type"] == "held":
+            assert gate.wait(15)
+        log.append(f"handled {message['type']}")
+
+    async def in_a_thread(self: Any, message: Message) -> None:
+        await asyncio.to_thread(handle, self, message)
+
+    method = handle if base is SyncConsumer else in_a_thread
+    made: Any = type("Made", (base,), dict.fromkeys(("first", "held", "job"), method))
+    consumer = made.as_asgi()
+    asks = 0
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        read: asyncio.Queue[Message] = asyncio.Queue()
+
+        async def read_on() -> None:
+            nonlocal asks
+            while True:
+                read.put_nowait(await receive())
+                for _ in range(10):  # until the consumer has taken it
+                    await asyncio.sleep(0)
+                asks += 1
+
+        reading = asyncio.ensure_future(read_on())
+        try:
+            await consumer(scope, read.get, send)
+        finally:
+            reading.cancel()
+
+    jobs = Jobs(log)
+    async with working(Worker(middleware, ["jobs"], jobs)):
+        jobs.waiting.put_nowait({"type": "first"})
+        await until_async(lambda: "acknowledged first" in log, "it is handled")
+        await layer.send(channel[0], {"type": "held"})
+        await until_async(lambda: "handles held" in log, "the consumer is busy")
+        jobs.waiting.put_nowait({"type": "job"})
+        await until_async(lambda: asks == 2, "the job waits in it")
+        gate.set()
+        await until_async(lambda: "handled job" in log and log[-1] != "handled job", "it is told")
+    assert log[-4:] == ["handled held", "handles job", "handled job", "acknowledged job"]
+
+
+@fast_or_not
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_job_whose_handler_is_cancelled_as_another_one_ends_the_consumer(
+    layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch, fast: str, replaced: bool
+) -> None:
+    """Was: it was acknowledged."""
+    monkeypatch.setenv("CHANNEL_FAST", fast)
+    log: list[str] = []
+    channel: list[str] = []
+
+    class Ends(AsyncConsumer):
+        concurrency = 2
+
+        async def first(self, message: Message) -> None:
+            channel.append(self.channel_name)
+
+        async def job(self, message: Message) -> None:
+            log.append("handles job")
+            await asyncio.Event().wait()
+
+        async def ends(self, message: Message) -> None:
+            raise StopConsumer
+
+    consumer = Ends.as_asgi()
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        await consumer({**scope}, receive, send)
+        while replaced:
+            await consumer({**scope}, receive, send)
+
+    jobs = Jobs(log)
+    async with working(Worker(middleware, ["jobs"], jobs)):
+        for kind in ("first", "job"):
+            jobs.waiting.put_nowait({"type": kind})
+        await until_async(lambda: "handles job" in log, "it is under way")
+        await layer.send(channel[0], {"type": "ends"})
+        await until_async(lambda: len(log) == 3, "it is told")
+    assert log[-1] == "failed job"
+
+
 @flavours
 @fast_or_not
 @pytest.mark.parametrize("stops", [False, True])
