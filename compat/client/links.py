@@ -161,8 +161,8 @@ class WebsocketLink:
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
-        self._parts_left = 0
-        """Of the frame that is being written."""
+        self._left = 0
+        """How often something had left when another part of a large frame was written."""
 
     @property
     def subprotocol(self) -> str | None:
@@ -170,9 +170,13 @@ class WebsocketLink:
 
     @property
     def unsent(self) -> Unsent:
-        # With TLS, what is encrypted is in another buffer than this one, so the parts are counted, too.
+        # With TLS, what is encrypted is in another buffer than this one, and behind a large frame there may
+        # be another one. So it is counted, too, how often something has left before another part.
+        return -self._left, *self._waiting()
+
+    def _waiting(self) -> Unsent:
         transport = self._socket.transport
-        return self._parts_left, transport.get_write_buffer_size(), _in_kernel(transport)
+        return transport.get_write_buffer_size(), _in_kernel(transport)
 
     async def receive(self) -> Frame:
         try:
@@ -188,9 +192,11 @@ class WebsocketLink:
 
     def _parts_of(self, frame: Frame) -> Iterator[Frame]:
         """Yield the parts of ``frame``; each is asked for when there is room for it again."""
-        starts = range(0, len(frame), PART)
-        for index, start in enumerate(starts, 1):
-            self._parts_left = len(starts) - index
+        before = -1
+        for start in range(0, len(frame), PART):
+            waiting = sum(self._waiting())
+            self._left += waiting <= before  # though a part was added
+            before = waiting
             yield frame[start : start + PART]
 
     async def ping(self) -> None:
