@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from compat.engine.dispatching import HANDLED, in_thread
+from compat.exceptions import StopConsumer
 from compat.redis.waiting import settle
 from compat.types import Message, Receive
 
@@ -28,7 +29,7 @@ class Handed:
     """
 
     __slots__ = (
-        *("is_cancelled", "is_dropped", "is_got", "is_itself", "is_past", "is_received"),
+        *("has_failed", "is_dropped", "is_got", "is_itself", "is_past", "is_received"),
         *("message", "unbegun", "unended"),
     )
 
@@ -42,8 +43,8 @@ class Handed:
         """The message itself was received."""
         self.is_dropped = False
         """Nothing was received for it, and nothing will be."""
-        self.is_cancelled = False
-        """One of its handlers was cancelled, as another one has ended the consumer."""
+        self.has_failed = False
+        """One of its handlers has raised an error, or was cancelled as another one has ended the consumer."""
         self.unended: list[Message] = []
         """What was received for it, and not handled without an error."""
         self.unbegun: list[Message] = []
@@ -67,7 +68,7 @@ class Handed:
         ``ended``: its consumer has ended without an error, and StopConsumer leaves a message in ``unended``.
         """
         waiting = self.unbegun if ended else self.unended
-        return self.is_dropped or (self.is_past and self.is_received and not (waiting or self.is_cancelled))
+        return self.is_dropped or (self.is_past and self.is_received and not (waiting or self.has_failed))
 
     def is_left(self) -> bool:
         """Return True if something is received for it whose handler has not begun, or may be later."""
@@ -194,8 +195,8 @@ class Progress:
             try:
                 await dispatch(message)
                 ended = message
-            except asyncio.CancelledError:
-                handed.is_cancelled = True
+            except BaseException as error:
+                handed.has_failed |= not isinstance(error, StopConsumer)
                 raise
             finally:
                 self._ended(handed, ended)
@@ -207,6 +208,9 @@ class Progress:
                 try:
                     handle(message)
                     ended = message
+                except BaseException as error:
+                    handed.has_failed |= not isinstance(error, StopConsumer)
+                    raise
                 finally:
                     self._loop.call_soon_threadsafe(self._ended, handed, ended)
             return HANDLED
@@ -290,10 +294,10 @@ class Progress:
     def _over(self) -> None:
         """Note that a consumer has ended, if there was one, and the application goes on without it."""
         with self._lock:
-            self._handed = [one for one in self._handed if not one.is_cancelled]
+            self._handed = [one for one in self._handed if one.unbegun or not one.has_failed]
             for handed in self._handed:
                 handed.unended[:] = handed.unbegun
-        if self._job.unbegun or self._job.is_cancelled:
+        if self._job.unbegun or self._job.has_failed:
             self._done.set()
         self._look()
 

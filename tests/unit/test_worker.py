@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import signal
@@ -637,6 +638,43 @@ async def test_a_job_that_middleware_reads_in_advance_waits_in_the_consumer(
         gate.set()
         await until_async(lambda: "handled job" in log and log[-1] != "handled job", "it is told")
     assert log[-4:] == ["handled held", "handles job", "handled job", "acknowledged job"]
+
+
+@flavours
+async def test_a_job_that_fails_in_a_consumer_which_middleware_replaces(
+    layer: InMemoryChannelLayer, base: Any, concurrency: int
+) -> None:
+    """Was: it was acknowledged."""
+    log: list[str] = []
+
+    def job(self: Any, message: Message) -> None:
+        log.append("handled job")
+
+    def fails(self: Any, message: Message) -> None:
+        raise ValueError("no")
+
+    async def job_here(self: Any, message: Message) -> None:
+        job(self, message)
+
+    async def fails_here(self: Any, message: Message) -> None:
+        fails(self, message)
+
+    sync = base is SyncConsumer
+    methods = {"job": job, "fails": fails} if sync else {"job": job_here, "fails": fails_here}
+    made: Any = type("Made", (base,), {**methods, "concurrency": concurrency})
+    consumer = made.as_asgi()
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        while True:
+            with contextlib.suppress(ValueError):
+                await consumer({**scope}, receive, send)
+
+    jobs = Jobs(log)
+    async with working(Worker(middleware, ["jobs"], jobs)):
+        for kind in ("fails", "job"):
+            jobs.waiting.put_nowait({"type": kind})
+        await until_async(lambda: len(log) == 3, "both are over")
+    assert log == ["failed fails", "handled job", "acknowledged job"]
 
 
 @fast_or_not
