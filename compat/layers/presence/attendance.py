@@ -299,11 +299,12 @@ class Attendance:
 
     # Work
 
-    def in_background(self, doing: Coroutine[Any, Any, Any]) -> None:
-        """Await ``doing`` in a task that ends with this attendance."""
+    def in_background(self, doing: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Await ``doing`` in a task that ends with this attendance; return the task."""
         task = self.loop.create_task(doing)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

@@ -13,15 +13,17 @@ class Told:
     ``before``: what was told of it as the same person, whether that is kept already or not.
     """
 
-    __slots__ = ("_before", "_has_failed", "key", "meta")
+    __slots__ = ("_before", "_has_failed", "kept", "key", "meta")
 
     def __init__(self, key: str, meta: str, before: Told | None) -> None:
         self.key, self.meta = key, meta
         self._before, self._has_failed = before, False
+        self.kept = False
+        """True if this is kept, in Redis or in memory; else the call which tells it is under way."""
 
     def is_kept(self) -> None:
-        """Note that this is kept now, in Redis or in memory."""
-        self._before = None
+        """Note that this is kept now."""
+        self._before, self.kept = None, True
 
     def fails(self) -> None:
         """Note that the call which tells it has failed, or has given way to a later one."""

@@ -132,7 +132,8 @@ class KeepsPresence(BaseChannelLayer):
         attendee = None if attendance is None else attendance.attendees.get(channel)
         if rule is None or attendee is None or not attendee.by_rule:
             return
-        if group not in attendee.metas:
+        told = attendee.metas.get(group)
+        if told is None or not told.kept:  # a call that enters it now may still fail
             key = rule.who(attendee.scope, attendee.name)
             if key is not None:
                 await self.track(group, channel, key, rule.told(attendee.scope))
@@ -142,6 +143,20 @@ class KeepsPresence(BaseChannelLayer):
         attendance = self._attendance_of(channel) if self.presence_rules.of(group) else None
         if attendance is not None:
             await _on(attendance, attendance.depart(group, channel))
+
+    def taken_out(self, group: str, channel: str) -> set[asyncio.Task[Any]]:
+        """Call ``left`` in a task, which goes on if the caller is cancelled; return it, if there is one.
+
+        Call this on the event loop of ``channel``.
+        """
+        attendance = self._attendance_of(channel) if self.presence_rules.of(group) else None
+        return set() if attendance is None else {attendance.in_background(attendance.depart(group, channel))}
+
+    async def take_out(self, group: str, channel: str, leave: Callable[[str, str], None]) -> None:
+        """Call ``leave(group, channel)``, and wait until the member is absent; see ``taken_out``."""
+        leave(group, channel)
+        if departing := self.taken_out(group, channel):
+            await asyncio.wait(departing)
 
     def _attendance_of(self, channel: str) -> Attendance | None:
         """Return where the consumer with ``channel`` is noted; None if it is not in this process."""

@@ -173,8 +173,6 @@ class RedisChannelLayer(OwnChannels[QueueStation], PrivateNamesOfQueue):
             await background.run(self.group_add(group, channel, last))
         else:
             await self._on(station, station.group_add(group, channel, last))
-            if self.presence_rules:
-                await self.joined(group, channel)
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove ``channel`` from ``group``; do nothing if it is not a member."""

@@ -47,7 +47,6 @@ __all__ = ["RedisLayer"]
 log = logging.getLogger("compat.layers")
 
 T = TypeVar("T")
-
 S = TypeVar("S", bound=Station)
 START = (
     "Start redis-server there, or name a Redis that runs in CONFIG['hosts'] of CHANNEL_LAYERS, as a URL such "
@@ -175,6 +174,14 @@ class RedisLayer(KeepsPresence, KeepsHistories, Generic[S]):
     def _attendance_of(self, channel: str) -> Attendance | None:
         owner = self._reader(channel)
         return owner.attendance if owner is not None and isinstance(owner.boxes.get(channel), Inbox) else None
+
+    async def joined(self, group: str, channel: str) -> None:
+        """Track a new member, if it is one still; see the base class."""
+        owner = self._reader(channel) if self.presence_rules else None
+        if owner is not None and group in owner.groups_of(channel):
+            await super().joined(group, channel)
+            if group not in owner.groups_of(channel):  # it has left meanwhile
+                await self.left(group, channel)
 
     def _attendances_here(self) -> list[Attendance]:
         return [station.attendance for station in self._stations.all() if "attendance" in vars(station)]

@@ -216,17 +216,13 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         if last:
             self.rules.require(group, last)
         await self._on(owner, owner.join(group, channel, last))
-        if self.presence_rules:
-            await self.joined(group, channel)
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove ``channel`` from ``group``; do nothing if it is not a member."""
         self.require_group(group)
         owner = self.owners.get(channel)
         if owner is not None:
-            await self._on(owner, _leave(owner, group, channel))
-            if self.presence_rules:
-                await self.left(group, channel)
+            await self._on(owner, self.take_out(group, channel, owner.leave))
 
     async def group_send(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
         """Publish ``message`` to all members of ``group`` except ``exclude``.
@@ -321,10 +317,6 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
 
     def _new_station(self, loop: asyncio.AbstractEventLoop) -> PubSubStation:
         return PubSubStation(self, loop)
-
-
-async def _leave(station: PubSubStation, group: str, channel: str) -> None:
-    station.leave(group, channel)
 
 
 def _call_on(station: PubSubStation, channel: str) -> None:

@@ -133,6 +133,7 @@ class PubSubStation(Station):
             else:
                 self.groups.setdefault(topic, {})[channel] = None
                 await self.subscriptions.subscribe(topic)
+            await self.layer.joined(group, channel)
 
     def leave(self, group: str, channel: str) -> None:
         """See the base class."""

@@ -69,6 +69,7 @@ class QueueStation(OwnStation):
             else:
                 self.kept.expect(group)
                 await self.kept.join(group, channel, last, joining)
+            await self.layer.joined(group, channel)
         if group not in self.groups_of(channel):  # it has left meanwhile
             self.kept.leave(group, channel)
 
@@ -76,8 +77,11 @@ class QueueStation(OwnStation):
         if not self.layer.owns(self, channel):
             await self._discard_elsewhere(group, channel)
             return
-        self._taken_out(group, channel)
+        self._removed(group, channel)
+        departing = self.layer.taken_out(group, channel)  # whether Redis can be told now or not
         await self._membership(group).leave(group, channel)
+        if departing:
+            await asyncio.wait(departing)
 
     async def _add_elsewhere(self, group: str, channel: str) -> None:
         """Add a channel of another process, which does not count it, to a group."""
@@ -112,10 +116,9 @@ class QueueStation(OwnStation):
         self.kept.leave(group, channel)
 
     def _taken_out(self, group: str, channel: str) -> None:
-        """Record that a channel of this loop was removed from a group, also elsewhere, or has expired."""
+        """Record that a channel of this loop was removed from a group elsewhere, or has expired."""
         self._removed(group, channel)
-        if self.layer.presence_rules.of(group):  # whether Redis can be told now or not
-            self.attendance.in_background(self.attendance.depart(group, channel))
+        self.layer.taken_out(group, channel)
 
     def _membership(self, group: str) -> Membership:
         shard = self.keys.group_shard(group)

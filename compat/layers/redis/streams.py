@@ -210,8 +210,6 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
         if last:
             self.rules.require(group, last)
         await self._on(owner, owner.join(group, channel, last))
-        if self.presence_rules:
-            await self.joined(group, channel)
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove ``channel`` from ``group``; do nothing if it is not a member."""
@@ -219,9 +217,7 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
         self.require_valid_channel_name(channel)
         owner = self._reader(channel)
         if owner is not None:
-            await self._on(owner, _leave(owner, group, channel))
-            if self.presence_rules:
-                await self.left(group, channel)
+            await self._on(owner, self.take_out(group, channel, owner.leave))
 
     async def group_send(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
         """Append ``message`` to the history of ``group``, and publish it to all members except ``exclude``.
@@ -308,7 +304,3 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
 
     def _make_station(self, loop: asyncio.AbstractEventLoop, client_prefix: str) -> StreamsStation:
         return StreamsStation(self, loop, client_prefix)
-
-
-async def _leave(station: StreamsStation, group: str, channel: str) -> None:
-    station.leave(group, channel)

@@ -97,6 +97,7 @@ class StreamsStation(OwnStation):
         with self.joins.call(group, channel):
             self.note_joined(group, channel)
             await self.kept.join(group, channel, last, self._ready(topic, channel))
+            await self.layer.joined(group, channel)
         if channel not in members:  # it has left meanwhile
             self.leave(group, channel)
 
