@@ -246,6 +246,7 @@ class Station:
         try:
             box.push_threadsafe(message, deadline)
         except RuntimeError:
+            self._layer.departs(channel)
             self.gone(channel)
             self.metrics.lose("gone")
         return True

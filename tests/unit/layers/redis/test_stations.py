@@ -196,7 +196,8 @@ async def test_flush_while_a_consumer_runs(make: Callable[..., Any]) -> None:
 @pytest.mark.parametrize("history", [None, {"room": {"count": 10, "seconds": 60}}], ids=["plain", "history"])
 async def test_a_member_whose_loop_was_closed_is_in_no_group(redis_url: str, kind: str, history: Any) -> None:
     """Was, on the queue layer: messages of the group went into a mailbox that nobody reads, for a day."""
-    layer: Any = ON_REDIS[kind]([redis_url], prefix=unique_prefix(), history=history)
+    presence = {"room": {"key": "user"}}
+    layer: Any = ON_REDIS[kind]([redis_url], prefix=unique_prefix(), history=history, presence=presence)
     channel, stays = await layer.new_channel(), await member(layer, "room")
     other = asyncio.new_event_loop()
 
@@ -206,7 +207,9 @@ async def test_a_member_whose_loop_was_closed_is_in_no_group(redis_url: str, kin
     await asyncio.to_thread(other.run_until_complete, attach())
     station = layer._stations.here()
     await until_async(lambda: isinstance(station.boxes.get(channel), Inbox), "it is attached")
+    layer.attend(channel, {"user": "ada"}, hears=False)
     await layer.group_add("room", channel)
+    assert layer.present() == 1
     other.close()
     await layer.send(channel, {"type": "x"})
     await until_async(lambda: channel not in station.boxes, "it is known to be gone")
@@ -217,6 +220,7 @@ async def test_a_member_whose_loop_was_closed_is_in_no_group(redis_url: str, kin
     memberships = getattr(station, "_memberships", {}).values()
     await until_async(lambda: not any(one._owed for one in memberships), "Redis knows it too")
     assert channel not in station.boxes and not station.groups_of(channel)
+    assert layer.present() == 0
     assert not any(channel in one.groups.get("room", ()) for one in memberships)
     await layer.flush()
     assert not station.kept.groups
