@@ -145,6 +145,19 @@ def test_static_files_are_not_deleted_where_they_come_from(tmp_path, root: str, 
     assert (tmp_path / "source" / "a.txt").exists()
 
 
+def test_static_files_that_are_where_they_are_copied_to_stay(tmp_path) -> None:
+    """By a prefix, or by a link to a folder in STATIC_ROOT."""
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "a.txt").write_text("kept")
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "linked").symlink_to(tmp_path / "source")
+    for root, prefix in (("root", "linked"), (".", "source")):
+        source = [(prefix, tmp_path / "source")]
+        with override_settings(STATIC_ROOT=tmp_path / root, STATICFILES_DIRS=source, INSTALLED_APPS=[]):
+            assert output("collectstatic", "--noinput").startswith("0 static files copied")
+        assert (tmp_path / "source" / "a.txt").read_text() == "kept"
+
+
 def test_what_a_link_in_static_root_leads_to_is_not_written(tmp_path) -> None:
     """An earlier ``collectstatic --link`` of Django leaves links to the sources there."""
     (tmp_path / "root").mkdir()

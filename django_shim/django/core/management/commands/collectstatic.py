@@ -60,6 +60,7 @@ class Command(BaseCommand):
                 path = file.relative_to(folder)
                 if not _is_ignored(path, ignored):
                     found.setdefault(root / prefix / path, file)
+        found = {target: file for target, file in found.items() if _place(target) != _place(file)}
         for target, file in found.items():
             if options["verbosity"] > 1 or options["dry_run"]:
                 self.stdout.write(f"{'Pretending to copy' if options['dry_run'] else 'Copying'} '{file}'")
@@ -69,6 +70,11 @@ class Command(BaseCommand):
                 shutil.copy2(file, target)
         files = "1 static file" if len(found) == 1 else f"{len(found)} static files"
         self.stdout.write(f"{files} copied to '{root}'.")
+
+
+def _place(path: Path) -> Path:
+    """Return where a file or a link is, however its folder is named: through links, or not."""
+    return path.parent.resolve() / path.name
 
 
 def _require_apart(root: Path, source: Path, clears: bool) -> None:
