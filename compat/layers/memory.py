@@ -174,16 +174,16 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
         """
         if group not in self.groups:
             self.require_valid_group_name(group)
-        inbox = self.channels.get(channel)
-        if inbox is None:
+        if channel not in self.channels:
             self.require_valid_channel_name(channel)
         rule = self.rules.require(group, last) if last else self.rules.of(group) if self.rules else None
+        new = channel not in self.groups.get(group, ())
         if rule is None:
             self.enter(group, channel)
         else:
             await self.histories.join(self, group, channel, rule, last)
         if self.presence_rules:
-            await self.joined(group, channel)
+            await self.entered(group, channel, new=new)
 
     def enter(self, group: str, channel: str) -> None:
         """Make ``channel`` a member of ``group``."""

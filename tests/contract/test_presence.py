@@ -283,6 +283,34 @@ async def test_a_channel_of_which_the_layer_knows_nothing_yet(make: Make) -> Non
     await layer.detach(channel)
 
 
+async def test_who_cannot_be_tracked_does_not_join(make: Make) -> None:
+    """Was: a member who is absent."""
+    layer = make(presence={"chat_*": {"key": lambda scope: scope["user"]["key"]}})
+    user: dict[str, Any] = {"key": 1.5}
+    tab = await Tab.open(layer, user)
+
+    async def hears() -> bool:
+        await layer.group_send("chat_x", {"type": "to.group"})
+        await layer.send(tab.channel, {"type": "to.channel"})
+        types = [""]
+        while types[-1] != "to.channel":
+            types.append((await asyncio.wait_for(tab.inbox.get(), 15))["type"])
+        return "to.group" in types
+
+    with pytest.raises(TypeError):
+        await tab.join()
+    await until_awaited(hears, False)  # on the queue layer Redis is told soon
+    user["key"] = "ada"
+    await tab.join()
+    await here(layer, {"ada": 1})
+    await layer.untrack("chat_x", tab.channel)
+    user["key"] = 1.5
+    with pytest.raises(TypeError):
+        await tab.join()
+    await until_awaited(hears, True)  # as before
+    await tab.close()
+
+
 async def test_a_flush_takes_everybody_out(servers: Any, short: None) -> None:
     one, two = servers(presence={"chat_*": {"key": "user"}})
     tab = await (await Tab.open(one, User("ada"))).join()

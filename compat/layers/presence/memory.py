@@ -182,6 +182,17 @@ class KeepsPeople(KeepsPresence):
         self._hall = MemoryHall()
         self._attendances = PerLoop(self._new_attendance)
 
+    async def entered(self, group: str, channel: str, *, new: bool) -> None:
+        """Track a member by the option ``presence``; if that fails, one that is ``new`` is none any more."""
+        try:
+            await self.joined(group, channel)
+        except BaseException:  # also when cancelled
+            attendance = self._attendance_of(channel)
+            attendee = None if attendance is None else attendance.attendees.get(channel)
+            if new and (attendee is None or group not in attendee.metas):  # no call beside this one enters it
+                await self.group_discard(group, channel)
+            raise
+
     def empty_hall(self) -> None:
         """Forget who is here: the layer is flushed."""
         for attendance in self._attendances.all():
