@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 from unittest import mock
 
@@ -19,6 +20,7 @@ from tests.support.logs import recorded
 from tests.support.waiting import until_async
 
 GROUP = "side"
+counted = pytest.mark.skipif(sys.version_info < (3, 11), reason="Python does not count cancellations yet")
 
 
 @pytest.mark.parametrize("error", [ValueError, StopConsumer])
@@ -140,6 +142,7 @@ async def test_disconnect_runs_if_a_connection_to_the_database_cannot_be_closed(
     assert ends == [1001]
 
 
+@counted
 async def test_a_task_that_disconnect_cancels_is_its_own_matter(layer: InMemoryChannelLayer) -> None:
     class Cancels(AsyncWebsocketConsumer):
         async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
@@ -158,6 +161,7 @@ async def test_a_task_that_disconnect_cancels_is_its_own_matter(layer: InMemoryC
     assert not client.future.cancelled() and client.future.exception() is None
 
 
+@counted
 @pytest.mark.parametrize("width", [1, 2])
 async def test_a_receive_that_is_cancelled_ends_the_consumer(width: int, layer: InMemoryChannelLayer) -> None:
     ends: list[int] = []
