@@ -48,9 +48,11 @@ LARGEST, LONGEST_LINE = 100_000, 10_000
 START = re.compile(rf"(?<![\w.-])(?:{'|'.join(PROGRAMS)})(?![\w.-])[\s\"',].*")
 FOLDED = re.compile(r"(?!\s*#)(?:.*:|\s*-)\s+>[-+\d]*\s*")
 """The line of YAML before a text whose lines are one."""
-LISTED = re.compile(r"\s*(?:-\s+)?(?:command|entrypoint):\s*")
+LISTED = re.compile(r"\s*(?:-\s+)?(?:command|entrypoint):(?:\s+&\S+)?\s*(?:#.*)?")
 """The line of YAML before a list whose items are the words of a command."""
-ITEM = re.compile(r"\s*-\s+(?!#)(.*)")
+ITEM = re.compile(r"""\s*-\s+(?!#)("(?:[^"\\]|\\.)*"|'[^']*'|(?:(?!\s#).)*)""")
+"""An item, without the comment after it."""
+NOTHING = re.compile(r"\s*(?:#.*)?()")
 OPTION = re.compile(r"\s+-\S")
 APPLICATION = re.compile(
     r"[A-Za-z_][\w.]*(?::[A-Za-z_][\w.]*(?:\(\))?|\.[aw]sgi(?![\w.:]))|fastapi[\s\"',]+run\b"
@@ -155,10 +157,11 @@ def _unfolded(lines: Sequence[str]) -> list[str]:
     listed = False
     for line in lines:
         indentation = len(line) - len(line.lstrip())
-        item = ITEM.fullmatch(line) if listed else None
+        item = (NOTHING.fullmatch(line) or ITEM.match(line)) if listed else None
         listed = item is not None or LISTED.fullmatch(line) is not None
         if item is not None:
             unfolded[-1] += "\\"
+            within = indentation if FOLDED.fullmatch(line) else -1
             line = item.group(1)
         elif unfolded and (0 <= within < indentation or OPTION.match(line)):
             unfolded[-1] += "\\"

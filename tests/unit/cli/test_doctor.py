@@ -350,6 +350,23 @@ def test_a_django_project_on_the_real_channels(tutorial: Tutorial) -> None:
         ),
         (
             "compose.yml",
+            "web:\n  command: &it  # one\n    - uvicorn  # two\n    - main:app\n\n    # - --workers 2\n"
+            "    - --root-path\n    - 'x #'  # that's it\n    - --workers\n    - \"4\"  # four\n",
+            [("compose.yml:2", "uvicorn", 4)],
+        ),
+        (
+            "compose.yml",
+            "web:\n  command:\n    - sh\n    - -c\n    - >\n      migrate &&\n      uvicorn\n      main:app --workers 4\n"
+            "  image: x\n",
+            [("compose.yml:2", "uvicorn", 4)],
+        ),
+        (
+            "compose.yml",
+            "web:\n  command:\n    - sh\n    - -c\n    - |\n      uvicorn main:app\n      echo --workers 4\n",
+            [("compose.yml:6", "uvicorn", 1)],
+        ),
+        (
+            "compose.yml",
             "# command: >\n  web:\n    command: |\n      uvicorn main:app\n      echo --workers 4\n",
             [("compose.yml:4", "uvicorn", 1)],
         ),
