@@ -91,10 +91,10 @@ class ServerCommand:
     @property
     def serves_wsgi(self) -> bool:
         """True for gunicorn with a WSGI application, which has no websockets."""
-        kind = self.worker_class
-        if self.program != "gunicorn" or kind not in ("", *WSGI_WORKERS):
+        if self.program != "gunicorn" or self.worker_class not in ("", *WSGI_WORKERS):
             return False
-        return any("wsgi" in word and word != kind and not word.startswith("-") for word in self.text.split())
+        applications = filter(None, map(APPLICATION.search, self.text.split()))
+        return any("wsgi" in application.group() for application in applications)
 
     def value_of(self, short: str, long: str) -> str:
         """Return the value of an option of gunicorn; "" without it."""
@@ -193,7 +193,12 @@ def commands_of(line: str, source: str) -> list[ServerCommand]:
 
 def _parsed(words: Sequence[str], source: str) -> ServerCommand:
     names = [os.path.basename(word) for word in words]
-    at = next((index for index, name in enumerate(names) if name in PROGRAMS), 0)
+    # "fastapi" is a usual name of folders, too.
+    starts = [
+        name in PROGRAMS and (name != "fastapi" or "run" in names[at + 1 : at + 2])
+        for at, name in enumerate(names)
+    ]
+    at = starts.index(True) if True in starts else 0
     program, text = names[at] if names else "uvicorn", " ".join(words)
     arguments = [_without_variables(word) for word in words[at + 1 :]]
     options, given = _uvicorn_options(arguments if program == "uvicorn" else ["app:app"])

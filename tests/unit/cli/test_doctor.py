@@ -356,8 +356,8 @@ def test_a_django_project_on_the_real_channels(tutorial: Tutorial) -> None:
         ),
         (
             "compose.yml",
-            "web:\n  command:\n    - sh\n    - -c\n    - >\n      migrate &&\n      uvicorn\n      main:app --workers 4\n"
-            "  image: x\n",
+            "web:\n  command:\n    - sh\n    - -c\n    - >\n      migrate &&\n      uvicorn\n"
+            "      main:app --workers 4\n  image: x\n",
             [("compose.yml:2", "uvicorn", 4)],
         ),
         (
@@ -418,6 +418,7 @@ def test_a_command_between_others(command: str) -> None:
         'uvicorn main:app --root-path "" --workers 4',
         'sh -c "pip install uvicorn && uvicorn main:app --workers 4"',
         "pkill gunicorn; uvicorn main:app --workers 4",
+        "uv run --directory fastapi uvicorn main:app --workers 4",
     ],
 )
 def test_empty_arguments_and_names_of_programs_end_no_command(command: str) -> None:

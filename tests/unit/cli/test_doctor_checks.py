@@ -657,7 +657,12 @@ def test_gunicorn_with_workers_for_asgi(command: str) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    ["mysite.wsgi:application -w 4", "mysite.wsgi -w 4", "mysite.wsgi -k gevent_pywsgi --workers=4"],
+    [
+        "mysite.wsgi:application -w 4",
+        "mysite.wsgi -w 4",
+        "mysite.wsgi -k gevent_pywsgi --workers=4",
+        "-w 4 --wsgi-app=mysite.wsgi",
+    ],
 )
 def test_gunicorn_with_a_wsgi_application(options: str, tmp_path: Path) -> None:
     """Was: an error also beside a server for the websockets, and its workers were those of the consumers."""
@@ -674,6 +679,16 @@ def test_gunicorn_with_a_wsgi_application(options: str, tmp_path: Path) -> None:
     twice = subject(commands=server_commands(None, tmp_path))
     only(twice, check, WARNING, "has no websockets, and no other", "beside it")
     assert twice.workers == 1 and len(twice.commands) == 2
+
+
+@pytest.mark.parametrize(
+    "options", ["--chdir /srv/wsgi", "--bind unix:/run/wsgi.sock", "--env WSGI=x.wsgi_settings", "-n wsgi"]
+)
+def test_gunicorn_with_wsgi_in_the_name_of_something_else(options: str, tmp_path: Path) -> None:
+    (tmp_path / "gunicorn.conf.py").touch()
+    given = subject(command=f"gunicorn {options} -w 4 main:app", folder=tmp_path)
+    only(given, "not-a-websocket-server", NOTE, "does not read gunicorn.conf.py", "worker_class")
+    assert given.workers == 4
 
 
 def test_gunicorns_own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
