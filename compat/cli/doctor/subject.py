@@ -6,6 +6,7 @@ A part that cannot be loaded becomes a finding, and the checks of the other part
 from __future__ import annotations
 
 import inspect
+import linecache
 import os
 import sys
 import traceback
@@ -61,8 +62,8 @@ class Subject:
     folder: Path = field(default_factory=Path.cwd)
     problems: list[Finding] = field(default_factory=list)
     registers_layers: bool = False
-    """A module of the project has ``register_channel_layer``: its lifespan, which does not run here, may call
-    it.
+    """A module of the project names ``register_channel_layer``: its lifespan, which does not run here, may
+    call it.
     """
     missing: str | None = None
     """The package that the import of the application or its settings did not find."""
@@ -140,9 +141,19 @@ def _load_application(subject: Subject, wanted: Wanted) -> None:
 
 
 def _registers_layers() -> bool:
-    modules = [(name, getattr(module, "__dict__", {})) for name, module in list(sys.modules.items())]
-    having = [name for name, its in modules if its.get("register_channel_layer") is register_channel_layer]
-    return any(name.partition(".")[0] != "compat" for name in having)
+    return any(
+        name.partition(".")[0] != "compat" and _names_it(module) for name, module in list(sys.modules.items())
+    )
+
+
+def _names_it(module: Any) -> bool:
+    its = getattr(module, "__dict__", {})
+    name = register_channel_layer.__name__
+    if its.get(name) is register_channel_layer:
+        return True
+    # The project may import it in the function that calls it, or call it as an attribute of compat.layers.
+    file = its.get("__file__")
+    return isinstance(file, str) and is_the_projects(file) and name in "".join(linecache.getlines(file))
 
 
 def _is_factory(app: Any) -> bool:

@@ -192,19 +192,29 @@ def test_a_name_that_is_wrong(project: Project, arguments: list[str], text: str)
     assert text in checks(json.loads(done.stdout))["application"]
 
 
-def test_layers_that_the_lifespan_makes(project: Project) -> None:
+@pytest.mark.parametrize(
+    ("imported", "within", "called"),
+    [
+        ("from compat.layers import register_channel_layer", "pass", "register_channel_layer"),
+        ("from compat import layers", "pass", "layers.register_channel_layer"),
+        ("import compat", "from compat.layers import register_channel_layer", "register_channel_layer"),
+    ],
+)
+def test_layers_that_the_lifespan_makes(project: Project, imported: str, within: str, called: str) -> None:
     project.write(
         "main.py",
-        """
+        f"""
+        {imported}
         from fastapi import FastAPI
         from compat import AsyncWebsocketConsumer
-        from compat.layers import InMemoryChannelLayer, register_channel_layer
+        from compat.layers import InMemoryChannelLayer
 
         class Chat(AsyncWebsocketConsumer):
             channel_layer_alias = "chat"
 
         async def lifespan(app):
-            register_channel_layer("chat", InMemoryChannelLayer())
+            {within}
+            {called}("chat", InMemoryChannelLayer())
             yield
 
         app = FastAPI(lifespan=lifespan)
