@@ -28,6 +28,20 @@ autoreload.autoreload_started.connect(hold_up)
 """
 """Settings of a machine that is busy when the reloader begins: for 2 s, or until a file is changed."""
 
+OWN_RELOADER = """
+import time
+from django.utils import autoreload
+from django_shim.with_django.management.commands import runserver
+class Reloader(autoreload.StatReloader):
+    def tick(self):
+        while True:
+            time.sleep(0.1)
+            yield
+autoreload.get_reloader = Reloader
+runserver.LOOK_S = 600
+"""
+"""Settings of a project whose reloader looks at the files in a way of its own."""
+
 MANAGE = """
 import os, sys
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
@@ -178,6 +192,12 @@ def test_runserver_serves_nobody_before_the_reloader_has_looked_at_the_files(pro
         (project / "mysite" / "urls.py").write_text(URLS.replace("page 1", "page 2"), encoding="utf-8")
         (project / "changed").touch()
         until(lambda: shows(server, "page 2"), "the changed page is served", deadline_s=30)
+
+
+def test_runserver_waits_for_no_look_of_a_reloader_that_looks_in_its_own_way(project: Path) -> None:
+    write(project, mysite__settings=SETTINGS + OWN_RELOADER)
+    with runserver(environment("django"), project) as server:
+        assert_serves(server)
 
 
 def test_runserver_without_the_configured_redis_says_so_first_and_serves(project: Path) -> None:

@@ -117,7 +117,7 @@ class Command(DjangoCommand):
     def _wait_until_loaded(self, sender: Any, **_kwargs: Any) -> None:
         # Else Django looks at the modules of asgi.py a second later, and misses the changes until then.
         self._loaded.wait(LOAD_S)
-        if isinstance(sender, autoreload.StatReloader):
+        if getattr(type(sender), "tick", None) is autoreload.StatReloader.tick:
             look = sender.snapshot_files
 
             def snapshot_files() -> Iterator[Any]:
@@ -125,7 +125,7 @@ class Command(DjangoCommand):
                 self._looked.set()
 
             sender.snapshot_files = snapshot_files
-        else:  # the operating system tells it of changes
+        else:  # the operating system tells it of changes, or the project has a way of its own to look
             self._looked.set()
 
     def _serve_supervised(self, address: dict[str, Any], options: Any) -> None:
