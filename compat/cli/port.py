@@ -140,9 +140,9 @@ def _left(
 def _versions(before: bytes, after: bytes) -> Iterator[tuple[int, str]]:
     """Yield the lines that have the version of Channels, and have ours after the port."""
     if before != after and b"__version__" in after:
-        for use in references_of(after).uses:
-            if use.path == "compat.__version__":
-                yield use.line, f"{use.path} is the version of channels-compat, not of Channels"
+        name = "compat.__version__"
+        for line in dict.fromkeys(use.line for use in references_of(after).uses if use.path == name):
+            yield line, f"{name} is the version of channels-compat, not of Channels"
 
 
 def _contents(found: Sources, path: Path, unread: list[Path]) -> Iterator[tuple[Path, bytes]]:
