@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from typing import Any
+
+from compat.cli.porting.records import Text
 
 __all__ = [
     "BEGINNINGS",
@@ -15,6 +18,7 @@ __all__ = [
     "NESTED",
     "PATH_ARGUMENTS",
     "PATH_CALLS",
+    "conditions_of_removals",
     "is_modules",
     "is_path_place",
     "key_number",
@@ -137,3 +141,25 @@ def last_name(node: ast.expr) -> str:
     if isinstance(node, ast.Attribute):
         return node.attr
     return node.id if isinstance(node, ast.Name) else ""
+
+
+def conditions_of_removals(tree: ast.Module, texts: Sequence[Text]) -> set[Text]:
+    """Return the names of apps in conditions under which the settings remove them; both stay as they are.
+
+    if "daphne" in INSTALLED_APPS: INSTALLED_APPS.remove("daphne")
+    """
+    apps = [text for text in texts if text.setting == INSTALLED]
+    removed = [text for text in apps if text.call == "remove"]
+    return {
+        asked
+        for node in (ast.walk(tree) if removed else ())
+        if isinstance(node, ast.If | ast.While)
+        for text in removed
+        if _is_in(text, node.body[0], node.body[-1])
+        for asked in apps
+        if asked.call == COMPARED and asked.value == text.value and _is_in(asked, node.test, node.test)
+    }
+
+
+def _is_in(text: Text, first: ast.stmt | ast.expr, last: ast.stmt | ast.expr) -> bool:
+    return first.lineno <= text.line <= (last.end_lineno or 0)

@@ -15,11 +15,11 @@ from compat.cli.porting.places import (
     BEGINNINGS,
     COMPARED,
     DISTRIBUTIONS,
-    INSTALLED,
     MODULES,
     NESTED,
     PATH_ARGUMENTS,
     PATH_CALLS,
+    conditions_of_removals,
     is_modules,
     is_path_place,
     key_number,
@@ -95,13 +95,9 @@ class _Reader(ast.NodeVisitor):
         self._paths: set[str] = set()
         """The variables that are used as dotted paths."""
         self.visit(tree)
-        removed = {text.value for text in self.texts if text.setting == INSTALLED and text.call == "remove"}
+        kept = conditions_of_removals(tree, self.texts)
         self.texts = [
-            text._replace(
-                is_path=(text.is_path or bool(names & self._paths))
-                # if "daphne" in INSTALLED_APPS: INSTALLED_APPS.remove("daphne")  both stay
-                and not (text.value in removed and text.setting == INSTALLED and text.call == COMPARED)
-            )
+            text._replace(is_path=(text.is_path or bool(names & self._paths)) and text not in kept)
             for text, names in zip(self.texts, self._variables, strict=True)
         ]
 

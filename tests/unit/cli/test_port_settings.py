@@ -374,3 +374,16 @@ def test_an_app_that_is_removed_if_it_is_there_stays_with_its_condition(tmp_path
     _, output = run(tmp_path, "--write")
     assert (tmp_path / "dev.py").read_text() == source
     assert 'dev.py:3: "daphne" is left' in output and "dev.py:2" not in output
+
+
+def test_a_condition_of_something_else_than_the_removal_of_an_app_is_ported(tmp_path: Path) -> None:
+    (tmp_path / "s.py").write_text(
+        'INSTALLED_APPS = ["channels"]\nif "channels" in INSTALLED_APPS:\n    X = 1\n'
+        'if TESTING and "channels" in INSTALLED_APPS:\n    INSTALLED_APPS.remove("channels")\n'
+    )
+    run(tmp_path, "--write")
+    assert (tmp_path / "s.py").read_text() == (
+        'INSTALLED_APPS = ["django_shim.with_django"]\n'
+        'if "django_shim.with_django" in INSTALLED_APPS:\n    X = 1\n'
+        'if TESTING and "channels" in INSTALLED_APPS:\n    INSTALLED_APPS.remove("channels")\n'
+    )
