@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import time
-from collections.abc import Callable
 
 import pytest
 
@@ -41,24 +39,9 @@ def test_as_many_frames_as_there_may_be_with_as_much_punctuation_as_they_like() 
     ] * (MAX_FRAMES // 2)
 
 
-def cpu_s(call: Callable[[], object]) -> float:
-    """The least of three times that a call takes."""
-
-    def once() -> float:
-        begun = time.thread_time()
-        call()
-        return time.thread_time() - begun
-
-    return min(once() for _ in range(3))
-
-
 @pytest.mark.parametrize("item", ["[" * 900 + "]" * 900, "[]", "{}"], ids=["deep", "lists", "objects"])
 def test_what_is_no_list_of_frames_costs_no_parser(item: str) -> None:
     """Was: half a second in which the event loop did nothing else, for one request."""
-    body = f"[{','.join([item] * (2**20 // (len(item) + 1)))}]"
-
-    def refuse() -> None:
-        with pytest.raises(Malformed, match="at most 1024 frames"):
-            frames_of(body)
-
-    assert cpu_s(refuse) < cpu_s(lambda: json.loads(body)) / 3
+    body = ",".join([item] * (2**20 // (len(item) + 1)))
+    with pytest.raises(Malformed, match="at most 1024 frames"):  # a parser would say: no JSON
+        frames_of(f"[{body}")
