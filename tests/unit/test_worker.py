@@ -38,6 +38,22 @@ async def working(worker: Worker) -> AsyncIterator[None]:
     await asyncio.wait((task,))
 
 
+@asynccontextmanager
+async def in_advance(receive: Receive) -> AsyncIterator[Receive]:
+    """Middleware's `receive()`: a task reads on, whether a consumer asks for a message or not."""
+    read: asyncio.Queue[Message] = asyncio.Queue()
+
+    async def read_on() -> None:
+        while True:
+            read.put_nowait(await receive())
+
+    reading = asyncio.ensure_future(read_on())
+    try:
+        yield read.get
+    finally:
+        reading.cancel()
+
+
 async def test_a_layer_is_needed() -> None:
     with pytest.raises(ValueError, match="the worker's alias is not configured"):
         Worker(ChannelNameRouter({}), ["jobs"], None)
@@ -566,17 +582,8 @@ async def test_a_job_that_middleware_reads_in_advance(layer: InMemoryChannelLaye
     consumer = Handles.as_asgi()
 
     async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
-        read: asyncio.Queue[Message] = asyncio.Queue()
-
-        async def read_on() -> None:
-            while True:
-                read.put_nowait(await receive())
-
-        reading = asyncio.ensure_future(read_on())
-        try:
-            await consumer(scope, read.get, send)
-        finally:
-            reading.cancel()
+        async with in_advance(receive) as read:
+            await consumer(scope, read, send)
 
     jobs = Jobs(log)
     async with working(Worker(middleware, ["jobs"], jobs)):
@@ -886,10 +893,8 @@ async def test_what_is_being_handled_is_not_put_back_behind_middleware_that_drop
     assert (handled, await left_in(layer)) == ([1, 2, 3], [4])
 
 
-@pytest.mark.parametrize("in_advance", [False, True])
-async def test_what_middleware_has_dropped_is_not_put_back(
-    layer: InMemoryChannelLayer, in_advance: bool
-) -> None:
+@pytest.mark.parametrize("ahead", [False, True])
+async def test_what_middleware_has_dropped_is_not_put_back(layer: InMemoryChannelLayer, ahead: bool) -> None:
     """Was: the last messages that it had dropped before a stop were sent again."""
     handled: list[int] = []
 
@@ -900,29 +905,19 @@ async def test_what_middleware_has_dropped_is_not_put_back(
     consumer = Numbers.as_asgi()
 
     async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
-        read: asyncio.Queue[Message] = asyncio.Queue()
-
         async def next_one() -> Message:
             while (message := await receive())["n"] not in (1, 3):
                 pass
             return message
 
-        async def read_on() -> None:
-            while True:
-                read.put_nowait(await next_one())
-
-        reading = asyncio.ensure_future(read_on()) if in_advance else None
-        try:
-            await consumer(scope, read.get if in_advance else next_one, send)
-        finally:
-            if reading is not None:
-                reading.cancel()
+        async with in_advance(next_one) if ahead else contextlib.nullcontext(next_one) as read:
+            await consumer(scope, read, send)
 
     worker = Worker(middleware, ["jobs"], layer)
     task = asyncio.ensure_future(worker.arun())  # type: ignore[no-untyped-call]
     await layer.send("jobs", {"type": "job", "n": 1})
     await until_async(lambda: handled == [1], "the consumer is there")
-    for message in numbers(4 if in_advance else 6)[2:]:
+    for message in numbers(4 if ahead else 6)[2:]:
         await layer.send("jobs", message)
     await until_async(lambda: handled == [1, 3] and layer.depth() == 0, "the others are dropped")
     worker.stop()
@@ -943,17 +938,8 @@ async def test_what_middleware_has_read_in_advance_is_put_back(layer: InMemoryCh
     consumer = Slow.as_asgi()
 
     async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
-        read: asyncio.Queue[Message] = asyncio.Queue()
-
-        async def read_on() -> None:
-            while True:
-                read.put_nowait(await receive())
-
-        reading = asyncio.ensure_future(read_on())
-        try:
-            await consumer(scope, read.get, send)
-        finally:
-            reading.cancel()
+        async with in_advance(receive) as read:
+            await consumer(scope, read, send)
 
     worker = Worker(middleware, ["jobs"], layer)
     task = asyncio.ensure_future(worker.arun())  # type: ignore[no-untyped-call]
