@@ -291,14 +291,20 @@ async def test_two_calls_of_which_some_fail(was_here: bool, outcomes: tuple[bool
         assert [json.loads(attendance.attendees["one"].metas["chat_x"].meta)] == here["ada"]["metas"]
 
 
-async def test_a_call_that_is_cancelled_undoes_none_that_is_under_way() -> None:
-    """Was: who came by the first call was taken out when the second one was cancelled."""
-    attendance = attendance_of(InTurn)
-    attendance.attend("one", {}, "one", hears=False, by_rule=False)
+async def two_calls(attendance: Any) -> list[asyncio.Task[None]]:
+    """Calls that say one after the other of the same connection, with another `n`, that it is here."""
     calls = []
     for meta in ('{"n": 1}', '{"n": 2}'):
         calls.append(asyncio.create_task(attendance.enter(Place("chat_x", "ada", "one"), meta)))
         await turns()
+    return calls
+
+
+async def test_a_call_that_is_cancelled_undoes_none_that_is_under_way() -> None:
+    """Was: who came by the first call was taken out when the second one was cancelled."""
+    attendance = attendance_of(InTurn)
+    attendance.attend("one", {}, "one", hears=False, by_rule=False)
+    calls = await two_calls(attendance)
     calls[1].cancel()
     await asyncio.wait(calls[1:])
     assert attendance.present() == 1
@@ -315,10 +321,7 @@ async def test_a_call_that_gives_way_to_one_that_fails_leaves_nobody() -> None:
 
     attendance = attendance_of(Refused)
     attendance.attend("one", {}, "one", hears=True, by_rule=False)
-    calls = []
-    for meta in ('{"n": 1}', '{"n": 2}'):
-        calls.append(asyncio.create_task(attendance.enter(Place("chat_x", "ada", "one"), meta)))
-        await turns()
+    calls = await two_calls(attendance)
     attendance.people.may_answer.set()
     first, second = await asyncio.gather(*calls, return_exceptions=True)
     assert first is None and isinstance(second, LayerUnavailable)
