@@ -162,8 +162,7 @@ def package(requirement: str) -> Path:
     folder = CACHE / requirement.replace("==", "-")
     with locked(CACHE / f"{folder.name}.lock"):
         if not folder.exists():
-            pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
-            _run(*pip, "--no-deps", "--target", str(folder), requirement)
+            _install("--no-deps", "--target", str(folder), requirement)
     return folder
 
 
@@ -176,12 +175,18 @@ def _fingerprint(recipe: Recipe) -> str:
 
 def _make(folder: Path, recipe: Recipe) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    _run(sys.executable, "-m", "venv", str(folder))
-    pip = (str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
-    _run(*pip, "--upgrade", "pip>=25.1")
+    _run(sys.executable, "-m", "venv", "--without-pip", str(folder))
     extras = f"[{recipe.extras}]" if recipe.extras else ""
-    _run(*pip, *recipe.requirements, "--editable", f"{REPO}{extras}")
+    _install(*recipe.requirements, "--editable", f"{REPO}{extras}", into=folder)
     (folder / "complete").touch()
+
+
+def _install(*what: str, into: Path | None = None) -> None:
+    """Install with the pip of these tests; what is imported is compiled then."""
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    if into is not None:
+        pip += ["--python", str(into / "bin" / "python")]
+    _run(*pip, "install", "--quiet", "--no-compile", *what)
 
 
 def _run(*command: str) -> None:
