@@ -17,7 +17,7 @@ from compat import metrics
 from compat.settings import DEFAULTS
 from tests.support import watch
 from tests.support.browser import Browser, browser
-from tests.support.environments import ENVIRONMENTS, Environment, environment, watch_processes_of
+from tests.support.environments import Environment, environment, in_each, watch_processes_of
 from tests.support.paths import NO_MATERIAL
 from tests.support.patience import be_patient
 from tests.support.redis_cluster import end_shared_cluster
@@ -131,7 +131,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
     server.stop()
 
 
-@pytest.fixture(scope="session", params=ENVIRONMENTS)
+@pytest.fixture(scope="session", params=in_each())
 def env(request: pytest.FixtureRequest) -> Environment:
     """Each environment in turn: without Django, with it, with the real Channels beside it."""
     return environment(request.param)

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.support.choices import slow_but
 from tests.support.layers import unique_prefix
 
 SCRIPT = """
@@ -61,7 +62,7 @@ PATCHES = {
 LAYERS = ["RedisChannelLayer", pytest.param("RedisPubSubChannelLayer", marks=pytest.mark.slow)]
 
 
-@pytest.mark.parametrize("without_uvloop", [False, True], ids=["uvloop", "asyncio"])
+@pytest.mark.parametrize("without_uvloop", slow_but((False,), [False, True]), ids=["uvloop", "asyncio"])
 @pytest.mark.parametrize("patch", PATCHES)
 @pytest.mark.parametrize("layer", LAYERS)
 def test_the_blocking_forms(layer: str, patch: str, without_uvloop: bool, redis_url: str) -> None:

@@ -18,6 +18,7 @@ import redis
 
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer, RedisStreamsChannelLayer
 from compat.layers.redis.keys import Keys, shard_of
+from tests.support.choices import slow_but
 from tests.support.environments import environment
 from tests.support.layers import databases, moving, unique_prefix
 from tests.support.paths import REPO
@@ -74,11 +75,12 @@ def path(request: pytest.FixtureRequest) -> str:
 
 
 SETTINGS = [*((1, name) for name in OPTIONS), (3, "defaults"), (3, "rotating keys"), (3, "encrypted json")]
+QUICK_SETTINGS = [(1, "defaults"), (3, "rotating keys")]
 PLAIN_SETTINGS = [(1, "defaults"), (3, "defaults")]
 plain_settings = pytest.mark.parametrize("setting", PLAIN_SETTINGS, indirect=True, ids=str)
 
 
-@pytest.fixture(params=SETTINGS, ids=str)
+@pytest.fixture(params=slow_but(QUICK_SETTINGS, SETTINGS), ids=str)
 def setting(request: pytest.FixtureRequest) -> tuple[int, str]:
     """Number of hosts, name of options."""
     count, name = request.param

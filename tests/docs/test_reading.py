@@ -15,6 +15,7 @@ from tests.docs.axe import axe_source, violations
 from tests.docs.pages import BLOCKS
 from tests.docs.site import Site
 from tests.support.browser import Browser, browser
+from tests.support.choices import slow_but
 from tests.support.waiting import until
 
 WIDE, NARROW = (1300, 900), (390, 800)
@@ -102,7 +103,7 @@ def complaints(
     return found
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", slow_but(("index.html", "concepts.html", "differences.html"), KINDS))
 def test_a_page_of_each_kind_is_accessible(reader: Browser, address: str, name: str) -> None:
     assert complaints(reader, axe_source(), address, [name], LOOKS) == {}
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.windows import Window, opened
 from tests.support.browser import Browser
+from tests.support.choices import slow_but
 from tests.support.environments import environment
 from tests.support.servers import Server, served
 from tests.support.tutorial import Tutorial
@@ -19,7 +20,10 @@ COMMANDS = {
 }
 
 
-@pytest.fixture(params=["bare-uvicorn-memory", "bare-runserver-redis", "django-runserver-memory"])
+STACKS = ("bare-uvicorn-memory", "bare-runserver-redis", "django-runserver-memory")
+
+
+@pytest.fixture(params=slow_but(STACKS[1:], STACKS))
 def server(
     request: pytest.FixtureRequest, tutorial: Tutorial, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
@@ -62,7 +66,7 @@ def test_S3_54_two_windows_in_the_lobby_and_one_elsewhere(server: Server, chromi
     assert "Traceback" not in server.log()
 
 
-@pytest.mark.parametrize("layer", ["memory", "redis"])
+@pytest.mark.parametrize("layer", slow_but(("redis",), ["memory", "redis"]))
 def test_history_H1_who_comes_later_sees_what_was_said(
     request: pytest.FixtureRequest, tutorial: Tutorial, tmp_path: Path, chromium: Browser, layer: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from selenium.webdriver.remote.webelement import WebElement
 
 from tests.examples.conftest import DJANGO, EXAMPLES, FASTAPI, Chat, Kind, Person, _running
 from tests.support.browser import Browser, complaints
+from tests.support.choices import slow_but
 from tests.support.environments import environment
 from tests.support.processes import Process, free_port
 from tests.support.proxy import Proxy
@@ -180,8 +182,12 @@ def test_several_messages_while_the_tab_is_hidden_are_counted(
         until(lambda: ada.chrome.title.startswith("(2) "), "the count in the title")
 
 
-@pytest.mark.parametrize("width", [320, 390, 768, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+WIDTHS, SCHEMES = (320, 390, 768, 1280), ("light", "dark")
+QUICK_SCREENS = ((320, "light"), (1280, "dark"))
+SCREENS = itertools.product(WIDTHS, SCHEMES)
+
+
+@pytest.mark.parametrize(("width", "scheme"), slow_but(QUICK_SCREENS, SCREENS, several=True))
 def test_nothing_is_cut_off_at_any_width(
     site: Chat, tabs: Callable[[], Tab], free_name: Names, width: int, scheme: str
 ) -> None:

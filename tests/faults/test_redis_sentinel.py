@@ -18,12 +18,14 @@ from compat.engine.parts import inbox_of
 from compat.exceptions import LayerUnavailable
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from tests.faults.rooms import talking
+from tests.support.choices import slow_but
 from tests.support.layers import close, more_lines, open_lines, unique_prefix
 from tests.support.processes import Process, free_port
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until, until_async
 
 WITHIN_S = 30.0
+LAYERS = slow_but((RedisChannelLayer,), (RedisChannelLayer, RedisPubSubChannelLayer))
 CONFIG = """
 port {port}
 bind 127.0.0.1
@@ -104,7 +106,7 @@ def watched(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Watched]
     made.stop()
 
 
-@pytest.mark.parametrize("cls", [RedisChannelLayer, RedisPubSubChannelLayer])
+@pytest.mark.parametrize("cls", LAYERS)
 @pytest.mark.parametrize(
     "how", ["the master dies", pytest.param("the sentinel is told to", marks=pytest.mark.slow)]
 )
@@ -150,7 +152,7 @@ async def test_failover(watched: Watched, cls: Callable[..., Any], how: str) -> 
     await close(reader, sender)
 
 
-@pytest.mark.parametrize("cls", [RedisChannelLayer, RedisPubSubChannelLayer])
+@pytest.mark.parametrize("cls", LAYERS)
 async def test_what_is_sent_to_the_old_master_is_in_a_gap(watched: Watched, cls: Callable[..., Any]) -> None:
     """It is alive, and takes messages from whoever has not found the new one yet, as the reader has."""
     reader, sender = cls(hosts=[watched.host], capacity=100_000), cls(hosts=[watched.host])
@@ -163,7 +165,7 @@ async def test_what_is_sent_to_the_old_master_is_in_a_gap(watched: Watched, cls:
     await close(reader, sender)
 
 
-@pytest.mark.parametrize("cls", [RedisChannelLayer, RedisPubSubChannelLayer])
+@pytest.mark.parametrize("cls", LAYERS)
 def test_calls_without_an_event_loop_follow_the_sentinels(watched: Watched, cls: Callable[..., Any]) -> None:
     """Their direct lines lead to a master that is silent: nobody waits until a reply is overdue."""
     pytest.importorskip("hiredis")
@@ -191,7 +193,7 @@ def test_calls_without_an_event_loop_follow_the_sentinels(watched: Watched, cls:
 
 
 @pytest.mark.parametrize("watched", [3], indirect=True)
-@pytest.mark.parametrize("cls", [RedisChannelLayer, RedisPubSubChannelLayer])
+@pytest.mark.parametrize("cls", LAYERS)
 async def test_faults_redis_01_the_machine_of_the_master_and_the_first_sentinel_is_lost(
     watched: Watched, cls: Callable[..., Any]
 ) -> None:

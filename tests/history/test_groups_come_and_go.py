@@ -13,6 +13,7 @@ from compat.clock import steady
 from compat.layers import InMemoryChannelLayer, memory_history, tail
 from compat.layers.redis import pubsub
 from compat.layers.redis.station import Station
+from tests.support.choices import slow_but
 from tests.support.footprint import footprint
 from tests.support.layers import ON_REDIS, close, member
 from tests.support.redis_server import RedisServer
@@ -45,7 +46,7 @@ async def groups(layer: Any, first: int, count: int) -> None:
 
 
 @pytest.mark.parametrize("count", MANY)
-@pytest.mark.parametrize("kind", sorted(ON_REDIS))
+@pytest.mark.parametrize("kind", slow_but(("streams",), sorted(ON_REDIS)))
 async def test_groups_on_redis(
     kind: str, count: int, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

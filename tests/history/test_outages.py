@@ -15,6 +15,7 @@ from compat.engine.inbox import Inbox
 from compat.exceptions import LayerUnavailable
 from compat.layers.redis import receipts
 from compat.layers.redis.station import Station
+from tests.support.choices import slow_but
 from tests.support.layers import ON_REDIS, close, member, unique_prefix
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
@@ -79,7 +80,7 @@ async def test_history_H4_what_was_sent_while_a_process_was_cut_off(
     assert not cut.metrics.dropped
 
 
-@pytest.mark.parametrize("kind", ["pubsub", "streams"], indirect=True)
+@pytest.mark.parametrize("kind", slow_but(("streams",), ["pubsub", "streams"]), indirect=True)
 @pytest.mark.parametrize(
     ("count", "size", "bytes_per_s"), [(40, 200_000, 2_000_000), (5, 1_200_000, 0)], ids=["slow", "long"]
 )

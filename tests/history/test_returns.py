@@ -14,6 +14,7 @@ import redis
 from compat import tickets
 from compat.settings import override
 from tests.history.fleet import LAYERS, SECRET, Fleet, fleet_on, room
+from tests.support.choices import slow_but
 from tests.support.clients import Refused
 from tests.support.fallback import Posting
 from tests.support.resuming import Closed, Resuming, end_links
@@ -92,7 +93,7 @@ async def test_history_P3_a_server_that_stops_in_order(fleet: Fleet, flavour: st
         assert await client.numbers_until(300) == list(range(21, 301)), "none lost, and none twice"
 
 
-@pytest.mark.parametrize("drain", ["0", "0.5"])
+@pytest.mark.parametrize("drain", slow_but(("0.5",), ["0", "0.5"]))
 async def test_history_P3_a_server_that_stops_waits_for_the_handler_of_a_relayed_client(
     fleet: Fleet, drain: str
 ) -> None:

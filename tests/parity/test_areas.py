@@ -14,7 +14,7 @@ import pytest
 
 from tests.parity.differences import check, compare
 from tests.shim.running import SHIMMED
-from tests.support.environments import ENVIRONMENTS, Environment, environment
+from tests.support.environments import ENVIRONMENTS, Environment, environment, in_each
 
 FOLDER = Path(__file__).parent
 AREAS = sorted(path.stem for path in (FOLDER / "areas").glob("[!_]*.py"))
@@ -31,10 +31,9 @@ def transcripts(name: str, shimmed: bool) -> dict[str, list[str]]:
 
 
 PLACES = [
-    (area, name)
+    pytest.param(area, *place.values, marks=place.marks)
     for area in AREAS
-    for name in ENVIRONMENTS
-    if name != "bare" or not area.startswith("django_")
+    for place in in_each(ENVIRONMENTS[1:] if area.startswith("django_") else ENVIRONMENTS)
 ]
 
 

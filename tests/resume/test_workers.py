@@ -48,9 +48,9 @@ def layer(request: pytest.FixtureRequest, redis_url: str) -> dict[str, str]:
     return layer_of(request.param, redis_url)
 
 
-@pytest.fixture(params=["queue", "pubsub", pytest.param("streams", marks=SLOW)])
-def any_layer(request: pytest.FixtureRequest, redis_url: str) -> dict[str, str]:
-    """Each kind; the others but the first are slow elsewhere."""
+@pytest.fixture(params=KINDS)
+def own_layer(request: pytest.FixtureRequest, redis_url: str) -> dict[str, str]:
+    """One that no other server is on."""
     return layer_of(request.param, redis_url)
 
 
@@ -90,8 +90,8 @@ async def reaches(place: Place) -> None:
         await probe.leave()
 
 
-async def test_P1_four_workers_a_hundred_cuts(any_layer: dict[str, str], tmp_path: Path) -> None:
-    with placed(tmp_path, "--workers", "4", **any_layer) as place:
+async def test_P1_four_workers_a_hundred_cuts(own_layer: dict[str, str], tmp_path: Path) -> None:
+    with placed(tmp_path, "--workers", "4", **own_layer) as place:
         names = [name("cut") for _ in range(10)]
         clients = [await place.open(("async", "sync")[number % 2], who) for number, who in enumerate(names)]
         homes = set()
@@ -147,10 +147,10 @@ async def test_P1_each_server_in_turn(servers: list[Place], flavour: str) -> Non
 
 
 async def test_P1_many_come_at_once_to_a_process_that_is_new(
-    any_layer: dict[str, str], tmp_path: Path
+    own_layer: dict[str, str], tmp_path: Path
 ) -> None:
     """It opens its own mailbox for the first of them; a new connection of its own may come in between."""
-    with placed(tmp_path, **any_layer) as home, placed(tmp_path, **any_layer) as new:
+    with placed(tmp_path, **own_layer) as home, placed(tmp_path, **own_layer) as new:
         clients = [await home.open("async", name("many")) for _ in range(10)]
         for client in clients:
             client.cut()

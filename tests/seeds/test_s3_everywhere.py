@@ -11,30 +11,33 @@ from contextlib import ExitStack
 import pytest
 
 from tests.seeds.conftest import ServeTutorial
+from tests.support.choices import slow_but
 from tests.support.clients import Client, Refused, get
-from tests.support.environments import Environment
+from tests.support.environments import ENVIRONMENTS, Environment, environment
 from tests.support.processes import sockets_by_process
 from tests.support.servers import Server
 from tests.support.waiting import until
 
-SERVERS = [
+SERVERS = (
     ("uvicorn", "echo", "memory"),
     ("runserver", "echo", "memory"),
     ("uvicorn", "room", "memory"),
     ("uvicorn", "room", "redis"),
     ("workers", "room", "redis"),
     ("runserver", "room", "redis"),
-]
+)
+PLACES = [(name, *how) for name in ENVIRONMENTS for how in SERVERS]
+QUICK = [place for place in PLACES if place[0] == "bare" or place == ("channels", *SERVERS[-1])]
 
 
-@pytest.fixture(params=SERVERS, ids="-".join)
-def server(request: pytest.FixtureRequest, env: Environment, serve_tutorial: ServeTutorial) -> Server:
-    how, step, layer = request.param
-    return serve_tutorial(env, how=how, step=step, layer=layer)
+@pytest.fixture(params=slow_but(QUICK, PLACES), ids="-".join)
+def server(request: pytest.FixtureRequest, serve_tutorial: ServeTutorial) -> Server:
+    name, how, step, layer = request.param
+    return serve_tutorial(environment(name), how=how, step=step, layer=layer)
 
 
 def step_of(request: pytest.FixtureRequest) -> str:
-    return str(request.node.callspec.params["server"][1])
+    return str(request.node.callspec.params["server"][2])
 
 
 def test_S3_60_pages(server: Server) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.shim.running import SHIMMED, run_code, write
 from tests.support.clients import Client, get, shows
-from tests.support.environments import Environment, environment
+from tests.support.environments import Environment, environment, in_each
 from tests.support.files import replace_in_the_same_second
 from tests.support.processes import UNCOVERED, Process, free_port
 from tests.support.servers import Server, served
@@ -146,7 +146,7 @@ print(config.verbose_name, config.path)
     assert verbose_name == "Channels" and path.endswith("django_shim/packages/channels")
 
 
-@pytest.mark.parametrize("name", ["bare", "django", "channels"])
+@pytest.mark.parametrize("name", in_each())
 def test_runserver_serves_pages_and_sockets(name: str, project: Path) -> None:
     with runserver(environment(name), project, "--noreload") as server:
         assert_serves(server)
@@ -244,7 +244,7 @@ def test_the_order_of_apps_is_checked(project: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=str)
-@pytest.mark.parametrize("name", ["bare", "django", "channels"])
+@pytest.mark.parametrize("name", in_each())
 def test_runworker_takes_messages_from_redis(
     name: str, project: Path, redis_url: str, number: signal.Signals
 ) -> None:
@@ -268,7 +268,7 @@ async_to_sync(get_channel_layer().send)("printer", {"type": "print.it", "text": 
         assert worker.wait() == 0
 
 
-@pytest.mark.parametrize("name", ["bare", "django", "channels"])
+@pytest.mark.parametrize("name", in_each())
 def test_runworker_without_a_layer(name: str, project: Path) -> None:
     write(project, mysite__settings=SETTINGS + "CHANNEL_LAYERS = {}\n")
     done = environment(name).run("django-shim", "manage.py", "runworker", "printer", cwd=project)
@@ -289,7 +289,7 @@ def test_runworker_warns_of_a_channel_without_a_consumer(name: str, project: Pat
     assert "CommandError: channel layer 'default' cannot use Redis" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["bare", "django", "channels"])
+@pytest.mark.parametrize("name", in_each())
 def test_runworker_without_redis_says_so_in_a_line(name: str, project: Path) -> None:
     away = f"redis://127.0.0.1:{free_port()}"
     layer = f"""CHANNEL_LAYERS = {{"default": {{
@@ -303,7 +303,7 @@ def test_runworker_without_redis_says_so_in_a_line(name: str, project: Path) -> 
     assert "CommandError: channel layer 'default' cannot use Redis at 127.0.0.1:" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["bare", "django", "channels"])
+@pytest.mark.parametrize("name", in_each())
 def test_trap_05_the_daphne_command_serves(name: str, project: Path) -> None:
     env = environment(name)
     command = [

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.shim.running import SHIMMED, run_code, write
-from tests.support.environments import Environment, environment
+from tests.support.environments import Environment, environment, in_each
 
 WHERE_DJANGO = "import django; print(django.__file__)"
 
@@ -103,7 +103,7 @@ def test_trap_06_the_launcher_says_in_one_line_what_it_overrides(tmp_path: Path)
 # Trap 9: metadata
 
 
-@pytest.mark.parametrize("name", ["bare", "django", "channels"])
+@pytest.mark.parametrize("name", in_each())
 def test_trap_09_the_version_of_channels_is_answered(name: str, tmp_path: Path) -> None:
     code = """
 from importlib.metadata import version, distribution, metadata, requires

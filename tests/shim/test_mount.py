@@ -12,7 +12,7 @@ import pytest
 from django_shim.mounting import Fallback, path_below
 from tests.shim.running import run_code, write
 from tests.support.clients import Client, Refused, get
-from tests.support.environments import Environment, environment
+from tests.support.environments import Environment, environment, in_each
 from tests.support.servers import Server, served
 
 SETTINGS = """
@@ -153,7 +153,7 @@ def test_trap_14_fastapi_keeps_its_own_and_the_project_gets_the_rest(
     assert "Traceback" not in server.log()
 
 
-@pytest.mark.parametrize("name", ["bare", "django", "channels"])
+@pytest.mark.parametrize("name", in_each())
 def test_trap_14_origin_check_and_unknown_paths(name: str, tmp_path: Path) -> None:
     with running(environment(name), project(tmp_path)) as server:
         assert get(server, "/hello/Ada/").text == "hello Ada at /hello/you/"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.shim.running import SHIMMED, run_code
-from tests.support.environments import environment
+from tests.support.environments import environment, in_each
 
 SETUP = """
 import django
@@ -88,7 +88,7 @@ def wanted(upstream: dict[str, dict[str, Any]]) -> list[str]:
     return names
 
 
-@pytest.mark.parametrize("name", ["bare", "django", "channels"])
+@pytest.mark.parametrize("name", in_each())
 def test_every_name_of_the_real_packages_is_there(
     upstream: dict[str, dict[str, Any]], name: str, tmp_path: Path
 ) -> None:

@@ -26,11 +26,13 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from tests.support.choices import slow_but
 from tests.support.paths import REPO
 from tests.support.processes import child_environment
 from tests.support.watched import HOOK
@@ -40,6 +42,7 @@ __all__ = [
     "REDIS_PY",
     "Environment",
     "environment",
+    "in_each",
     "locked",
     "package",
     "watch_processes_of",
@@ -57,6 +60,12 @@ class Recipe:
 
 ENVIRONMENTS = ("bare", "django", "channels")
 """Those that a project may be run in."""
+
+
+def in_each(names: Sequence[str] = ENVIRONMENTS) -> list[Any]:
+    """The environments as parameters; "django" is slow, because "channels" has all that is in it."""
+    return slow_but(("bare", "channels"), names)
+
 
 DJANGO = ("django>=5.2,<6",)
 TOOLS = (

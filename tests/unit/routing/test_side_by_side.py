@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.environments import ENVIRONMENTS, environment
+from tests.support.environments import environment, in_each
 from tests.support.paths import REPO
 
 SIDE_BY_SIDE = """
@@ -122,7 +122,7 @@ def test_our_routers_with_djangos_patterns(upstream: Any) -> None:
     assert ours == upstream
 
 
-@pytest.mark.parametrize("where", ENVIRONMENTS)
+@pytest.mark.parametrize("where", in_each())
 def test_the_shim_in_every_environment(upstream: Any, where: str) -> None:
     """Imports of `channels` and `django` alone: in the bare environment both are ours."""
     ours = answers("python", "-m", "django_shim", "python", "-c", SIDE_BY_SIDE, "channels", where=where)

@@ -18,7 +18,7 @@ from compat.settings import settings
 from compat.testing.websocket import WebsocketCommunicator
 from tests.support.apps import App
 from tests.support.clients import Client, Refused
-from tests.support.environments import ENVIRONMENTS, environment
+from tests.support.environments import environment, in_each
 from tests.support.logs import Records, recorded
 from tests.support.paths import REPO
 from tests.support.servers import LiveServer
@@ -406,7 +406,7 @@ def test_the_facts_are_those_of_channels() -> None:
         assert their_answer != case[2], f"{case} is no difference"
 
 
-@pytest.mark.parametrize("where", ENVIRONMENTS)
+@pytest.mark.parametrize("where", in_each())
 def test_the_shim_in_every_environment(where: str) -> None:
     ours = answers("python", "-m", "django_shim", "python", where=where)
     assert ours == [matches for _, _, matches in [*FACTS, *DIFFERENT]]

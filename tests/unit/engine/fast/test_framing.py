@@ -29,6 +29,7 @@ from compat.resume.journal import MAX_FRAMES
 from compat.resume.wire import is_control
 from compat.routing import URLRouter
 from compat.settings import override
+from tests.support.choices import slow_but
 from tests.support.clients import Client
 from tests.support.resuming import MARK, Resuming, end_links
 from tests.support.servers import LiveServer
@@ -574,7 +575,7 @@ def test_a_layer_that_is_read_by_receive_is_read_on(layer: Any) -> None:
             assert client.receive() == str(number)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", slow_but(("async",), KINDS))
 def test_little_waits_in_the_server_for_a_client_that_does_not_read(kind: str, layer: Any) -> None:
     count, text = 40, "x" * 1_000_000
     protocols: list[Any] = []
