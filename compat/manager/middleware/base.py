@@ -35,14 +35,15 @@ _noting_calls: weakref.WeakSet[Any] = weakref.WeakSet()
 def _noting(call: Call) -> Call:
     """Return ``call``, a ``__call__``, which notes its step as one that the message has come to, once."""
 
-    @functools.wraps(call)
     async def noting(self: Middleware, *args: Any, **kwargs: Any) -> Message | None:
         entered = _entered.get()
         if entered is not None and type(self).__call__ is noting:  # or else that of a subclass has noted it
             entered.append(self)
-        passed: Message | None = await call(self, *args, **kwargs)
+        passed: Message | None = await _bound(call, self)(*args, **kwargs)
         return passed
 
+    if inspect.isfunction(call):  # another object may have no signature
+        functools.update_wrapper(noting, call)
     _noting_calls.add(noting)
     return cast("Call", noting)
 
@@ -61,24 +62,9 @@ class Middleware(abc.ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        own = vars(cls).get("__call__")
-        call: Any = cls.__call__ if own is None else own
-        if inspect.isfunction(call) and call in _noting_calls:
-            return  # also a class that was made anew, with slots
-        if inspect.isfunction(own):
-            cls.__call__ = _noting(own)  # type: ignore[method-assign]
-            return
-
-        async def found(self: Middleware, *args: Any, **kwargs: Any) -> Message | None:
-            above: Any = next(
-                one for one in reversed(type(self).__mro__) if vars(one).get("__call__") is noting
-            )
-            inner: Any = super(above, self)
-            bound: Any = inner.__call__ if own is None else _bound(own, self)
-            passed: Message | None = await bound(*args, **kwargs)
-            return passed
-
-        noting = cls.__call__ = _noting(found)  # type: ignore[method-assign]
+        call = inspect.getattr_static(cls, "__call__")  # its own, or that of any base
+        if not (inspect.isfunction(call) and call in _noting_calls):
+            cls.__call__ = _noting(call)  # type: ignore[method-assign]
 
     def __init__(self, next_middleware: Step | None = None) -> None:
         self.next_middleware = None if next_middleware is None else _require_step(next_middleware)
