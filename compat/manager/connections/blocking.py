@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 from compat.layers.history import History
 from compat.layers.presence import Presence
+from compat.manager.connections.lifecycle import Lifecycle
 from compat.manager.connections.lookups import Lookups
-from compat.manager.connections.sending import Sendable, Sending
+from compat.manager.connections.sending import Sendable
 from compat.manager.connections.state import Connection
 from compat.redis.loops import background
 from compat.redis.native import result_on
@@ -20,7 +21,7 @@ __all__ = ["Blocking"]
 T = TypeVar("T")
 
 
-class Blocking(Sending, Lookups):
+class Blocking(Lifecycle, Lookups):
     """The ``…_sync`` forms of the most common methods; each one blocks until it is done.
 
     They run on the server's event loop if this process has one, else on a background loop that keeps its
@@ -105,14 +106,3 @@ class Blocking(Sending, Lookups):
                 f"await manager.{method}(…), or manager.submit(manager.{method}(…)) where you cannot"
             )
         return result_on(self.home or background.loop, make())
-
-    # Implemented by ``ConnectionManager``
-
-    async def join_group(self, connection_id: Connection | str, group: str) -> None:
-        raise NotImplementedError
-
-    async def leave_group(self, connection_id: Connection | str, group: str) -> None:
-        raise NotImplementedError
-
-    async def disconnect(self, connection_id: Connection | str, code: int = 1000) -> None:
-        raise NotImplementedError

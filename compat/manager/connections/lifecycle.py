@@ -1,4 +1,4 @@
-"""Accept connections and register them, and remove them from groups and registry when they end."""
+"""The life of a connection: it is accepted and registered, joins and leaves groups, and ends."""
 
 from __future__ import annotations
 
@@ -10,39 +10,66 @@ from typing import Any
 
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
-from compat.codes import ABNORMAL, INTERNAL_ERROR, NO_STATUS, NORMAL, POLICY_VIOLATION, TRY_AGAIN_LATER
+from compat.codes import ABNORMAL, INTERNAL_ERROR, NORMAL, POLICY_VIOLATION, TRY_AGAIN_LATER
 from compat.engine.refusal import shown
+from compat.manager.backends.base import BaseBackend
+from compat.manager.backends.messaging import require_group
 from compat.manager.backends.records import require_connection_id, require_user_id
+from compat.manager.config import WSConfig
+from compat.manager.connections.endings import Endings
 from compat.manager.connections.gate import Gate
-from compat.manager.connections.membership import Membership
+from compat.manager.connections.membership import Membership, unknown
 from compat.manager.connections.origin import OriginCheck
 from compat.manager.connections.outbox import Limits, Outbox
-from compat.manager.connections.parts import means
+from compat.manager.connections.sending import Sending
 from compat.manager.connections.state import Connection
+from compat.manager.connections.switchboard import CONTROL, Switchboard
 from compat.manager.exceptions import BackendError, BaseError, ConnectionError
+from compat.manager.serializers.base import BaseSerializer
 from compat.manager.typed import ConnectionState
 from compat.manager.utils.batching import run_with_concurrency_limit
 from compat.names import group_name
+from compat.redis.loops import PerLoop
 
 __all__ = ["Lifecycle"]
 
 log = logging.getLogger("compat.manager")
 
-CLOSE_WITHIN_S = 2.0
-"""Seconds that a client may take to read the waiting frames and the close."""
-GONE = frozenset((NO_STATUS, ABNORMAL))
-"""Close codes that mean that the client has left, so that no close frame is sent."""
 ENDED_AT_ONCE = 100
 USER_PART = 20
 """How many characters of a user's id are part of a channel's name."""
 
 
-class Lifecycle(Membership):
-    """``connect`` and ``disconnect``."""
+class Lifecycle(Sending):
+    """``connect`` and ``disconnect``, and the groups in between; ``limits`` are those of each outbox."""
 
-    outbox_limits: Limits
-    _origins: OriginCheck
-    _endings: dict[Connection, asyncio.Task[None]]
+    def __init__(
+        self,
+        config: WSConfig,
+        serializer: BaseSerializer,
+        layer: Any,
+        backend: BaseBackend | None,
+        limits: Limits,
+        origins: OriginCheck,
+    ) -> None:
+        super().__init__(config, serializer, layer, backend)
+        self.outbox_limits = limits
+        self._origins = origins
+        self._membership = Membership(self, self._hold)
+        self._endings = Endings(self)
+        self._switchboards: PerLoop[Switchboard] = PerLoop(self._new_switchboard)
+
+    def _new_switchboard(self, loop: asyncio.AbstractEventLoop) -> Switchboard:
+        return Switchboard(loop, self.backend, self.serializer, self.statistics, self._obey)
+
+    def switchboard(self) -> Switchboard:
+        """Return the switchboard of the running event loop."""
+        loop = asyncio.get_running_loop()
+        if self.home is None:
+            self._settle(loop)
+        return self._switchboards.get(loop)
+
+    # The beginning
 
     async def connect(
         self,
@@ -74,7 +101,7 @@ class Lifecycle(Membership):
             await self._plug_in(connection)
             self._require_not_ended(connection)
         except BaseException as error:
-            await self._hold(self._undo(connection))
+            await self._hold(self._endings.undo(connection))
             if isinstance(error, BackendError):
                 raise self._refused(error) from error
             if isinstance(error, (OSError, RuntimeError)):  # the client has left before it was accepted
@@ -155,21 +182,8 @@ class Lifecycle(Membership):
 
     def _require_not_ended(self, connection: Connection) -> None:
         """Raise WebSocketDisconnect if somebody has ended a connection before it was open."""
-        if not self._stays(connection):
+        if not self._membership.may_join(connection):
             raise WebSocketDisconnect(connection.closed_with(ABNORMAL))
-
-    async def _undo(self, connection: Connection) -> None:
-        """Remove a connection that could not be accepted, or was ended before it was open."""
-        connection.end()
-        await self._take_out(connection)
-        code = connection.close_code
-        if code is not None:  # it was not open yet when it was closed
-            await self._close(connection, code, code in GONE)
-
-    async def _unregister(self, connection: Connection) -> None:
-        """Remove it from the registry, unless another connection has its id by now."""
-        if self.registry.get(connection.channel_name) is connection:
-            await self.registry.unregister(connection.channel_name)
 
     @contextlib.asynccontextmanager
     async def session(
@@ -193,6 +207,29 @@ class Lifecycle(Membership):
         finally:
             await self.disconnect(connection, code)
 
+    # Its groups
+
+    async def join_group(self, connection_id: Connection | str, group: str) -> None:
+        """Add a connection to a group; it gets the messages that are sent to the group from now on.
+
+        Raises SystemError if there are MAX_TOTAL_GROUPS already, ConnectionError for an unknown connection.
+        """
+        await self._in_group(connection_id, group, "join")
+
+    async def leave_group(self, connection_id: Connection | str, group: str) -> None:
+        """Remove a connection from a group; do nothing if it is not a member."""
+        await self._in_group(connection_id, group, "leave")
+
+    async def _in_group(self, connection: Connection | str, group: str, what: str) -> None:
+        require_group(group)
+        here = self.local(connection)
+        if here is not None:
+            change = self._membership.join if what == "join" else self._membership.leave
+            await self.on_loop_of(here, change(here, group))
+            return
+        if not await self.ask(connection, what, group) and what == "join":
+            raise unknown(connection, group)
+
     # The end
 
     async def disconnect(self, connection_id: Connection | str, code: int = 1000) -> None:
@@ -202,29 +239,17 @@ class Lifecycle(Membership):
         server; nothing happens for an unknown connection, or for one whose id is another's by now.
         """
         here = self.local(connection_id)
-        ending = self._ending_of(connection_id if here is None else here)
-        if ending is None and here is None:
-            record = await self.record_of(connection_id)
-            if record is not None and record.server != self.backend.server:
-                await self.ask(record, "disconnect", code)
-            return
-        if ending is None and here is not None:
-            loop = here.loop
-            if loop is not None and loop is not asyncio.get_running_loop():
+        ending = self._endings.of(connection_id if here is None else here)
+        if ending is None:
+            if here is None:
+                await self.ask(connection_id, "disconnect", code)
+                return
+            if here.loop not in (None, asyncio.get_running_loop()):
                 await self.on_loop_of(here, self.disconnect(here, code))
                 return
-            ending = self._endings[here] = asyncio.get_running_loop().create_task(self._end(here, code))
-        assert ending is not None
-        if ending.get_loop() is not asyncio.get_running_loop():
-            return
-        await asyncio.shield(ending)
-
-    def _ending_of(self, connection: Connection | str) -> asyncio.Task[None] | None:
-        """Return the task that ends a connection, if there is one; for an id that of its last connection."""
-        if isinstance(connection, Connection) and connection.is_local:
-            return self._endings.get(connection)
-        endings = reversed(tuple(self._endings.items()))
-        return next((ending for one, ending in endings if means(connection, one)), None)
+            ending = self._endings.begin(here, code)
+        if ending.get_loop() is asyncio.get_running_loop():
+            await asyncio.shield(ending)
 
     async def disconnect_user(self, user_id: str, code: int = 1008) -> int:
         """End all connections of a user on all servers, and return how many there were.
@@ -238,57 +263,22 @@ class Lifecycle(Membership):
                 raise outcome
         return len(records)
 
-    async def _end(self, connection: Connection, code: int) -> None:
-        gone = connection.close_code is not None or code in GONE
-        was_open = connection.state is ConnectionState.CONNECTED
-        connection.leave()
-        connection.closed_with(code)
-        try:
-            leaving = asyncio.ensure_future(self._take_out(connection))
-            await self._close(connection, code, gone)
-            if connection.gate is not None:
-                connection.gate.interrupt()
-            await leaving
-        finally:
-            connection.end()
-            if was_open:
-                self.statistics.count_disconnected()
-            self._endings.pop(connection, None)
-
-    async def _take_out(self, connection: Connection) -> None:
-        """Remove it from its groups and the registry; without a backend, this is done later."""
-        async with connection.changing:  # a join that is under way would add what is removed here
-            outcomes = await asyncio.gather(
-                self.switchboard().unplug(connection),
-                self._unregister(connection),
-                return_exceptions=True,
-            )
-            connection.groups.clear()
-        for outcome in outcomes:
-            if isinstance(outcome, (BaseError, OSError, asyncio.TimeoutError)):
-                log.warning(
-                    "connection %s: the backend will be told later: %s", connection.channel_name, outcome
-                )
-            elif isinstance(outcome, BaseException):
-                raise outcome
-
-    @staticmethod
-    async def _close(connection: Connection, code: int, gone: bool) -> None:
-        """Send the waiting frames and the close within ``CLOSE_WITHIN_S``; nothing if the client has left."""
-        outbox, websocket = connection.outbox, connection.websocket
-        if not gone and outbox is not None and not outbox.broken:
-            with contextlib.suppress(asyncio.TimeoutError, WebSocketDisconnect):
-                await asyncio.wait_for(outbox.drained(), CLOSE_WITHIN_S)
-        if outbox is not None:
-            outbox.discard()
-        if gone or websocket.application_state != WebSocketState.CONNECTED:
-            return
-        with contextlib.suppress(asyncio.TimeoutError, RuntimeError, OSError, WebSocketDisconnect):
-            await asyncio.wait_for(websocket.close(code), CLOSE_WITHIN_S)
-
     def _broken(self, connection: Connection, code: int) -> None:
         """End a connection whose outbox has found that the client is gone, or too slow."""
         self._start(self.disconnect(connection, code))
+
+    # Commands of managers on other servers
+
+    async def ask(self, connection: Connection | str, what: str, *arguments: Any) -> bool:
+        """Send the command ``what`` to the manager of a connection on another server.
+
+        Returns False if there is no such connection.
+        """
+        record = await self.record_of(connection)
+        if record is None or record.server == self.backend.server:
+            return False
+        await self.backend.publish(record.address, {"type": CONTROL, "do": what, "with": list(arguments)})
+        return True
 
     async def _obey(self, connection: Connection, what: str, arguments: list[Any]) -> None:
         """Carry out a command of another server's manager for ``connection``."""
@@ -296,9 +286,9 @@ class Lifecycle(Membership):
             if what == "disconnect":
                 await self.disconnect(connection, int(arguments[0]))
             elif what == "join":
-                await self._join(connection, str(arguments[0]))
+                await self._membership.join(connection, str(arguments[0]))
             elif what == "leave":
-                await self._leave(connection, str(arguments[0]))
+                await self._membership.leave(connection, str(arguments[0]))
             else:
                 log.warning("another server asks to %r a connection, which this version cannot", what)
         except BaseError as error:

@@ -15,7 +15,6 @@ from compat.manager.backends.messaging import require_group
 from compat.manager.backends.records import Record, ServerInfo, require_user_id
 from compat.manager.connections.parts import ManagerParts, connection_of, id_of
 from compat.manager.connections.state import Connection
-from compat.metrics import LayerMetrics, resumable
 
 __all__ = ["Lookups"]
 
@@ -140,18 +139,6 @@ class Lookups(ManagerParts):
         users = await asyncio.gather(*map(self._registered, names))
         return dict(zip(names, users, strict=True))
 
-    def counters(self) -> dict[str, Any]:
-        """Return the statistics of this server.
-
-        ``dropped`` includes the losses of its layer, by reason; ``resumable`` is of its process.
-        """
-        counted = {**self.statistics.as_dict(), "resumable": resumable()}
-        metrics = getattr(self.backend.layer, "metrics", None)
-        if isinstance(metrics, LayerMetrics):
-            lost = {f"layer: {reason}": count for reason, count in metrics.dropped.items()}
-            counted["dropped"] = {**counted["dropped"], **lost}
-        return counted
-
     def _resolved(self, records: Iterable[Record]) -> list[Connection]:
         return [self.registry.get(record.connection_id) or connection_of(record) for record in records]
 
@@ -166,13 +153,4 @@ class Lookups(ManagerParts):
             "lease": server.lease_s,
             "reported_at": at,
             "statistics": {name: told[name] for name in told if name not in ("server_instance_id", "at")},
-        }
-
-    def report(self) -> dict[str, Any]:
-        """Return what this server reports to the others: its counters, and its number of groups."""
-        return {
-            "server_instance_id": self.backend.server_id,
-            "at": time.time(),
-            "groups": len({group for one in self.registry.get_all() for group in tuple(one.groups)}),
-            **self.counters(),
         }

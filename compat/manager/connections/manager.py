@@ -4,33 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from compat.codes import GOING_AWAY
 from compat.engine.events import Overflow
 from compat.manager import current
 from compat.manager.backends.base import BaseBackend
-from compat.manager.backends.choose import backend_for
 from compat.manager.config import WSConfig
 from compat.manager.connections import roster  # noqa: F401 - it tells compat.live of them
 from compat.manager.connections.blocking import Blocking
-from compat.manager.connections.lifecycle import Lifecycle
 from compat.manager.connections.origin import OriginCheck
 from compat.manager.connections.outbox import Limits
 from compat.manager.connections.periodic import PeriodicTasks
-from compat.manager.connections.registry import ConnectionRegistry
-from compat.manager.connections.state import Connection
-from compat.manager.connections.switchboard import Switchboard
 from compat.manager.exceptions import BackendError
 from compat.manager.serializers.base import BaseSerializer
 from compat.manager.serializers.json_serializer import JSONSerializer
-from compat.manager.statistics import Statistics
 from compat.manager.utils.batching import run_with_concurrency_limit
 from compat.metrics import starting
-from compat.redis.loops import PerLoop
 
 __all__ = ["ConnectionManager"]
 
@@ -41,7 +32,7 @@ OUTBOX_FRAMES = 1000
 OUTBOX_BYTES = 16 * 1024 * 1024
 
 
-class ConnectionManager(Lifecycle, Blocking):
+class ConnectionManager(Blocking):
     """Sends to the connections of this server, and of every server that shares its backend.
 
     ``get_manager()`` returns the first manager that was made; making another one with the same configuration
@@ -77,66 +68,24 @@ class ConnectionManager(Lifecycle, Blocking):
     ) -> None:
         if "config" in self.__dict__:  # the same object again
             return
-        self.serializer = serializer or JSONSerializer()
-        if not self.serializer.for_clients:
+        serializer = serializer or JSONSerializer()
+        if not serializer.for_clients:
             raise ValueError(
-                f"serializer={type(self.serializer).__name__}: clients are never sent this; use "
+                f"serializer={type(serializer).__name__}: clients are never sent this; use "
                 "JSONSerializer, ORJSONSerializer or MsgpackSerializer"
             )
         if on_overflow not in ("drop", "drop_oldest", "close"):
             raise ValueError(f"on_overflow={on_overflow!r}: expected 'drop', 'drop_oldest' or 'close'")
-        config = self.config = ws_config or WSConfig()
-        self.outbox_limits = Limits(outbox_frames, max(outbox_bytes, config.WS_MAX_MESSAGE_SIZE), on_overflow)
-        self.statistics = Statistics()
-        self._layer = layer
-        self._backend = backend
-        self._registry: ConnectionRegistry | None = None
-        self._making = threading.Lock()
-        self._switchboards: PerLoop[Switchboard] = PerLoop(self._new_switchboard)
-        self._origins = OriginCheck(allowed_origins)
-        self._endings: dict[Connection, asyncio.Task[None]] = {}
-        self._held: set[asyncio.Task[Any]] = set()
+        config = ws_config or WSConfig()
+        limits = Limits(outbox_frames, max(outbox_bytes, config.WS_MAX_MESSAGE_SIZE), on_overflow)
+        super().__init__(config, serializer, layer, backend, limits, OriginCheck(allowed_origins))
         self._periodic = PeriodicTasks(self, statistics_every)
-        self._home: asyncio.AbstractEventLoop | None = None
-        self._home_pid = 0
         self._running = False
         log.setLevel(config.LOG_LEVEL)
         if current.current() is None:
             current.set_manager(self)
 
-    # Its parts
-
-    @property
-    def backend(self) -> BaseBackend:
-        """``MemoryBackend``, ``RedisBackend`` or a custom backend; made at its first use."""
-        if self._backend is None:
-            with self._making:
-                if self._backend is None:
-                    self._backend = backend_for(self.config, self._layer)
-        return self._backend
-
-    @property
-    def registry(self) -> ConnectionRegistry:
-        """The connections of this process."""
-        if self._registry is None:
-            backend = self.backend
-            with self._making:
-                if self._registry is None:
-                    self._registry = self._new_registry(backend)
-        return self._registry
-
-    def _new_registry(self, backend: BaseBackend) -> ConnectionRegistry:
-        config = self.config
-        registry = ConnectionRegistry(
-            max_connections=config.MAX_TOTAL_CONNECTIONS,
-            heartbeat_timeout=config.WS_HEARTBEAT_TIMEOUT,
-            backend=backend,
-            max_per_user=config.MAX_CONNECTIONS_PER_CLIENT,
-            max_groups=config.MAX_TOTAL_GROUPS,
-        )
-        backend.tell(registry.local, registry.holds, self.report)
-        backend.tell_left(registry.doubts.settle)
-        return registry
+    # Its configuration
 
     @property
     def server_instance_id(self) -> str:
@@ -162,36 +111,6 @@ class ConnectionManager(Lifecycle, Blocking):
     def log_stats(self) -> bool:
         """``config.LOG_STATS``."""
         return self.config.LOG_STATS
-
-    def _new_switchboard(self, loop: asyncio.AbstractEventLoop) -> Switchboard:
-        return Switchboard(loop, self.backend, self.serializer, self.statistics, self._obey)
-
-    def switchboard(self) -> Switchboard:
-        loop = asyncio.get_running_loop()
-        if self.home is None:
-            self._settle(loop)
-        return self._switchboards.get(loop)
-
-    def _settle(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._home, self._home_pid = loop, os.getpid()
-
-    @property
-    def home(self) -> asyncio.AbstractEventLoop | None:
-        home = self._home
-        if home is None or self._home_pid != os.getpid():  # in a forked process the loop does not run
-            return None
-        return home if home.is_running() else None
-
-    def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._held.add(task)
-        task.add_done_callback(self._finished)
-        return task
-
-    def _finished(self, task: asyncio.Task[Any]) -> None:
-        self._held.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.statistics.report_failed("ending a connection", error)
 
     # For a lifespan
 
@@ -254,8 +173,7 @@ class ConnectionManager(Lifecycle, Blocking):
             await asyncio.wait_for(self._close_all(), timeout)
         except asyncio.TimeoutError:
             log.warning("stop_tasks: %d connections did not close in %g s", len(self._endings), timeout)
-            for ending in tuple(self._endings.values()):
-                ending.cancel()
+            self._endings.cancel()
         if self._home is asyncio.get_running_loop():
             self._home = None
 

@@ -1,21 +1,25 @@
-"""The attributes and methods that all mixins of ``ConnectionManager`` may use."""
+"""What all the methods of ``ConnectionManager`` work with: its configuration, backend and registry."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
+import time
 from collections.abc import Coroutine
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
 from compat.manager.backends.base import BaseBackend
+from compat.manager.backends.choose import backend_for
 from compat.manager.backends.records import Record
 from compat.manager.config import WSConfig
 from compat.manager.connections.registry import ConnectionRegistry
 from compat.manager.connections.state import Connection
-from compat.manager.connections.switchboard import Switchboard
 from compat.manager.serializers.base import BaseSerializer
 from compat.manager.statistics import Statistics
 from compat.manager.typed import ConnectionState
+from compat.metrics import LayerMetrics, resumable
 
 __all__ = ["ManagerParts", "connection_of", "id_of", "means"]
 
@@ -23,30 +27,85 @@ T = TypeVar("T")
 
 
 class ManagerParts:
-    """Base of the mixins that make up ``ConnectionManager``."""
+    """Base of the classes that make up ``ConnectionManager``; ``layer`` and ``backend`` as given to that."""
 
-    config: WSConfig
-    serializer: BaseSerializer
-    statistics: Statistics
+    def __init__(
+        self, config: WSConfig, serializer: BaseSerializer, layer: Any, backend: BaseBackend | None
+    ) -> None:
+        self.config = config
+        self.serializer = serializer
+        self.statistics = Statistics()
+        self._layer = layer
+        self._backend = backend
+        self._registry: ConnectionRegistry | None = None
+        self._making = threading.Lock()
+        self._held: set[asyncio.Task[Any]] = set()
+        self._home: asyncio.AbstractEventLoop | None = None
+        self._home_pid = 0
 
     @property
     def backend(self) -> BaseBackend:
-        """The backend; made at its first use."""
-        raise NotImplementedError
+        """``MemoryBackend``, ``RedisBackend`` or a custom backend; made at its first use."""
+        if self._backend is None:
+            with self._making:
+                if self._backend is None:
+                    self._backend = backend_for(self.config, self._layer)
+        return self._backend
 
     @property
     def registry(self) -> ConnectionRegistry:
         """The connections of this process."""
-        raise NotImplementedError
+        if self._registry is None:
+            backend = self.backend
+            with self._making:
+                if self._registry is None:
+                    self._registry = self._new_registry(backend)
+        return self._registry
 
-    def switchboard(self) -> Switchboard:
-        """Return the switchboard of the running event loop."""
-        raise NotImplementedError
+    def _new_registry(self, backend: BaseBackend) -> ConnectionRegistry:
+        config = self.config
+        registry = ConnectionRegistry(
+            max_connections=config.MAX_TOTAL_CONNECTIONS,
+            heartbeat_timeout=config.WS_HEARTBEAT_TIMEOUT,
+            backend=backend,
+            max_per_user=config.MAX_CONNECTIONS_PER_CLIENT,
+            max_groups=config.MAX_TOTAL_GROUPS,
+        )
+        backend.tell(registry.local, registry.holds, self.report)
+        backend.tell_left(registry.doubts.settle)
+        return registry
+
+    def _settle(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._home, self._home_pid = loop, os.getpid()
 
     @property
     def home(self) -> asyncio.AbstractEventLoop | None:
         """The event loop of this manager's server while it runs, else None."""
-        raise NotImplementedError
+        home = self._home
+        if home is None or self._home_pid != os.getpid():  # in a forked process the loop does not run
+            return None
+        return home if home.is_running() else None
+
+    def counters(self) -> dict[str, Any]:
+        """Return the statistics of this server.
+
+        ``dropped`` includes the losses of its layer, by reason; ``resumable`` is of its process.
+        """
+        counted = {**self.statistics.as_dict(), "resumable": resumable()}
+        metrics = getattr(self.backend.layer, "metrics", None)
+        if isinstance(metrics, LayerMetrics):
+            lost = {f"layer: {reason}": count for reason, count in metrics.dropped.items()}
+            counted["dropped"] = {**counted["dropped"], **lost}
+        return counted
+
+    def report(self) -> dict[str, Any]:
+        """Return what this server reports to the others: its counters, and its number of groups."""
+        return {
+            "server_instance_id": self.backend.server_id,
+            "at": time.time(),
+            "groups": len({group for one in self.registry.get_all() for group in tuple(one.groups)}),
+            **self.counters(),
+        }
 
     def local(self, connection: Connection | str) -> Connection | None:
         """Return the connection of this process, given itself or its id; None if it is not connected here.
@@ -70,7 +129,15 @@ class ManagerParts:
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start a task that no caller awaits."""
-        raise NotImplementedError
+        task = asyncio.get_running_loop().create_task(work)
+        self._held.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._held.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.statistics.report_failed("ending a connection", error)
 
     async def _hold(self, work: Coroutine[Any, Any, Any]) -> None:
         """Finish ``work`` even if the current task is cancelled."""

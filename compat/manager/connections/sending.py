@@ -10,7 +10,6 @@ from compat.layers.redis.keys import EXCLUDE_KEY, PLACE_KEY, RESERVED_KEY
 from compat.manager.backends.records import Record, require_user_id
 from compat.manager.connections.parts import ManagerParts, id_of
 from compat.manager.connections.state import Connection
-from compat.manager.connections.switchboard import CONTROL
 from compat.manager.exceptions import BackendError, ValidationError
 from compat.manager.frames import Frame, frame_of
 from compat.manager.plain import plain_message
@@ -162,7 +161,3 @@ class Sending(ManagerParts):
             return outbox.push(frame)
         outbox.push_soon(frame)
         return True
-
-    async def ask(self, record: Record, what: str, *arguments: Any) -> None:
-        """Send the command ``what`` to the manager of a connection on another server."""
-        await self.backend.publish(record.address, {"type": CONTROL, "do": what, "with": list(arguments)})
