@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from compat import tickets
@@ -146,23 +147,20 @@ async def _made(
     hide_offer(scope)
     carrier = reach(scope)
     who = await principal_of(rules, scope)
-    relay, why = relay_of(layer), None
-    returned: Returned | None = None
+    arrival = Arrival(rules, scope, receive, send, carrier is not None, who, relay_of(layer))
     if carrier is not None and carrier.read is not None:
-        offer = offer or Offer("", 0, only=True)
-        ticket, _, why = await _checked(offer, who, rules, scope, relay, posted=True)
-        await _post(carrier, ticket, offer.received, why, relay)
+        await arrival.post(carrier, offer or Offer("", 0, only=True))
         return None
     if registry.stopping:  # it would get what it has missed, and no ticket that says so
         await send_on(scope, receive, send)
         return None
     session = session_of(rules, scope)
+    why: str | None = None
+    returned: Returned | None = None
     if offer is not None:
-        ticket, secret, why = await _checked(offer, who, rules, scope, relay)
+        ticket, secret, why = await arrival.checked(offer)
         if ticket is not None and why is None:
-            posts = carrier is not None
-            call = scope, receive, send
-            why = await _come_back(ticket, secret, offer.received, who, session, relay, posts, rules, *call)
+            why = await arrival.come_back(ticket, secret, offer.received, session)
             if why is None:
                 return None
             # Only a consumer joins groups before its client is told what was recovered.
@@ -171,7 +169,7 @@ async def _made(
         if offer.only:
             await turn_away(receive, send, NOT_THERE)
             return None
-    place = tickets.place_of(who, path_of(scope), await _home_of(relay))
+    place = tickets.place_of(who, path_of(scope), await arrival.home())
     made = ResumableConnection(seconds, place, why, returned, scope.get("path", ""))
     made.belongs_to(session)
     scope[RESUMABLE_KEY] = made
@@ -179,116 +177,119 @@ async def _made(
     if returned is not None:
         returned.begin(made)
         scope["compat.progress"] = returned
-    made.begin(receive, send, posts=carrier is not None)
+    made.begin(receive, send, posts=arrival.posts)
     return made
 
 
-async def _post(
-    carrier: Carrier, ticket: tickets.Ticket | None, first: int, why: str | None, relay: Relay | None
-) -> None:
-    """Hand the frames of a request to the connection of its ticket, here or in another process."""
-    if ticket is None or why is not None or ticket.is_of_page:
-        carrier.settle(why or OF_PAGE)
-        return
-    assert carrier.read is not None
-    text = await carrier.read()
-    if text is None:
-        return
-    try:
-        frames = frames_of(text)
+@dataclass(slots=True)
+class Arrival:
+    """A socket, or a request in place of one, whose client may have a connection already."""
+
+    rules: Any
+    scope: Scope
+    receive: Receive
+    send: Send
+    posts: bool
+    """It is a request."""
+    who: str
+    """The principal: see ``rules.principal_of``."""
+    relay: Relay | None
+
+    async def home(self) -> str:
+        """Return the name of this process among those that share a layer; empty if it shares none."""
+        return "" if self.relay is None else await self.relay.home()
+
+    async def checked(
+        self, offer: Offer, *, posted: bool = False
+    ) -> tuple[tickets.Ticket | None, object, str | None]:
+        """Return the ticket that a client offers, and what it is signed with; or why it may not come back.
+
+        ``posted``: it is for frames, and not for a link.
+        """
+        try:
+            ticket, secret = tickets.read(offer.ticket)
+        except tickets.Refused as refused:
+            return None, None, registry.lose(refused.why)
+        who = principal_of_page(self.rules, self.scope, self.who) if ticket.is_of_page else self.who
+        place = tickets.place_of(who, path_of(self.scope), "", secret)
+        if place.user != ticket.user:
+            return None, None, registry.lose("user")
+        if place.path != ticket.path and not ticket.is_of_page:
+            return None, None, registry.lose("path")
+        # Frames for a link are no link, and the consumer of a page's first one authenticates by itself.
+        if not await is_allowed(self.rules, self.scope, anew=not (posted or ticket.is_of_page)):
+            if isinstance(self.rules, type):  # what wraps an endpoint may only ask for this socket's Origin
+                await self._end_park(ticket)
+            return None, None, registry.lose("refused")
+        return ticket, secret, None
+
+    async def _end_park(self, ticket: tickets.Ticket) -> None:
+        """End the connection of a client that may not come back any more, if it waits for it."""
+        if registry.refuse(ticket.connection, ticket.generation) or self.relay is None:
+            return
+        if ticket.home not in ("", await self.home()):
+            self.relay.refuse(ticket)
+
+    async def post(self, carrier: Carrier, offer: Offer) -> None:
+        """Hand the frames of a request to the connection of its ticket, here or in another process."""
+        ticket, _, why = await self.checked(offer, posted=True)
+        if ticket is None or why is not None or ticket.is_of_page:
+            carrier.settle(why or OF_PAGE)
+            return
+        assert carrier.read is not None
+        text = await carrier.read()
+        if text is None:
+            return
+        try:
+            frames = frames_of(text)
+            found = registry.find(ticket.connection)
+            if found is None and self.relay is not None and ticket.home not in ("", await self.home()):
+                carrier.settle(await self.relay.post(ticket, offer.received, text))
+            elif found is None:
+                carrier.settle(registry.count_gone(ticket.connection))
+            else:
+                carrier.settle(await take(found, ticket.generation, offer.received, frames))
+        except Malformed as error:
+            carrier.settle(str(error), malformed=True)
+
+    async def come_back(
+        self, ticket: tickets.Ticket, secret: object, received: int, session: str
+    ) -> str | None:
+        """Serve the socket of a client that comes back to its connection; return why it cannot, or None."""
+        if ticket.is_of_page:
+            return OF_PAGE
+        path, home = path_of(self.scope), await self.home()
+        # A home elsewhere may not have the new key yet: it gets the hashes by that with which it has signed.
+        place = tickets.place_of(self.who, path, home, secret)
         found = registry.find(ticket.connection)
-        if found is None and relay is not None and ticket.home not in ("", await _home_of(relay)):
-            carrier.settle(await relay.post(ticket, first, text))
-        elif found is None:
-            carrier.settle(registry.count_gone(ticket.connection))
-        else:
-            carrier.settle(await take(found, ticket.generation, first, frames))
-    except Malformed as error:
-        carrier.settle(str(error), malformed=True)
-
-
-async def _checked(
-    offer: Offer, who: str, rules: Any, scope: Scope, relay: Relay | None, *, posted: bool = False
-) -> tuple[tickets.Ticket | None, object, str | None]:
-    """Return the ticket that a client offers, and what it is signed with; or why it may not come back."""
-    try:
-        ticket, secret = tickets.read(offer.ticket)
-    except tickets.Refused as refused:
-        return None, None, registry.lose(refused.why)
-    if ticket.is_of_page:
-        who = principal_of_page(rules, scope, who)
-    place = tickets.place_of(who, path_of(scope), "", secret)
-    if place.user != ticket.user:
-        return None, None, registry.lose("user")
-    if place.path != ticket.path and not ticket.is_of_page:
-        return None, None, registry.lose("path")
-    # Frames for a link are no link, and the consumer of a page's first one authenticates by itself.
-    if not await is_allowed(rules, scope, anew=not (posted or ticket.is_of_page)):
-        if isinstance(rules, type):  # what wraps an endpoint may only ask for the Origin of this socket
-            await _end_park(ticket, relay)
-        return None, None, registry.lose("refused")
-    return ticket, secret, None
-
-
-async def _end_park(ticket: tickets.Ticket, relay: Relay | None) -> None:
-    """End the connection of a client that may not come back any more, if it waits for it."""
-    if registry.refuse(ticket.connection, ticket.generation) or relay is None:
-        return
-    if ticket.home not in ("", await _home_of(relay)):
-        relay.refuse(ticket)
-
-
-async def _come_back(
-    ticket: tickets.Ticket,
-    secret: object,
-    received: int,
-    who: str,
-    session: str,
-    relay: Relay | None,
-    posts: bool,
-    rules: Any,
-    scope: Scope,
-    receive: Receive,
-    send: Send,
-) -> str | None:
-    """Serve the socket of a client that comes back to its connection; return why it cannot, or None."""
-    if ticket.is_of_page:
-        return OF_PAGE
-    path, home = path_of(scope), await _home_of(relay)
-    # A home elsewhere may not have the new key yet: it gets the hashes by that with which it has signed.
-    place = tickets.place_of(who, path, home, secret)
-    found = registry.find(ticket.connection)
-    if found is None and relay is not None and ticket.home not in ("", place.home):
-        call = ticket, received, place, receive, send
-        why = await relay.serve(*call, posts=posts, session=session, most=frame_limit(rules))
-        if why == LATER:
-            await turn_away(receive, send, TRY_AGAIN_LATER)
+        if found is None and self.relay is not None and ticket.home not in ("", home):
+            call = ticket, received, place, self.receive, self.send
+            most = frame_limit(self.rules)
+            why = await self.relay.serve(*call, posts=self.posts, session=session, most=most)
+            if why == LATER:
+                await turn_away(self.receive, self.send, TRY_AGAIN_LATER)
+                return None
+            return registry.lose(why) if why == ELSEWHERE else why  # the home has counted what it answers
+        if found is None:
+            return registry.count_gone(ticket.connection)
+        why = found.why_not(ticket.generation, received)
+        if why is not None:
+            return registry.lose(why)
+        if secret != tickets.current_secret():
+            place = tickets.place_of(self.who, path, home)
+        if (await self.receive())["type"] != "websocket.connect":
             return None
-        return registry.lose(why) if why == ELSEWHERE else why  # the home has counted what it answers
-    if found is None:
-        return registry.count_gone(ticket.connection)
-    why = found.why_not(ticket.generation, received)
-    if why is not None:
-        return registry.lose(why)
-    if secret != tickets.current_secret():
-        place = tickets.place_of(who, path, home)
-    if (await receive())["type"] != "websocket.connect":
+        link = Link(self.receive, self.send, found, received, relayed=self.posts)
+        with OneWrite(link.protocol):
+            await self.send({"type": "websocket.accept", "subprotocol": found.subprotocol})
+            forget_handshake(link.framed)
+            if found.why_not(ticket.generation, received) is not None:  # another socket was faster
+                await self.send({"type": "websocket.close", "code": SERVICE_RESTART})
+                return None
+            if found.is_shut_out():
+                await self.send({"type": "websocket.close", "code": TRY_AGAIN_LATER})
+                return None
+            found.belongs_to(session)
+            found.resume(link, place, ticket.generation, posts=self.posts)
+        await link.until_left()
         return None
-    link = Link(receive, send, found, received, relayed=posts)
-    with OneWrite(link.protocol):
-        await send({"type": "websocket.accept", "subprotocol": found.subprotocol})
-        forget_handshake(link.framed)
-        if found.why_not(ticket.generation, received) is not None:  # another socket was faster
-            await send({"type": "websocket.close", "code": SERVICE_RESTART})
-            return None
-        if found.is_shut_out():
-            await send({"type": "websocket.close", "code": TRY_AGAIN_LATER})
-            return None
-        found.belongs_to(session)
-        found.resume(link, place, ticket.generation, posts=posts)
-    await link.until_left()
-    return None
-
-
-async def _home_of(relay: Relay | None) -> str:
-    return "" if relay is None else await relay.home()
