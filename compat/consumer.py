@@ -21,10 +21,10 @@ from compat.advice.endpoint import ASGISignature, ConsumerSignature, connection_
 from compat.advice.hooks import check_hooks, fitted
 from compat.db import aclose_old_connections, database_sync_to_async
 from compat.engine import dependencies
+from compat.engine.admissions import admissions
 from compat.engine.connection import STOP, Connection
-from compat.engine.contracts import RESUMABLE_KEY
+from compat.engine.contracts import RESUMABLE_KEY, concurrency_of
 from compat.engine.dispatching import dispatches, in_thread, is_awaited
-from compat.engine.limits import admissions, concurrency_of
 from compat.engine.loop import join
 from compat.engine.own_call import OwnCall
 from compat.engine.parts import bridge_of, converse, inbox_of

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from compat.clock import steady, wall
-from compat.engine.limits import admissions
+from compat.engine.admissions import admissions
 from compat.exceptions import LayerUnavailable
 from compat.layers import channel_layers, get_channel_layer
 from compat.metrics import LayerMetrics

@@ -19,6 +19,7 @@ __all__ = [
     "Resumed",
     "SyncHandlers",
     "Work",
+    "concurrency_of",
 ]
 
 
@@ -40,6 +41,15 @@ class Consumer(Protocol):
     def _compat_set_channel(self, name: str) -> None: ...
 
     def _compat_missing_layer(self) -> str: ...
+
+
+def concurrency_of(consumer: Any) -> int:
+    """Return how many handlers of ``consumer`` may run at once, as its class says.
+
+    1 if the application uses the name ``concurrency`` for something else than a whole number.
+    """
+    own = getattr(type(consumer), "concurrency", 1)
+    return own if isinstance(own, int) else 1
 
 
 class SyncHandlers(Protocol):

@@ -26,7 +26,7 @@ from typing import Any, Protocol
 
 from compat.codes import SERVICE_RESTART
 from compat.engine import garbage  # noqa: F401 - it reports to be told of the start
-from compat.engine.limits import admissions
+from compat.engine.admissions import admissions
 from compat.engine.refusal import listed
 from compat.metrics import starting
 from compat.settings import settings

@@ -1,6 +1,6 @@
-"""Limits for one websocket, and for the number of them; off by default, and then without cost.
+"""Limits for one websocket; off by default, and then without cost.
 
-Each limit is a setting, and most are also an attribute of consumer classes, which overrides the setting:
+Each limit is a setting, and an attribute of consumer classes that overrides the setting:
 
 ======================================  ============================  =======================================
 setting                                 class attribute               what happens beyond it
@@ -9,9 +9,6 @@ setting                                 class attribute               what happe
 ``CHANNEL_MAX_MESSAGES_PER_SECOND``     ``max_messages_per_second``   closed with 1008
 ``CHANNEL_IDLE_TIMEOUT`` (seconds)      ``idle_timeout``              a silent client is closed with 1001
 ``CHANNEL_HEARTBEAT`` (seconds)         ``heartbeat``                 calls ``send_heartbeat()`` that often
-``CHANNEL_MAX_CONNECTIONS``                                           refused with 503
-``CHANNEL_MAX_CONNECTIONS_PER_CLIENT``                                refused with 503 (by client address)
-``CHANNEL_MAX_CONNECTIONS_PER_USER``                                  refused with 503 (by ``scope["user"]``)
 ======================================  ============================  =======================================
 
 For the consumer, a client that was closed here has left: ``disconnect(code)`` is called once.
@@ -20,36 +17,30 @@ For the consumer, a client that was closed here has left: ``disconnect(code)`` i
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import math
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from compat.codes import GOING_AWAY, POLICY_VIOLATION, TOO_BIG
 from compat.engine.contracts import RESUMABLE_KEY, Resumed
 from compat.engine.events import HEARTBEAT, Event
 from compat.engine.inbox import Inbox
-from compat.engine.refusal import refuse, shown, status_seen
+from compat.engine.refusal import shown
 from compat.engine.reports import surviving
 from compat.engine.shielding import uncancel
 from compat.exceptions import ImproperlyConfigured
-from compat.names import client_key, person_key
 from compat.settings import settings
-from compat.types import Message, Receive, Scope, Send, is_served
+from compat.types import Message, Receive
 
 __all__ = [
-    "Admission",
-    "Admissions",
     "Guard",
     "Heartbeat",
-    "admissions",
-    "concurrency_of",
     "frame_size",
     "guarded",
     "limit_of",
     "limited",
+    "setting_limit",
 ]
 
 log = logging.getLogger("compat.limits")
@@ -57,14 +48,8 @@ log = logging.getLogger("compat.limits")
 Parked = Callable[[], bool]
 """Says whether a client is away and may come back: it has no heartbeat then."""
 
-Place = tuple[str, Any]
-"""A key under which a connection is counted: ("all", None), ("client", address) or ("user", key)."""
-
-WHOSE = {"all": "the server", "client": "this client", "user": "this user"}
-PLACES = tuple(f"CHANNEL_MAX_CONNECTIONS{per}" for per in ("", "_PER_CLIENT", "_PER_USER"))
 PER_MESSAGE = ("CHANNEL_MAX_MESSAGE_SIZE", "CHANNEL_MAX_MESSAGES_PER_SECOND", "CHANNEL_IDLE_TIMEOUT")
 OF_A_CONNECTION = (*PER_MESSAGE, "CHANNEL_HEARTBEAT")
-SERVICE_UNAVAILABLE = 503
 
 
 def limit_of(consumer: Any, attribute: str, setting: str) -> float | None:
@@ -73,13 +58,20 @@ def limit_of(consumer: Any, attribute: str, setting: str) -> float | None:
     A method of that name is the application's, and no limit. Raises ImproperlyConfigured if the value is not
     a number above 0.
     """
-    own = getattr(consumer, attribute, None) if consumer is not None else None
-    own = None if callable(own) else own
-    value = own if own is not None else settings.kept(setting)
-    if value is None:
-        return None
+    own = getattr(consumer, attribute, None)
+    if own is None or callable(own):
+        return setting_limit(setting)
+    return _checked(own, f"{type(consumer).__name__}.{attribute}")
+
+
+def setting_limit(setting: str) -> float | None:
+    """Return the limit that a setting says, as ``limit_of`` does."""
+    value = settings.kept(setting)
+    return None if value is None else _checked(value, setting)
+
+
+def _checked(value: Any, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        where = f"{type(consumer).__name__}.{attribute}" if own is not None else setting
         raise ImproperlyConfigured(f"{where} must be a number above 0, or None for no limit; found {value!r}")
     return float(value)
 
@@ -190,15 +182,6 @@ def guarded(consumer: Any, receive: Receive, close: Any) -> Receive:
     return receive if (guard.size, guard.rate, guard.idle) == (None, None, None) else guard
 
 
-def concurrency_of(consumer: Any) -> int:
-    """Return how many handlers of ``consumer`` may run at once, as its class says.
-
-    1 if the application uses the name ``concurrency`` for something else than a whole number.
-    """
-    own = getattr(type(consumer), "concurrency", 1)
-    return own if isinstance(own, int) else 1
-
-
 def frame_size(message: Message) -> int:
     """Return how many bytes a frame has; a text counts as UTF-8."""
     text = message.get("text")
@@ -231,112 +214,3 @@ class Heartbeat:
     def cancel(self) -> None:
         """Stop the heartbeat."""
         self.timer.cancel()
-
-
-class Admission:
-    """One connection among those that are counted: with those whose client is here, or is away."""
-
-    __slots__ = ("_among", "_away", "_here", "places")
-
-    def __init__(self, here: Counter[Place], away: Counter[Place], places: Mapping[Place, float]) -> None:
-        self._here, self._away = here, away
-        self._among: Counter[Place] | None = None
-        self.places = places
-        """Where it is counted, with the limit of each."""
-
-    def full(self) -> str | None:
-        """Say where there is no place for a client that is away and would come back; None if there is."""
-        return _full(self._here, self.places) if self._among is self._away else None
-
-    def resume(self) -> None:
-        """Count the connection with those whose client is here."""
-        self._move(self._here)
-
-    def pause(self) -> Place | None:
-        """Count it with those whose client is away; return a place in which these are too many, or None."""
-        self._move(self._away)
-        return next((place for place, limit in self.places.items() if self._away[place] > limit), None)
-
-    def end(self) -> None:
-        """Count it no more."""
-        self._move(None)
-
-    def _move(self, among: Counter[Place] | None) -> None:
-        before, self._among = self._among, among
-        if before is not None:
-            for place in self.places:
-                before[place] -= 1
-                if not before[place]:
-                    del before[place]
-        if among is not None:
-            among.update(dict.fromkeys(self.places, 1))
-
-
-def _full(here: Counter[Place], places: Mapping[Place, float]) -> str | None:
-    for place, limit in places.items():
-        if here[place] >= limit:
-            return f"{WHOSE[place[0]]} has its {limit:g} connections"
-    return None
-
-
-class Admissions:
-    """The connections of this process, counted for the limits that are set."""
-
-    def __init__(self) -> None:
-        self.draining = False
-        """True while the process is about to stop; it then admits no connection."""
-        self._here: Counter[Place] = Counter()
-        self._away: Counter[Place] = Counter()
-
-    def refuse_all(self) -> None:
-        """Admit no connection from now on, because the process is about to stop."""
-        self.draining = True
-
-    def open_to_all(self) -> bool:
-        """Return True if every connection is admitted: no limit is set, and the process is not stopping."""
-        return not self.draining and settings.all_none(PLACES)
-
-    @contextlib.asynccontextmanager
-    async def admit(self, scope: Scope, receive: Receive, send: Send) -> AsyncIterator[Admission | None]:
-        """Count a connection while the block runs; yield None if it has been refused with 503."""
-        if scope.get("type") != "websocket" or not is_served(scope):
-            yield Admission(self._here, self._away, {})
-            return
-        places = self._places(scope)
-        full = "the server is about to stop" if self.draining else _full(self._here, places)
-        if full:
-            seen = status_seen(scope, SERVICE_UNAVAILABLE)
-            with surviving():
-                log.warning("websocket %s refused with %d: %s", shown(scope.get("path", "-")), seen, full)
-            await refuse(scope, receive, send, SERVICE_UNAVAILABLE, full)
-            yield None
-            return
-        admission = Admission(self._here, self._away, places)
-        admission.resume()
-        try:
-            yield admission
-        finally:
-            admission.end()
-
-    @staticmethod
-    def _places(scope: Scope) -> dict[Place, float]:
-        """Return the keys under which a connection is counted, with the limit of each.
-
-        Raises TypeError for a user without a key.
-        """
-        places: dict[Place, float] = {}
-        if (total := limit_of(None, "", "CHANNEL_MAX_CONNECTIONS")) is not None:
-            places["all", None] = total
-        if (per_client := limit_of(None, "", "CHANNEL_MAX_CONNECTIONS_PER_CLIENT")) is not None:
-            client = client_key(scope)
-            if client is not None:
-                places["client", client] = per_client
-        if (per_user := limit_of(None, "", "CHANNEL_MAX_CONNECTIONS_PER_USER")) is not None:
-            key = person_key(scope.get("user"))
-            if key is not None:
-                places["user", key] = per_user
-        return places
-
-
-admissions = Admissions()
-"""The connections of this process."""

@@ -8,7 +8,7 @@ so everything that a consumer does happens in one task and one context.
 from __future__ import annotations
 
 from compat.engine.connection import Connection
-from compat.engine.limits import concurrency_of
+from compat.engine.contracts import concurrency_of
 from compat.engine.reader import TaskReader
 from compat.engine.scheduler import turn
 from compat.engine.side_by_side import converse_side_by_side

@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 
 from compat.engine.connection import Connection
+from compat.engine.contracts import concurrency_of
 from compat.engine.cursors import Progress
 from compat.engine.events import BETWEEN
 from compat.engine.inbox import Inbox
-from compat.engine.limits import concurrency_of
 from compat.engine.reader import LAST, TaskReader
 from compat.engine.scheduler import turn
 from compat.engine.shielding import is_a_handlers_own, shield

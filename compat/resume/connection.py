@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable
 
 from compat import tickets
 from compat.codes import ABNORMAL, NORMAL, SERVICE_RESTART, TAKEN_OVER
+from compat.engine.admissions import Admission
 from compat.engine.cursors import Progress
 from compat.engine.fast.forgetting import forget_handshake
 from compat.engine.fast.write_batching import OneWrite
 from compat.engine.inbox import Inbox
-from compat.engine.limits import Admission
 from compat.engine.socket import Socket
 from compat.exceptions import ClientDisconnected
 from compat.resume import receipts

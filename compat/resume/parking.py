@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from compat.codes import ABNORMAL, NORMAL, SERVICE_RESTART
-from compat.engine.limits import Admission, admissions
+from compat.engine.admissions import Admission, admissions
 from compat.engine.refusal import shown
 from compat.resume.journal import Journal
 from compat.resume.link import Link

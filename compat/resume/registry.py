@@ -8,8 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
+from compat.engine.admissions import Place
 from compat.engine.draining import drain
-from compat.engine.limits import Place
 from compat.metrics import report_resumable
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compat.codes import SERVICE_RESTART
-from compat.engine.limits import SERVICE_UNAVAILABLE
+from compat.engine.admissions import SERVICE_UNAVAILABLE
 from compat.engine.refusal import can_respond, refuse
 from compat.resume.wire import PROTOCOL
 from compat.types import Receive, Scope, Send

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from compat import health
 from compat.clock import wall
-from compat.engine.limits import admissions
+from compat.engine.admissions import admissions
 from compat.exceptions import ImproperlyConfigured
 from compat.layers import channel_layers, get_channel_layer, register_channel_layer, unregister_channel_layer
 from compat.layers.redis.core import RedisChannelLayer

@@ -18,10 +18,11 @@ from starlette.authentication import SimpleUser
 from compat.closing import close_group, close_user, user_group
 from compat.consumer import AsyncConsumer, SyncConsumer
 from compat.engine import handshake
+from compat.engine.admissions import admissions
 from compat.engine.contracts import RESUMABLE_KEY
 from compat.engine.events import Overflow
 from compat.engine.inbox import Inbox
-from compat.engine.limits import admissions, guarded
+from compat.engine.limits import guarded
 from compat.engine.reader import TaskReader
 from compat.exceptions import (
     ImproperlyConfigured,

@@ -19,6 +19,7 @@ from typing import Any
 
 from compat.clock import steady
 from compat.engine.connection import STOP, Connection
+from compat.engine.contracts import concurrency_of
 from compat.engine.fast import framing
 from compat.engine.fast.at_once import AtOnce
 from compat.engine.fast.forgetting import forget_handshake
@@ -27,7 +28,6 @@ from compat.engine.fast.reading import FLOOD, NO_STEPS, FastInbox, is_small, nar
 from compat.engine.fast.sending import is_servers_own
 from compat.engine.fast.unframing import unframe
 from compat.engine.fast.write_batching import MAX_HANDLER_S, QUICK, Pace, end_anyhow
-from compat.engine.limits import concurrency_of
 from compat.engine.loop import join
 from compat.engine.side_by_side import converse_side_by_side
 from compat.engine.stepping import awaiting

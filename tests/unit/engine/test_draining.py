@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from compat.engine.admissions import admissions
 from compat.engine.draining import Drain
-from compat.engine.limits import admissions
 from compat.settings import override
 
 TIMER_S = 0.001

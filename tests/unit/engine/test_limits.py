@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from compat.closing import close_user
-from compat.engine.limits import admissions
+from compat.engine.admissions import admissions
 from compat.exceptions import StopConsumer
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.layers import InMemoryChannelLayer

@@ -14,7 +14,7 @@ import pytest
 
 from compat import tickets
 from compat.codes import COMES_BACK
-from compat.engine.limits import Admission, Place, admissions
+from compat.engine.admissions import Admission, Place, admissions
 from compat.exceptions import ClientDisconnected
 from compat.resume import parking, receipts
 from compat.resume import registry as registry_module

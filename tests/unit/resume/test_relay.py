@@ -15,7 +15,7 @@ import pytest
 
 from compat import tickets
 from compat.clock import steady
-from compat.engine.limits import Admission, Place
+from compat.engine.admissions import Admission, Place
 from compat.exceptions import ChannelFull
 from compat.layers.memory import InMemoryChannelLayer
 from compat.resume import peer as peer_module

@@ -15,7 +15,7 @@ from starlette.routing import Mount, Route, Router, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from compat.auth import AuthMiddlewareStack
-from compat.engine.limits import admissions
+from compat.engine.admissions import admissions
 from compat.fastapi import endpoint, include_consumers, lifespan
 from compat.generic.http import AsyncHttpConsumer
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
