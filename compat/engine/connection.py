@@ -9,19 +9,19 @@ from typing import Any
 
 from compat import logs
 from compat.advice.hints import noted
-from compat.codes import ABNORMAL, GOING_AWAY, INTERNAL_ERROR, NORMAL, SERVICE_RESTART, TRY_AGAIN_LATER
+from compat.codes import SERVICE_RESTART
 from compat.engine import register
 from compat.engine.contracts import RESUMABLE_KEY, Consumer, Resumed, Work
 from compat.engine.cursors import Progress
 from compat.engine.draining import drain
-from compat.engine.ending import take_steps
+from compat.engine.ending import outcome_of, take_steps
 from compat.engine.events import BETWEEN
-from compat.engine.inbox import Inbox, Overflowed
+from compat.engine.inbox import Inbox
 from compat.engine.limits import Heartbeat, guarded, limit_of, limited
 from compat.engine.outage import is_outage, refuse_for_outage
 from compat.engine.reader import Interruptible, SocketReader, holds_closes_back
-from compat.engine.reports import explained, hint_for, kind_of, named, report, warn
-from compat.engine.shielding import anyio_scope, is_a_handlers_own, shield, uncancel, whole
+from compat.engine.reports import explained, hint_for, kind_of, named, report
+from compat.engine.shielding import anyio_scope, is_a_handlers_own, shield, whole
 from compat.engine.socket import Socket, says_gone
 from compat.engine.subscription import Subscription
 from compat.exceptions import ClientDisconnected, StopConsumer
@@ -261,27 +261,8 @@ class Connection:
         own = self.consumer._compat_own_call
         if error is not None and own is not None and own.takes(self, error):
             raise error
-        inbox, served = self.inbox, self.socket.served
         cancelled = isinstance(error, asyncio.CancelledError) and not is_a_handlers_own(error)
-        code: int | None = None
-        failure: BaseException | None = None
-        raised: BaseException | None = None
-        if error is None or isinstance(error, StopConsumer):
-            code = None if error is None or inbox.ended else NORMAL
-        elif self.socket.gone and says_gone(error) and not inbox.ended:
-            code = ABNORMAL
-        elif inbox.overflowed and not inbox.ended and (cancelled or isinstance(error, Overflowed)):
-            code = TRY_AGAIN_LATER
-            raised = error if uncancel() else None  # the task was cancelled for another reason, too
-            self.socket.shut_out()
-            warn(self, "closed with 1013, its inbox is full (on_overflow='close')")
-        elif cancelled:
-            code, raised = self._code_of_client(GOING_AWAY if served else None), error
-        elif isinstance(error, (Exception, asyncio.CancelledError, GeneratorExit)):
-            code = TRY_AGAIN_LATER if served and is_outage(error) else INTERNAL_ERROR
-            failure = self.announced(error)
-        else:  # SystemExit and the like
-            code, raised = INTERNAL_ERROR, error
+        code, failure, raised = outcome_of(self, error, cancelled=cancelled)
         self.cancelled = cancelled
         steps = take_steps(self, code, failure)
         second: BaseException | None = None
@@ -321,11 +302,6 @@ class Connection:
         self.let_go()
         register.leave(self.inbox.channel)
         return True
-
-    def _code_of_client(self, code: int | None) -> int | None:
-        """Return the code of the client's disconnect if one waits to be handled, else ``code``."""
-        last = self.reader.last if self.reader is not None and not self.inbox.ended else None
-        return code if last is None else int(last.get("code", ABNORMAL))
 
     # The log
 

@@ -1,4 +1,4 @@
-"""The steps of a connection's end.
+"""How a connection ends, and the steps of its end.
 
 They always have the same order, and each is taken even if the one before it failed: an error is logged, the
 client is closed, the disconnect handler runs exactly once, and the channel leaves its groups. The engine
@@ -12,20 +12,64 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from compat.codes import TRY_AGAIN_LATER
+from compat.codes import ABNORMAL, GOING_AWAY, INTERNAL_ERROR, NORMAL, TRY_AGAIN_LATER
 from compat.engine import register
+from compat.engine.inbox import Overflowed
+from compat.engine.outage import is_outage
 from compat.engine.refusal import connection_lost
 from compat.engine.reports import warn
-from compat.engine.shielding import is_a_handlers_own
+from compat.engine.shielding import is_a_handlers_own, uncancel
+from compat.engine.socket import says_gone
 from compat.exceptions import StopConsumer
 from compat.types import Message
 
 if TYPE_CHECKING:
     from compat.engine.connection import Connection
 
-__all__ = ["take_steps"]
+__all__ = ["outcome_of", "take_steps"]
+
+
+class Outcome(NamedTuple):
+    """How a connection ends."""
+
+    code: int | None
+    """For the client; None if its disconnect has been handled."""
+    failure: BaseException | None = None
+    """The error of a handler, which has been logged."""
+    raised: BaseException | None = None
+    """What the task of the consumer raises after the last step."""
+
+
+def outcome_of(connection: Connection, error: BaseException | None, *, cancelled: bool) -> Outcome:
+    """Return how ``connection`` ends because of ``error``; see ``Connection.end``.
+
+    ``cancelled``: the task of the consumer has been cancelled.
+    """
+    inbox, socket = connection.inbox, connection.socket
+    if error is None or isinstance(error, StopConsumer):
+        return Outcome(None if error is None or inbox.ended else NORMAL)
+    if socket.gone and says_gone(error) and not inbox.ended:
+        return Outcome(ABNORMAL)
+    if inbox.overflowed and not inbox.ended and (cancelled or isinstance(error, Overflowed)):
+        raised = error if uncancel() else None  # the task was cancelled for another reason, too
+        socket.shut_out()
+        warn(connection, "closed with 1013, its inbox is full (on_overflow='close')")
+        return Outcome(TRY_AGAIN_LATER, raised=raised)
+    if cancelled:
+        return Outcome(_code_of_client(connection, GOING_AWAY if socket.served else None), raised=error)
+    if isinstance(error, (Exception, asyncio.CancelledError, GeneratorExit)):
+        code = TRY_AGAIN_LATER if socket.served and is_outage(error) else INTERNAL_ERROR
+        return Outcome(code, failure=connection.announced(error))
+    return Outcome(INTERNAL_ERROR, raised=error)  # SystemExit and the like
+
+
+def _code_of_client(connection: Connection, code: int | None) -> int | None:
+    """Return the code of the client's disconnect if one waits to be handled, else ``code``."""
+    reader = connection.reader
+    last = reader.last if reader is not None and not connection.inbox.ended else None
+    return code if last is None else int(last.get("code", ABNORMAL))
 
 
 async def take_steps(
@@ -58,15 +102,7 @@ async def take_steps(
         connection.report(second, "websocket.disconnect", level)
     turned_away = refuses and socket.closed and not socket.opened  # the handshake was answered with 503
     connection.let_go()
-    last: list[tuple[str, Callable[[], Awaitable[None]]]] = []
-    if connection.reader is not None:
-        last.append(("stop to read its socket", connection.reader.stop))
-    if connection.subscription is not None:
-        last.append(("stop to read its channel", connection.subscription.stop))
-        last.append(("leave its groups", connection.subscription.end))
-    if turned_away:
-        last.append(("wait for the end of its socket", partial(connection_lost, connection.receive)))
-    for what, release in last:
+    for what, release in _last(connection, turned_away):
         try:
             await release()
         except asyncio.CancelledError as error:
@@ -78,6 +114,19 @@ async def take_steps(
     if interrupted is not None:
         raise interrupted
     return second
+
+
+def _last(connection: Connection, turned_away: bool) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
+    """Return the steps behind the disconnect handler, each with its name."""
+    last: list[tuple[str, Callable[[], Awaitable[None]]]] = []
+    if connection.reader is not None:
+        last.append(("stop to read its socket", connection.reader.stop))
+    if connection.subscription is not None:
+        last.append(("stop to read its channel", connection.subscription.stop))
+        last.append(("leave its groups", connection.subscription.end))
+    if turned_away:
+        last.append(("wait for the end of its socket", partial(connection_lost, connection.receive)))
+    return last
 
 
 async def _tell(connection: Connection, code: int | None) -> None:
