@@ -147,16 +147,8 @@ async def take(connection: ResumableConnection, generation: int, first: int, fra
                 continue
             message = {**message, "text": text[1:]}
         number, first = first, first + 1
-        while (space := connection.space()) is not None and number == connection.inbound.count:
-            if connection in _waiting:
-                return LATER
-            _waiting.add(connection)
-            try:
-                await asyncio.wait((space,), timeout=max(0, end - asyncio.get_running_loop().time()))
-            finally:
-                _waiting.discard(connection)
-            if not space.done():
-                return LATER
+        if not await _has_space(connection, number, end):
+            return LATER
         if number > connection.inbound.count:
             return GAP
         if connection.over:
@@ -166,6 +158,24 @@ async def take(connection: ResumableConnection, generation: int, first: int, fra
         if number == connection.inbound.count:  # else it has come before
             connection.came(connection.link, message, size_of(payload_of(message)))
     return TAKEN
+
+
+async def _has_space(connection: ResumableConnection, number: int, end: float) -> bool:
+    """Wait until a connection takes another frame; a ``number`` that is not its next one needs no space.
+
+    Returns False if another post waits already, and after ``end``, a time of the loop.
+    """
+    while (space := connection.space()) is not None and number == connection.inbound.count:
+        if connection in _waiting:
+            return False
+        _waiting.add(connection)
+        try:
+            await asyncio.wait((space,), timeout=max(0, end - asyncio.get_running_loop().time()))
+        finally:
+            _waiting.discard(connection)
+        if not space.done():
+            return False
+    return True
 
 
 def _control(connection: ResumableConnection, generation: int, members: dict[str, Any]) -> None:
