@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 __all__ = ["example"]
@@ -34,13 +34,8 @@ def example(schema: Schema, schemas: Mapping[str, Schema], *, depth: int = 0) ->
     if depth > 2 * MAX_DEPTH:
         raise RecursionError("the schema requires itself")
     schema = _resolved(schema, schemas)
-    if schema.get("examples"):
-        return schema["examples"][0]
-    for key in ("const", "default"):
-        if key in schema:
-            return schema[key]
-    if schema.get("enum"):
-        return schema["enum"][0]
+    for given in _given(schema):
+        return given
     for key in ("oneOf", "anyOf"):
         if schema.get(key):
             options = [one for one in schema[key] if one.get("type") != "null"] or schema[key]
@@ -55,6 +50,15 @@ def example(schema: Schema, schemas: Mapping[str, Schema], *, depth: int = 0) ->
     if kind == "array":
         return _array(schema, schemas, depth)
     return _scalar(kind, schema)
+
+
+def _given(schema: Schema) -> Iterator[Any]:
+    """Yield the values that a schema has itself, the best one first."""
+    yield from schema.get("examples") or ()
+    for key in ("const", "default"):
+        if key in schema:
+            yield schema[key]
+    yield from schema.get("enum") or ()
 
 
 def _resolved(schema: Schema, schemas: Mapping[str, Schema]) -> Schema:
