@@ -78,28 +78,32 @@ class Attendance:
             if attendee.hears:
                 watched.hearing[channel] = None
                 await watched.follow()
-            if self._is(attendee, place, told):  # it may have ended meanwhile
-                version = await self.people.enter(place, meta, away=attendee.away)
-                watched.written(version)
-                if version == TOO_MANY:
-                    self._forget(place)
-                    self._too_many(place)
-                else:
-                    told.is_kept()
-                    if not self._is_here(attendee, place) and place not in self._departing:
-                        self.in_background(self._depart(place, "soon"))
-            else:
+            if not self._is(attendee, place, told):  # it has ended meanwhile
                 told.fails()
+                return
+            version = await self.people.enter(place, meta, away=attendee.away)
+            watched.written(version)
+            if version == TOO_MANY:
+                self._forget(place)
+                self._too_many(place)
+            else:
+                told.is_kept()
+                if not self._is_here(attendee, place) and place not in self._departing:
+                    self.in_background(self._depart(place, "soon"))
         except BaseException:
             told.fails()
-            # Perhaps it has entered: without an answer that is not known.
-            if self._is(attendee, place, told):
-                if (before := told.standing()) is not None:
-                    attendee.metas[group] = before
-                else:
-                    del attendee.metas[group]
-                    self.in_background(self._depart(place, "now"))
+            self._take_back(attendee, place, told)
             raise
+
+    def _take_back(self, attendee: Attendee, place: Place, told: Told) -> None:
+        """Undo a call of ``enter`` that has failed; without an answer, the connection may be present."""
+        if not self._is(attendee, place, told):
+            return
+        if (before := told.standing()) is not None:
+            attendee.metas[place.group] = before
+        else:
+            del attendee.metas[place.group]
+            self.in_background(self._depart(place, "now"))
 
     def _is(self, attendee: Attendee, place: Place, told: Told) -> bool:
         """Return True if that is what is told of a connection, which has not ended."""
