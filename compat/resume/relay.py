@@ -16,11 +16,11 @@ from typing import Any
 from compat.clock import steady
 from compat.codes import ABNORMAL, SERVICE_RESTART
 from compat.layers.memory import InMemoryChannelLayer
-from compat.redis.loops import start_apart
 from compat.resume.ends import Attach, AwayEnd, HomeEnd
 from compat.resume.link import Link
-from compat.resume.logouts import LOGGED_OUT, belong
-from compat.resume.peer import DEAD_S, SILENT_S, Peer
+from compat.resume.logouts import LOGGED_OUT
+from compat.resume.mailbox import NOT_UNDERSTOOD, ProcessMailbox
+from compat.resume.peer import SILENT_S, Peer
 from compat.resume.posts import LATER, frames_of, take
 from compat.resume.registry import registry
 from compat.resume.wire import Malformed
@@ -35,11 +35,8 @@ ELSEWHERE = "elsewhere"
 """Why a client cannot come back whose home does not answer."""
 ANSWER_S = 1.0  # a home may take so many seconds to answer
 NO_LINK = 0  # the number of what concerns none; links have numbers from 1
-OPENED = "compat.relay.opened"
-OPEN_S, OPEN_ATTEMPTS = 2.0, 40
 ALIVE_S = 2.0
 """Seconds between two batches, even empty ones, while there are links."""
-NOT_UNDERSTOOD = "what another process has sent cannot be understood"
 
 
 class Relay:
@@ -48,72 +45,27 @@ class Relay:
     def __init__(self, layer: Any) -> None:
         self.layer = layer
         self.loop = asyncio.get_running_loop()
-        self.channel = ""
-        """This process's mailbox."""
+        self.mailbox = ProcessMailbox(layer, self._heard)
         self.peers: dict[str, Peer] = {}
         self.links = 0
         """How many sockets have been relayed to other processes so far; numbers them."""
-        self.opening: asyncio.Task[None] | None = None
-        self.closed_since: float | None = None
-        """When the mailbox could not be opened first; None: it has not been tried, or is open."""
-        self.listens = asyncio.Event()
-        """What is sent to the mailbox arrives."""
-        self.reading: asyncio.Task[None] | None = None
-        self.belonging: asyncio.Task[None] | None = None
-        """Keeps the mailbox in the group of all processes."""
         self.timer: asyncio.TimerHandle | None = None
         self._posting: set[asyncio.Task[None]] = set()
 
+    @property
+    def channel(self) -> str:
+        """This process's mailbox; empty until it is open."""
+        return self.mailbox.channel
+
     async def home(self) -> str:
         """Return this process's mailbox, which is opened at the first call; "" while the layer is away."""
-        if not self.channel:
-            if self.opening is None or self.opening.done():
-                self.opening = start_apart(self.loop, self._open())  # and so what it starts
-            await asyncio.shield(self.opening)
-        return self.channel
+        return await self.mailbox.open()
 
-    async def _open(self) -> None:
-        """Open the mailbox; it has a name when what is sent there arrives."""
-        try:
-            channel: str = await self.layer.new_channel()
-            if self.reading is not None:
-                self.reading.cancel()
-            self.reading = self.loop.create_task(self._read(channel))
-            if self.belonging is not None:
-                self.belonging.cancel()
-            self.belonging = self.loop.create_task(belong(self.layer, channel))
-            for _ in range(OPEN_ATTEMPTS):  # over pub/sub the first ones may come before the subscription
-                await self.layer.send(channel, {"type": OPENED})
-                try:
-                    await asyncio.wait_for(self.listens.wait(), OPEN_S / OPEN_ATTEMPTS)
-                    break
-                except asyncio.TimeoutError:
-                    continue
-            else:
-                raise TimeoutError(f"its mailbox has not opened within {OPEN_S:g} s")
-        except Exception as error:  # noqa: BLE001 - any layer
-            log.warning("resumable connections are found in this process only: %s", error)
-            self.closed_since = self.closed_since or steady()
-        else:
-            self.channel, self.closed_since = channel, None
-
-    async def _read(self, channel: str) -> None:
-        while True:
-            try:
-                message = await self.layer.receive(channel)
-            except Exception as error:  # noqa: BLE001 - any layer; its clients come back
-                log.debug("the mailbox cannot be read: %r", error)
-                await asyncio.sleep(ANSWER_S)
-                continue
-            try:
-                if message.get("type") == "compat.relay":
-                    self._take(message)
-                elif message.get("type") == OPENED:
-                    self.listens.set()
-                elif message.get("type") == LOGGED_OUT:
-                    registry.log_out(frozenset(message["sessions"]))
-            except Exception:  # one of another version, perhaps; the others must be heard
-                log.exception(NOT_UNDERSTOOD)
+    def _heard(self, message: Message) -> None:
+        if message.get("type") == "compat.relay":
+            self._take(message)
+        elif message.get("type") == LOGGED_OUT:
+            registry.log_out(frozenset(message["sessions"]))
 
     def _take(self, message: Message) -> None:
         peer = self._peer(str(message["from"]))
@@ -194,8 +146,7 @@ class Relay:
 
     def _not_reached(self) -> str:
         """Return why another process cannot be asked; for a while it is this one that cannot."""
-        waits = self.closed_since is None or steady() - self.closed_since < DEAD_S
-        return LATER if not self.channel and waits else ELSEWHERE
+        return LATER if self.mailbox.may_open() else ELSEWHERE
 
     def _reached(self, home: str) -> Peer | None:
         """Return the process that has the mailbox ``home``; None if it cannot be asked now."""

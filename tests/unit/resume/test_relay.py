@@ -198,7 +198,7 @@ async def test_a_home_is_told_of_a_socket_that_never_came_to_it(why: str) -> Non
     """Was: the home kept a link that nobody would end."""
     layer = FalseLayer()
     relay = Relay(layer)
-    relay.channel = "own"
+    relay.mailbox.channel = "own"
     ticket = Ticket(b"1" * 16, 0, b"u" * 12, b"p" * 12, "home", 2**31)
     socket = FalseSocket()
     serving = asyncio.ensure_future(relay.serve(ticket, 0, PLACE, socket.receive, socket.send))
@@ -226,7 +226,7 @@ async def test_a_process_that_cannot_ask_lets_its_clients_come_later() -> None:
     socket = FalseSocket()
     assert await relay.serve(ticket, 0, PLACE, socket.receive, socket.send) == LATER
     assert await relay.post(ticket, 0, "[]") == LATER
-    relay.closed_since = steady() - peer_module.DEAD_S - 1  # the layer is away for long
+    relay.mailbox.closed_since = steady() - peer_module.DEAD_S - 1  # the layer is away for long
     assert await relay.serve(ticket, 0, PLACE, socket.receive, socket.send) == ELSEWHERE
     assert await relay.post(ticket, 0, "[]") == ELSEWHERE
 
@@ -336,8 +336,8 @@ async def test_a_batch_that_is_not_understood_does_not_silence_the_others() -> N
             answers += (await asyncio.wait_for(layer.receive("other"), 10))["items"]
     assert "cannot be understood" in "\n".join(records.messages())
     assert answers == [([1], "no", ELSEWHERE), ([9], "close", [1012, ""])]
-    assert relay.reading is not None and not relay.reading.done()
-    relay.reading.cancel()
+    assert relay.mailbox.reading is not None and not relay.mailbox.reading.done()
+    relay.mailbox.reading.cancel()
     if relay.timer is not None:
         relay.timer.cancel()
 
@@ -345,7 +345,7 @@ async def test_a_batch_that_is_not_understood_does_not_silence_the_others() -> N
 async def test_the_rest_of_a_batch_of_which_one_thing_is_not_understood() -> None:
     """Was: it was lost, and no link ended for it, so a frame of a client was missing without a sign."""
     relay = Relay(InMemoryChannelLayer())
-    relay.channel = "own"
+    relay.mailbox.channel = "own"
     peer = relay._peer("other")
     home = peer.homes[5] = HomeEnd(peer, 5)
     post = peer.posts[7] = asyncio.get_running_loop().create_future()
@@ -387,8 +387,8 @@ async def test_a_relay_keeps_nothing_of_the_handshake_in_which_it_began() -> Non
     await turns()
     gc.collect()
     assert own() is None
-    assert relay.reading is not None and not relay.reading.done() and relay.timer is not None
-    for going_on in (relay.reading, relay.belonging, relay.timer):
+    assert relay.mailbox.reading is not None and not relay.mailbox.reading.done() and relay.timer is not None
+    for going_on in (relay.mailbox.reading, relay.mailbox.belonging, relay.timer):
         going_on.cancel()  # type: ignore[union-attr]
 
 
@@ -402,8 +402,8 @@ async def two(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Relay, Rel
         await one.home()
     yield both
     for one in both:
-        assert one.reading is not None
-        one.reading.cancel()
+        assert one.mailbox.reading is not None
+        one.mailbox.reading.cancel()
         if one.timer is not None:
             one.timer.cancel()
 
@@ -625,7 +625,7 @@ async def test_who_asks_what_is_not_understood_is_told_at_once(kind: str, value:
     """Was: no answer, so the process counted as dead; and each link with the other one ended."""
     layer = FalseLayer()
     relay = Relay(layer)
-    relay.channel = "own"
+    relay.mailbox.channel = "own"
     peer = relay._peer("other")
     peer.homes[5] = HomeEnd(peer, 5)
     with recorded() as records:
@@ -646,7 +646,7 @@ async def test_frames_that_a_fault_keeps_from_their_connection_may_come_again(
 
     (connection, _), layer = await connected(posts=True), FalseLayer()
     relay = Relay(layer)
-    relay.channel = "own"
+    relay.mailbox.channel = "own"
     monkeypatch.setattr(relay_module, "take", failing)
     with recorded():
         relay._take_item(relay._peer("other"), 9, "post", f"{connection.id.hex()} 1 0 []")

@@ -1,0 +1,97 @@
+"""The mailbox of a process on a channel layer, in which other processes write to it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from compat.clock import steady
+from compat.redis.loops import start_apart
+from compat.resume.logouts import belong
+from compat.resume.peer import DEAD_S
+from compat.types import Message
+
+__all__ = ["NOT_UNDERSTOOD", "ProcessMailbox"]
+
+log = logging.getLogger("compat.resume")
+
+OPENED = "compat.relay.opened"
+OPEN_S, OPEN_ATTEMPTS = 2.0, 40
+AGAIN_S = 1.0
+"""Seconds after which a mailbox that could not be read is read again."""
+NOT_UNDERSTOOD = "what another process has sent cannot be understood"
+
+
+class ProcessMailbox:
+    """One channel of ``layer``, on one event loop; ``take`` is called with each message."""
+
+    def __init__(self, layer: Any, take: Callable[[Message], None]) -> None:
+        self.layer = layer
+        self.take = take
+        self.loop = asyncio.get_running_loop()
+        self.channel = ""
+        """Its name; empty until it is open."""
+        self.opening: asyncio.Task[None] | None = None
+        self.closed_since: float | None = None
+        """When it could not be opened first; None: that has not been tried, or it is open."""
+        self.listens = asyncio.Event()
+        """What is sent to it arrives."""
+        self.reading: asyncio.Task[None] | None = None
+        self.belonging: asyncio.Task[None] | None = None
+        """Keeps it in the group of all processes."""
+
+    async def open(self) -> str:
+        """Return its channel, after opening it at the first call; "" while the layer is away."""
+        if not self.channel:
+            if self.opening is None or self.opening.done():
+                self.opening = start_apart(self.loop, self._open())  # and so what it starts
+            await asyncio.shield(self.opening)
+        return self.channel
+
+    def may_open(self) -> bool:
+        """Return True if it is not open, and the layer has not been away for long."""
+        waits = self.closed_since is None or steady() - self.closed_since < DEAD_S
+        return not self.channel and waits
+
+    async def _open(self) -> None:
+        """Open it; it has a name when what is sent there arrives."""
+        try:
+            channel: str = await self.layer.new_channel()
+            if self.reading is not None:
+                self.reading.cancel()
+            self.reading = self.loop.create_task(self._read(channel))
+            if self.belonging is not None:
+                self.belonging.cancel()
+            self.belonging = self.loop.create_task(belong(self.layer, channel))
+            for _ in range(OPEN_ATTEMPTS):  # over pub/sub the first ones may come before the subscription
+                await self.layer.send(channel, {"type": OPENED})
+                try:
+                    await asyncio.wait_for(self.listens.wait(), OPEN_S / OPEN_ATTEMPTS)
+                    break
+                except asyncio.TimeoutError:
+                    continue
+            else:
+                raise TimeoutError(f"its mailbox has not opened within {OPEN_S:g} s")
+        except Exception as error:  # noqa: BLE001 - any layer
+            log.warning("resumable connections are found in this process only: %s", error)
+            self.closed_since = self.closed_since or steady()
+        else:
+            self.channel, self.closed_since = channel, None
+
+    async def _read(self, channel: str) -> None:
+        while True:
+            try:
+                message = await self.layer.receive(channel)
+            except Exception as error:  # noqa: BLE001 - any layer; its clients come back
+                log.debug("the mailbox cannot be read: %r", error)
+                await asyncio.sleep(AGAIN_S)
+                continue
+            try:
+                if message.get("type") == OPENED:
+                    self.listens.set()
+                else:
+                    self.take(message)
+            except Exception:  # one of another version, perhaps; the others must be heard
+                log.exception(NOT_UNDERSTOOD)
