@@ -712,6 +712,18 @@ async def test_a_server_that_stops_acknowledges_what_waits() -> None:
     assert acks(socket) == [5]
 
 
+async def test_a_consumer_that_ends_does_not_acknowledge_what_it_has_not_taken() -> None:
+    """One that has failed never will; the client gets these frames back as unsure."""
+    connection, socket = await connected()
+    for number in range(5):
+        socket.say(str(number))
+    await until_async(lambda: connection.inbound.count == 5, "all have come")
+    await connection.receive()
+    await connection.receive()
+    await connection.send({"type": "websocket.close", "code": 1013})
+    assert acks(socket) == [2] and socket.codes == [1013]
+
+
 async def test_nor_is_what_comes_to_it_unsure(monkeypatch: pytest.MonkeyPatch) -> None:
     connection, socket = await connected()
     monkeypatch.setattr(registry, "_stopping", asyncio.get_running_loop())
