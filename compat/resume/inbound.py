@@ -165,7 +165,9 @@ class Inbound:
 
     def _taken(self) -> int:
         """Return how many frames the application has taken, or, if that is more, were acknowledged."""
-        return max(self.acked, self.count - len(self.waiting or ()))
+        waiting = self.waiting or ()
+        frames = len(waiting) - bool(waiting and waiting[-1]["type"] == "websocket.disconnect")
+        return max(self.acked, self.count - frames)
 
     def acknowledge_rest(self) -> None:
         """Acknowledge what has come and is not acknowledged, also what waits: the application gets it yet."""

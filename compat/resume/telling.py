@@ -36,6 +36,7 @@ class Telling(WatchesPeople):
     seconds: float
     place: tickets.Place
     inbound: Inbound
+    final: Message | None
     followed: Followed | None
 
     def __init__(self) -> None:
@@ -54,7 +55,7 @@ class Telling(WatchesPeople):
         """Return the frame that begins a link; ``again``: it goes on where a pause has begun."""
         verdict = {"recovered": recovered, "why": why, "again": again or None}
         told = {name: value for name, value in verdict.items() if value is not None}
-        have = self.inbound.note_acknowledged(whole=True)
+        have = self.inbound.note_acknowledged(whole=self.final is None)  # it may have left what waits
         whole = int(self.seconds)  # 120 and not 120.0, which some languages do not take for a whole number
         park = whole if whole == self.seconds else self.seconds
         return control("hello", ticket=self._ticket(), have=have, park=park, **told)

@@ -724,6 +724,21 @@ async def test_a_consumer_that_ends_does_not_acknowledge_what_it_has_not_taken()
     assert acks(socket) == [2] and socket.codes == [1013]
 
 
+async def test_nor_does_one_that_has_ended_while_its_client_was_away() -> None:
+    connection, socket = await connected()
+    for number in range(5):
+        socket.say(str(number))
+    await until_async(lambda: connection.inbound.count == 5, "all have come")
+    await connection.receive()
+    await connection.receive()
+    socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1006})
+    await until_async(lambda: connection.parked, "its client is away")
+    await connection.send({"type": "websocket.close", "code": 1013})
+    again = await returned(connection)
+    assert [control["have"] for control in again.controls if control["type"] == "hello"] == [2]
+    assert again.codes == [1013]
+
+
 async def test_nor_is_what_comes_to_it_unsure(monkeypatch: pytest.MonkeyPatch) -> None:
     connection, socket = await connected()
     monkeypatch.setattr(registry, "_stopping", asyncio.get_running_loop())
