@@ -189,11 +189,14 @@ class Cursors:
         self._noted = kept
 
     def is_handling(self) -> bool:
-        """Return True while a handler may run, or what it has sent may wait."""
+        """Return True while a handler may run, what it has sent may wait, or ``read()`` may lack what is handled.
+
+        Beside the event loop, in a thread, a handler of a client's frame may begin between two looks.
+        """
         progress = self._progress()
         if progress is None or progress.busy or progress.running > 0:
             return True
-        return progress.sent < progress.emitted
+        return progress.sent < progress.emitted or self.is_behind()
 
     def close(self) -> None:
         """The consumer has ended."""

@@ -71,6 +71,23 @@ async def test_the_message_whose_handler_runs_counts_when_it_is_done() -> None:
     assert one.offsets() == {"room": 1}
 
 
+async def test_a_frame_whose_handler_begins_between_two_looks_holds_nothing_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thread takes it after ``is_handling`` has looked; the message before it is handled all the same."""
+    looks = iter([0, 1, 1, 0, 0, 1])
+    look = property(lambda self: next(looks), lambda self, running: None)
+    monkeypatch.setattr(Consumer, "running", look, raising=False)
+    one = Consumer()
+    one.join("room")
+    one.gets("room", 1)
+    one.take()
+    one.cursors.freeze()
+    while one.cursors.is_handling():
+        pass
+    assert one.offsets() == {"room": 1}
+
+
 async def test_what_is_for_others_does_not_stand_for_the_message_whose_handler_runs() -> None:
     one = Consumer()
     one.join("room")
