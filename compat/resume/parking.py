@@ -174,13 +174,23 @@ class Parking(Telling):
         if link is None:
             self.give_up("stopped")
             return 0
+        if self._is_drained():
+            return 0
         self.inbound.acknowledge_rest()  # so that what has come is not unsure; the server closes its sockets
-        if admissions.draining and self.drained and not self.posts:
-            return 0  # it closes them in their turn; what a client polls it would refuse meanwhile
         wait_s = 0 if self.followed is None else self.followed.finish()
         if not wait_s:
             self.end_relayed()
         return wait_s
+
+    def takes_all(self) -> bool:
+        """See ``Telling``: a drain closes its consumers later, and until then one of them may fail."""
+        if self.final is not None:
+            return registry.stopping and self.final.get("code") == SERVICE_RESTART
+        return registry.stopping and not self._is_drained()
+
+    def _is_drained(self) -> bool:
+        """Return True if the drain closes it in its turn; what a client polls it would refuse meanwhile."""
+        return admissions.draining and self.drained and not self.posts
 
     def end_relayed(self) -> None:
         """The server stops, and the client has been told where it is: end a link that is not the server's."""

@@ -67,10 +67,14 @@ class Telling(WatchesPeople):
 
     def acknowledge(self, *, fresh: bool = False) -> None:
         """Tell the client, if there is a link, how many frames it may forget; ``fresh``: with a ticket."""
-        count = self.inbound.note_acknowledged(whole=registry.stopping)
+        count = self.inbound.note_acknowledged(whole=self.takes_all())
         if self.link is not None:
             ticket = {"ticket": self._ticket()} if fresh or tickets.is_old(self.ticket_expires) else {}
             self.link.tell(control("ack", n=count, **ticket))
+
+    def takes_all(self) -> bool:
+        """Return True if the application takes yet what has come, because the server stops."""
+        raise NotImplementedError
 
     def renew(self) -> None:
         """Give a client that stays for long, and lives, a ticket that lasts."""

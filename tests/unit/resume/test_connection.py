@@ -724,6 +724,26 @@ async def test_a_consumer_that_ends_does_not_acknowledge_what_it_has_not_taken()
     assert acks(socket) == [2] and socket.codes == [1013]
 
 
+@pytest.mark.parametrize(("code", "acknowledged"), [(1012, [5]), (1013, [2])])
+async def test_a_drain_acknowledges_what_waits_only_when_it_closes_the_consumer(
+    monkeypatch: pytest.MonkeyPatch, code: int, acknowledged: list[int]
+) -> None:
+    """Until then it may fail, as when its layer is away."""
+    connection, socket = await connected()
+    connection.tell_by(lambda kind: None, drained=True)
+    for number in range(5):
+        socket.say(str(number))
+    await until_async(lambda: connection.inbound.count == 5, "all have come")
+    await connection.receive()
+    await connection.receive()
+    monkeypatch.setattr(admissions, "draining", True)
+    monkeypatch.setattr(registry, "_stopping", asyncio.get_running_loop())
+    connection.stop()
+    assert acks(socket) == []
+    await connection.send({"type": "websocket.close", "code": code})
+    assert acks(socket) == acknowledged and socket.codes == [code]
+
+
 async def test_nor_does_one_that_has_ended_while_its_client_was_away() -> None:
     connection, socket = await connected()
     for number in range(5):
