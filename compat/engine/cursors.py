@@ -189,7 +189,7 @@ class Cursors:
         self._noted = kept
 
     def is_handling(self) -> bool:
-        """Return True while a handler may run, what it has sent may wait, or ``read()`` may lack what is handled.
+        """Return True while a handler may run, what it has sent may wait, or ``read()`` may be behind.
 
         Beside the event loop, in a thread, a handler of a client's frame may begin between two looks.
         """

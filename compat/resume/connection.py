@@ -212,8 +212,7 @@ class ResumableConnection(Parking):
             return
         if self.followed is not None and self.accepted and message.get("code") == SERVICE_RESTART:
             self.acknowledge(fresh=True)
-        if self.inbound.acked < self.inbound.count:
-            self.acknowledge()  # what waits may be taken yet or not: it is unsure
+        self.acknowledge_rest()  # what waits may be taken yet or not: it is unsure
         try:
             await self.link.close(message)
         except Exception:  # the server does not take the code

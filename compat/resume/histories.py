@@ -156,6 +156,7 @@ class Followed:
         if (waits or connection.returned is not None) and not link.gone and steady() < until:
             connection.loop.call_later(POLL_S, self._finish, sent, until, at_most)
         else:
+            registry.finishing(connection, False)  # so that what waits is acknowledged, too
             connection.acknowledge(fresh=True)
             connection.hush()
             self._finished()

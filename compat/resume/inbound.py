@@ -169,12 +169,6 @@ class Inbound:
         frames = len(waiting) - bool(waiting and waiting[-1]["type"] == "websocket.disconnect")
         return max(self.acked, self.count - frames)
 
-    def acknowledge_rest(self) -> None:
-        """Acknowledge what has come and is not acknowledged, also what waits: the application gets it yet."""
-        if self.acked < self.count:
-            self.note_acknowledged(whole=True)
-            self.connection.acknowledge()
-
     def note_acknowledged(self, *, whole: bool = False) -> int:
         """Note which frames the client may forget, and return how many: it is told now, or when it is back.
 

@@ -176,17 +176,19 @@ class Parking(Telling):
             return 0
         if self._is_drained():
             return 0
-        self.inbound.acknowledge_rest()  # so that what has come is not unsure; the server closes its sockets
         wait_s = 0 if self.followed is None else self.followed.finish()
+        self.acknowledge_rest()  # so that what has come is not unsure; the server closes its sockets
         if not wait_s:
             self.end_relayed()
         return wait_s
 
     def takes_all(self) -> bool:
-        """See ``Telling``: a drain closes its consumers later, and until then one of them may fail."""
+        """See ``Telling``: until its last moment a consumer may fail, and an endpoint ends as it sends."""
+        if self.notices is None or not registry.stopping:
+            return False
         if self.final is not None:
-            return registry.stopping and self.final.get("code") == SERVICE_RESTART
-        return registry.stopping and not self._is_drained()
+            return self.final.get("code") == SERVICE_RESTART
+        return not (self._is_drained() or registry.is_finishing(self))
 
     def _is_drained(self) -> bool:
         """Return True if the drain closes it in its turn; what a client polls it would refuse meanwhile."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from compat import tickets
 from compat.resume.inbound import Inbound
 from compat.resume.people import WatchesPeople
-from compat.resume.registry import registry
 from compat.resume.wire import control
 from compat.types import Message
 
@@ -71,6 +70,11 @@ class Telling(WatchesPeople):
         if self.link is not None:
             ticket = {"ticket": self._ticket()} if fresh or tickets.is_old(self.ticket_expires) else {}
             self.link.tell(control("ack", n=count, **ticket))
+
+    def acknowledge_rest(self) -> None:
+        """Tell the client how many frames it may forget, if some have come since it was told."""
+        if self.inbound.acked < self.inbound.count:
+            self.acknowledge()
 
     def takes_all(self) -> bool:
         """Return True if the application takes yet what has come, because the server stops."""

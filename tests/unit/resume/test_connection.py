@@ -702,14 +702,45 @@ async def test_whole_seconds_are_told_as_a_whole_number(seconds: float, park: st
     assert re.findall(r"\"park\": ?([^,}]+)", told) == [park]
 
 
-async def test_a_server_that_stops_acknowledges_what_waits() -> None:
+async def test_a_server_that_stops_acknowledges_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its consumers handle that before their disconnect."""
+    connection, socket = await connected()
+    connection.tell_by(lambda kind: None)
+    for number in range(5):
+        socket.say(str(number))
+    await until_async(lambda: connection.inbound.count == 5, "all have come")
+    monkeypatch.setattr(registry, "_stopping", asyncio.get_running_loop())
+    connection.stop()
+    assert acks(socket) == [5]
+
+
+async def test_but_not_that_of_an_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends when it sends something, and so reads no further."""
     connection, socket = await connected()
     for number in range(5):
         socket.say(str(number))
     await until_async(lambda: connection.inbound.count == 5, "all have come")
+    await connection.receive()
+    monkeypatch.setattr(registry, "_stopping", asyncio.get_running_loop())
     connection.stop()
-    assert acks(socket) == [5]
+    assert acks(socket) == [1]
+
+
+async def test_nor_that_of_a_consumer_which_has_yet_to_finish(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the server waits for it, it may fail."""
+    connection, socket = await connected()
+    connection.tell_by(lambda kind: None)
+    for number in range(5):
+        socket.say(str(number))
+    await until_async(lambda: connection.inbound.count == 5, "all have come")
+    await connection.receive()
+    monkeypatch.setattr(registry, "_stopping", asyncio.get_running_loop())
+    registry.finishing(connection, True)
+    connection.acknowledge()
+    assert acks(socket) == [1]
+    registry.finishing(connection, False)
+    connection.acknowledge()
+    assert acks(socket) == [1, 5]
 
 
 async def test_a_consumer_that_ends_does_not_acknowledge_what_it_has_not_taken() -> None:
@@ -761,6 +792,7 @@ async def test_nor_does_one_that_has_ended_while_its_client_was_away() -> None:
 
 async def test_nor_is_what_comes_to_it_unsure(monkeypatch: pytest.MonkeyPatch) -> None:
     connection, socket = await connected()
+    connection.tell_by(lambda kind: None)
     monkeypatch.setattr(registry, "_stopping", asyncio.get_running_loop())
     for number in range(5):
         socket.say(str(number))
