@@ -212,7 +212,7 @@ class ResumableConnection(Parking):
             return
         if self.followed is not None and self.accepted and message.get("code") == SERVICE_RESTART:
             self.acknowledge(fresh=True)
-        self.acknowledge_rest()  # what waits may be taken yet or not: it is unsure
+        self.acknowledge_rest()  # what waits is unsure, unless the server stops: it may not be taken
         try:
             await self.link.close(message)
         except Exception:  # the server does not take the code

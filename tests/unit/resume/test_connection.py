@@ -714,7 +714,18 @@ async def test_a_server_that_stops_acknowledges_what_waits(monkeypatch: pytest.M
     assert acks(socket) == [5]
 
 
-async def test_but_not_that_of_an_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nor_is_what_comes_to_it_unsure(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection, socket = await connected()
+    connection.tell_by(lambda kind: None)
+    monkeypatch.setattr(registry, "_stopping", asyncio.get_running_loop())
+    for number in range(5):
+        socket.say(str(number))
+    await until_async(lambda: connection.inbound.count == 5, "all have come")
+    connection.acknowledge(fresh=True)
+    assert acks(socket) == [5]
+
+
+async def test_but_not_what_waits_for_an_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     """It ends when it sends something, and so reads no further."""
     connection, socket = await connected()
     for number in range(5):
@@ -726,7 +737,7 @@ async def test_but_not_that_of_an_endpoint(monkeypatch: pytest.MonkeyPatch) -> N
     assert acks(socket) == [1]
 
 
-async def test_nor_that_of_a_consumer_which_has_yet_to_finish(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nor_for_a_consumer_which_has_yet_to_finish(monkeypatch: pytest.MonkeyPatch) -> None:
     """While the server waits for it, it may fail."""
     connection, socket = await connected()
     connection.tell_by(lambda kind: None)
@@ -741,18 +752,6 @@ async def test_nor_that_of_a_consumer_which_has_yet_to_finish(monkeypatch: pytes
     registry.finishing(connection, False)
     connection.acknowledge()
     assert acks(socket) == [1, 5]
-
-
-async def test_a_consumer_that_ends_does_not_acknowledge_what_it_has_not_taken() -> None:
-    """One that has failed never will; the client gets these frames back as unsure."""
-    connection, socket = await connected()
-    for number in range(5):
-        socket.say(str(number))
-    await until_async(lambda: connection.inbound.count == 5, "all have come")
-    await connection.receive()
-    await connection.receive()
-    await connection.send({"type": "websocket.close", "code": 1013})
-    assert acks(socket) == [2] and socket.codes == [1013]
 
 
 @pytest.mark.parametrize(("code", "acknowledged"), [(1012, [5]), (1013, [2])])
@@ -775,6 +774,18 @@ async def test_a_drain_acknowledges_what_waits_only_when_it_closes_the_consumer(
     assert acks(socket) == acknowledged and socket.codes == [code]
 
 
+async def test_a_consumer_that_ends_does_not_acknowledge_what_it_has_not_taken() -> None:
+    """One that has failed never will; the client gets these frames back as unsure."""
+    connection, socket = await connected()
+    for number in range(5):
+        socket.say(str(number))
+    await until_async(lambda: connection.inbound.count == 5, "all have come")
+    await connection.receive()
+    await connection.receive()
+    await connection.send({"type": "websocket.close", "code": 1013})
+    assert acks(socket) == [2] and socket.codes == [1013]
+
+
 async def test_nor_does_one_that_has_ended_while_its_client_was_away() -> None:
     connection, socket = await connected()
     for number in range(5):
@@ -788,17 +799,6 @@ async def test_nor_does_one_that_has_ended_while_its_client_was_away() -> None:
     again = await returned(connection)
     assert [control["have"] for control in again.controls if control["type"] == "hello"] == [2]
     assert again.codes == [1013]
-
-
-async def test_nor_is_what_comes_to_it_unsure(monkeypatch: pytest.MonkeyPatch) -> None:
-    connection, socket = await connected()
-    connection.tell_by(lambda kind: None)
-    monkeypatch.setattr(registry, "_stopping", asyncio.get_running_loop())
-    for number in range(5):
-        socket.say(str(number))
-    await until_async(lambda: connection.inbound.count == 5, "all have come")
-    connection.acknowledge(fresh=True)
-    assert acks(socket) == [5]
 
 
 HOUR = 3600
