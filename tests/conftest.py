@@ -69,6 +69,15 @@ def imports_as_they_were() -> Iterator[None]:
     assert before or not _finders_of_the_shim(), "the shim is in sys.meta_path still"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_consumer_is_left() -> Iterator[None]:
+    """Consumers end with the loops of their tests, or with a server that a whole module uses."""
+    before = metrics.connections.current
+    yield
+    left = metrics.connections.current - before
+    assert left <= 0, f"{left} consumers still run, so that otel.instrument() would refuse from now on"
+
+
 @pytest.fixture(autouse=True)
 def loops_are_not_held(request: pytest.FixtureRequest) -> Iterator[None]:
     """No callback holds a server's event loop for 100 ms, but in a test that is marked ``holds_the_loop``."""

@@ -77,12 +77,22 @@ def served(
         return
 
 
+class _Uvicorn(uvicorn.Server):
+    """uvicorn that tells its event loop."""
+
+    loop: asyncio.AbstractEventLoop | None = None
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        self.loop = asyncio.get_running_loop()
+        await super().serve(sockets)
+
+
 class LiveServer(Address):
     """uvicorn in a thread of this process, on a free port: log records and consumers are at hand in the test.
 
     `app` is any ASGI application, `options` are uvicorn's; the loop is asyncio's where they name no other.
-    Leaving the block asks uvicorn to end, which it does in order: open websockets are closed with 1012, and
-    the thread has ended.
+    Leaving the block asks uvicorn to end, which it does in order: open websockets are closed with 1012, what
+    is left on the loop is cancelled, and the thread has ended.
     """
 
     def __init__(self, app: Any, **options: Any) -> None:
@@ -96,31 +106,22 @@ class LiveServer(Address):
                 warnings.simplefilter("ignore")
                 importlib.import_module("uvicorn.protocols.websockets.websockets_impl")
         self._levels = {name: logging.getLogger(name).level for name in UVICORN_LOGGERS}
-        self.uvicorn = uvicorn.Server(uvicorn.Config(app, **options))
-        self._thread = threading.Thread(target=self._serve, name="live-server", daemon=True)
-        self.loop: asyncio.AbstractEventLoop | None = None
+        self.uvicorn = _Uvicorn(uvicorn.Config(app, **options))
+        self._thread = threading.Thread(
+            target=self.uvicorn.run, args=([self._socket],), name="live-server", daemon=True
+        )
 
-    def _serve(self) -> None:
-        async def main() -> None:
-            self.loop = asyncio.get_running_loop()
-            await self.uvicorn.serve(sockets=[self._socket])
-
-        factory = self.uvicorn.config.get_loop_factory()
-        assert factory is not None
-        loop = factory()
-        try:
-            loop.run_until_complete(main())
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.run_until_complete(loop.shutdown_default_executor())
-        finally:
-            loop.close()
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop of the server; None before it has begun."""
+        return self.uvicorn.loop
 
     def __enter__(self) -> LiveServer:
         self._thread.start()
         until(lambda: self.uvicorn.started or not self._thread.is_alive(), "uvicorn in a thread is up")
         assert self.uvicorn.started, "uvicorn ended before it was up"
         assert self.loop is not None
-        self._watch = watch.watched(self.loop, self._thread, LiveServer._serve.__code__)
+        self._watch = watch.watched(self.loop, self._thread)
         self._watch.__enter__()
         return self
 

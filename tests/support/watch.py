@@ -65,14 +65,11 @@ class Watch:
         self,
         loop: asyncio.AbstractEventLoop | None,
         thread: threading.Thread,
-        runner: CodeType | None = None,
         told: Callable[[str], object] | None = None,
     ) -> None:
         self.loop = loop
         """None: the one that the thread's stack shows."""
         self.thread = thread
-        self.runner = runner
-        """What calls the loop's ``run_until_complete()``, where that is neither asyncio nor uvicorn."""
         self.found: list[str] = []
         self.told = told or self.found.append
         self._looker = threading.Thread(target=self._look_on, name="loop watch", daemon=True)
@@ -175,7 +172,7 @@ class Watch:
 
     def _runs_the_loop(self, frame: FrameType) -> bool:
         code = frame.f_code
-        return code is self.runner or code.co_name == "_run_once" or code.co_filename.endswith(RUNNERS)
+        return code.co_name == "_run_once" or code.co_filename.endswith(RUNNERS)
 
     def _loop(self) -> asyncio.AbstractEventLoop | None:
         for frame in _frames_of(self.thread):
@@ -250,12 +247,9 @@ def _told(frames: list[FrameType]) -> str:
 
 
 @contextmanager
-def watched(loop: asyncio.AbstractEventLoop, thread: threading.Thread, runner: CodeType) -> Iterator[Watch]:
-    """Watch ``loop``, which ``thread`` runs from the function with the code ``runner``.
-
-    What is found is what ``collect()`` returns next.
-    """
-    watch = Watch(loop, thread, runner)
+def watched(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> Iterator[Watch]:
+    """Watch ``loop``, which ``thread`` runs; what is found is what ``collect()`` returns next."""
+    watch = Watch(loop, thread)
     watch.start()
     _running.append(watch)
     try:
