@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import json
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -273,6 +274,7 @@ async def test_a_handler_whose_task_is_cancelled_does_not_end_the_worker(
     layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
 ) -> None:
     done = asyncio.Event()
+    is_told = sys.version_info >= (3, 11)  # Python 3.10 cannot tell whose cancellation it is
 
     class Cancels(AsyncConsumer):
         async def job(self, message: Message) -> None:
@@ -286,10 +288,10 @@ async def test_a_handler_whose_task_is_cancelled_does_not_end_the_worker(
 
     async with working(Worker(ChannelNameRouter({"jobs": Cancels.as_asgi()}), ["jobs"], layer)):
         await layer.send("jobs", {"type": "job", "n": 0})
-        await until_async(lambda: "failed" in caplog.text, "it is logged")
+        await until_async(lambda: "failed" in caplog.text or not is_told, "it is logged")
         await layer.send("jobs", {"type": "job", "n": 1})
         await asyncio.wait_for(done.wait(), 15)
-    assert caplog.text.count("the consumer of channel 'jobs' failed") == 1
+    assert caplog.text.count("the consumer of channel 'jobs' failed") == is_told
 
 
 async def test_a_listener_of_a_subclass_gives_the_scope_of_channels(
