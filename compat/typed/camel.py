@@ -7,6 +7,7 @@ an alias keeps it.
 from __future__ import annotations
 
 import re
+import sys
 import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -52,7 +53,7 @@ def wire_names(model: type[BaseModel]) -> dict[str, str]:
 
 def reader(annotation: Any) -> Translate:
     """Return a function that gives parsed JSON for ``annotation`` its Python names; it accepts both forms."""
-    return _reader(annotation, _Known()) or (lambda value: value)
+    return _reader(annotation, _Known(), object) or (lambda value: value)
 
 
 def translator(models: Iterable[type[BaseModel]], *, to_wire: bool) -> Translate:
@@ -68,34 +69,48 @@ class _Known(dict[Any, Any]):
         self.to_wire = to_wire
 
 
-def _reader(annotation: Any, known: _Known) -> Translate | None:
-    """Return the function, or None if ``annotation`` contains no name to translate."""
+def _reader(annotation: Any, known: _Known, owner: type[Any]) -> Translate | None:
+    """Return the function, or None if ``annotation``, of a field of ``owner``, has no name to translate."""
     annotation = getattr(annotation, "__value__", annotation)  # type X = ...
     origin = get_origin(annotation)
     if origin is Annotated:
-        return _reader(get_args(annotation)[0], known)
+        return _reader(get_args(annotation)[0], known, owner)
     if isinstance(annotation, type) and origin is None:
         if issubclass(annotation, RootModel):
             return _Root.of(annotation, known)
         return _Models.of((annotation,), known) if issubclass(annotation, BaseModel) else None
     if origin in (Union, types.UnionType):
-        return _either(get_args(annotation), known)
-    arguments = get_args(annotation)
-    if isinstance(origin, type) and issubclass(origin, Mapping) and len(arguments) == 2:
-        inner = _reader(arguments[1], known)
+        return _either(get_args(annotation), known, owner)
+    if not isinstance(origin, type):  # Literal
+        return None
+    arguments = tuple(_named(one, owner) if isinstance(one, str) else one for one in get_args(annotation))
+    if issubclass(origin, Mapping) and len(arguments) == 2:
+        inner = _reader(arguments[1], known, owner)
         return inner and _over_values(inner)
-    if arguments and isinstance(origin, type):
-        return _either(arguments, known, items=True)
-    return None
+    return _either(arguments, known, owner, items=True)
 
 
-def _either(options: tuple[Any, ...], known: _Known, *, items: bool = False) -> Translate | None:
+def _named(name: str, owner: type[Any]) -> Any:
+    """Return the type of that name where ``owner`` is: Python 3.10 leaves names in ``list["Model"]``."""
+    names: dict[str, Any] = {}
+    for base in reversed(owner.__mro__):
+        names.update(getattr(sys.modules.get(base.__module__), "__dict__", {}))
+        names[base.__name__] = base
+    try:
+        return eval(name, names)
+    except NameError:  # a model of a function: only Pydantic knows it
+        return Any
+
+
+def _either(
+    options: tuple[Any, ...], known: _Known, owner: type[Any], *, items: bool = False
+) -> Translate | None:
     """Return a function for a union: it renames JSON objects as any of the models, and lists as any other
     option.
     """
     models = tuple(option for option in options if _is_model(option))
     of_object = _Models.of(models, known) if models else None
-    others = [one for option in options if option not in models and (one := _reader(option, known))]
+    others = [one for option in options if option not in models and (one := _reader(option, known, owner))]
     if of_object is None and not others:
         return None
 
@@ -143,7 +158,7 @@ class _Root:
             found: _Root = known[model]
             return found
         made = known[model] = cls()
-        made.translate = _reader(model.model_fields["root"].annotation, known)
+        made.translate = _reader(model.model_fields["root"].annotation, known, model)
         return made
 
     def __call__(self, value: Any) -> Any:
@@ -169,13 +184,13 @@ class _Models:
             camels = wire_names(model)
             made.names.update(camels if known.to_wire else {camel: name for name, camel in camels.items()})
             for name, field in model.model_fields.items():
-                inner = _reader(field.annotation, known)
+                inner = _reader(field.annotation, known, model)
                 if inner is not None:
                     aliases = (field.alias, field.validation_alias, field.serialization_alias)
                     keys = (camels.get(name, name) if known.to_wire else name, *aliases)
                     made.fields.update({key: inner for key in keys if isinstance(key, str)})
             for name, computed in model.model_computed_fields.items():
-                inner = _reader(computed.return_type, known)
+                inner = _reader(computed.return_type, known, model)
                 if inner is not None:
                     made.fields[computed.alias or (camels.get(name, name) if known.to_wire else name)] = inner
         return made

@@ -101,7 +101,7 @@ class Items(RootModel[list["Items | Item"]]):
     """It refers to itself."""
 
 
-class ByName(RootModel[dict[str, Item]]):
+class ByName(RootModel[dict[str, "Item"]]):
     pass
 
 
@@ -117,6 +117,18 @@ def test_inside_a_root_model(payload: Any) -> None:
     message = Stock.model_validate(reader(Stock)({"action": "stock", "payload": payload}))
     assert "user_name" in repr(message)
     assert written(message, message.model_dump(mode="json"))["payload"] == payload
+
+
+class Comment(BaseModel):
+    user_name: str
+    all_replies: list["Comment"]  # noqa: UP037 - the name of a class within brackets
+
+
+def test_a_name_in_a_field_of_a_base_of_another_module() -> None:
+    elsewhere: Any = type("Elsewhere", (Comment,), {"__module__": "json"})
+    wire = {"userName": "ada", "allReplies": [{"userName": "bob", "allReplies": []}]}
+    names = {"user_name": "ada", "all_replies": [{"user_name": "bob", "all_replies": []}]}
+    assert reader(elsewhere)(wire) == names
 
 
 class Aliased(BaseModel):
