@@ -32,6 +32,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.choices import slow_but
 from tests.support.paths import REPO
 from tests.support.processes import child_environment
@@ -56,6 +58,8 @@ class Recipe:
     requirements: tuple[str, ...]
     extras: str = "server,speed,templates"
     """Of this project."""
+    since: tuple[int, int] = (3, 10)
+    """The first version of Python on which it can be made."""
 
 
 ENVIRONMENTS = ("bare", "django", "channels")
@@ -91,7 +95,8 @@ RECIPES = {
     "channels": Recipe((*DJANGO, "channels==4.3.2", "channels_redis==4.3.0", "daphne>=4.2,<5")),
     # Chanx does not say that it needs the last two.
     "peers": Recipe(
-        ("fastapi>=0.115", "fast-channels[redis]==1.1.0", "chanx==2.13.0", "pyhumps>=3.8", "structlog>=25")
+        ("fastapi>=0.115", "fast-channels[redis]==1.1.0", "chanx==2.13.0", "pyhumps>=3.8", "structlog>=25"),
+        since=(3, 11),
     ),
     "upstream": Recipe(TOOLS, extras="server,crypto,channels-redis"),
     # Not the extra [server]: newer versions of typer bring pydantic.
@@ -145,11 +150,13 @@ class Environment:
 
 
 def environment(name: str) -> Environment:
-    """The environment of that name, made now if it is not there yet (a minute, once)."""
+    """The environment of that name, made if it is not there yet (a minute, once), or the test is skipped."""
     if name == "bare":
         assert importlib.util.find_spec("django") is None, "the tests run where Django is not installed"
         return Environment("bare", Path(sys.executable).parent)
     recipe = RECIPES[name]
+    if sys.version_info < recipe.since:
+        pytest.skip(f"the packages of {name!r} need Python {'.'.join(map(str, recipe.since))}")
     folder = CACHE / f"{name}-{_fingerprint(recipe)}"
     with locked(CACHE / f"{name}.lock"):
         if not (folder / "complete").exists():
