@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -129,6 +130,11 @@ def test_a_name_in_a_field_of_a_base_of_another_module() -> None:
     wire = {"userName": "ada", "allReplies": [{"userName": "bob", "allReplies": []}]}
     names = {"user_name": "ada", "all_replies": [{"user_name": "bob", "all_replies": []}]}
     assert reader(elsewhere)(wire) == names
+
+
+@pytest.mark.parametrize("text", ["unknown", "metres per second"])
+def test_a_text_within_brackets_that_is_no_name(text: str) -> None:
+    assert reader(types.GenericAlias(list, (text,)))(["1"]) == ["1"]
 
 
 class Aliased(BaseModel):
