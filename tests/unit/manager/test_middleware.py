@@ -262,9 +262,10 @@ async def redis(redis_url: str) -> Any:
 
 
 async def test_windows_in_redis_are_exact_under_concurrency(
-    redis: Redis, redis_url: str, prefix: str
+    redis: Redis, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two servers, one window: of 100 entries at once the limit is let in, and not one more."""
+    monkeypatch.setattr("compat.manager.middleware.windows.PATIENCE_S", 30)  # they connect first
     other = Redis.from_url(redis_url)
     servers = [RedisWindows(client, 10, 60, 100, prefix) for client in (redis, other)]
     verdicts = await asyncio.gather(*(servers[index % 2].enter("user:alice") for index in range(100)))
