@@ -169,7 +169,7 @@ class AsyncConsumer(Returns, HasPresence):
     """Methods that replace our own handlers for speed; they call a handler that a subclass overrides."""
     _compat_no_handlers: ClassVar[Collection[str]] = ()
     """Methods that no message calls by its type, although they have public names."""
-    channel_layer_alias: str = DEFAULT_CHANNEL_LAYER
+    channel_layer_alias: str | None = DEFAULT_CHANNEL_LAYER
     concurrency: int = 1
     """The number of messages of one connection that may be handled at once; 1 keeps their order."""
     unknown_message: Literal["raise", "log", "ignore"] | None = None
@@ -229,9 +229,9 @@ class AsyncConsumer(Returns, HasPresence):
             await db.aclose_old_connections()
 
     def _compat_find_layer(self) -> Any:
-        """Set and return ``channel_layer``; it is None if the default layer is not configured."""
+        """Set and return ``channel_layer``; None: the alias is None, or the default is not configured."""
         layer = self.channel_layer = get_channel_layer(self.channel_layer_alias)
-        if layer is None and self.channel_layer_alias != DEFAULT_CHANNEL_LAYER:
+        if layer is None and self.channel_layer_alias not in (None, DEFAULT_CHANNEL_LAYER):
             raise InvalidChannelLayerError(missing_layer(self))
         return layer
 

@@ -27,7 +27,7 @@ class Consumer(Protocol):
     """The attributes and methods of a consumer that the engine uses."""
 
     scope: Scope
-    channel_layer_alias: str
+    channel_layer_alias: str | None
     channel_layer: Any
     channel_name: str
     concurrency: int

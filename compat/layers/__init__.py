@@ -274,11 +274,13 @@ def _embedded_aliases() -> list[str]:
     return [alias for alias in os.environ.get(EMBEDDED_VARIABLE, "").split(",") if alias]
 
 
-def get_channel_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> Any:
+def get_channel_layer(alias: str | None = DEFAULT_CHANNEL_LAYER) -> Any:
     """Return the layer under ``alias``, or None if no layer is configured or registered under it.
 
     Errors in the configuration or in the layer's constructor are raised.
     """
+    if alias is None:
+        return None
     manager = channel_layers
     layer = manager.backends.get(alias)
     if layer is not None:

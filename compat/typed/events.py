@@ -109,7 +109,7 @@ def intercepted(*fields: Any) -> bool:
     return any([watcher(published) for watcher in tuple(_watchers)])
 
 
-def layer_under(cls: type, alias: str) -> Any:
+def layer_under(cls: type, alias: str | None) -> Any:
     """Return the layer that ``cls`` uses; raise InvalidChannelLayerError, which lists the configured
     layers.
     """
@@ -179,7 +179,7 @@ class EventTarget(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
     groups: Any
     extra_groups: ClassVar[Collection[str]] = ()
     """Groups besides ``groups``; those of all base classes are added, so that a mixin can add its own."""
-    channel_layer_alias: str = DEFAULT_CHANNEL_LAYER
+    channel_layer_alias: str | None = DEFAULT_CHANNEL_LAYER
 
     @classmethod
     def default_groups(cls) -> list[str]:

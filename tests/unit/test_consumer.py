@@ -22,6 +22,7 @@ from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.layers import (
     BaseChannelLayer,
     InMemoryChannelLayer,
+    get_channel_layer,
     register_channel_layer,
     unregister_channel_layer,
 )
@@ -440,6 +441,17 @@ async def test_an_alias_that_is_not_configured(
         InvalidChannelLayerError, match=r"Chat uses channel layer 'chat'.*Configured: default"
     ):
         await Conversation(chat.as_asgi(), served=False).connect()
+
+
+async def test_a_consumer_that_wants_no_layer(flavour: str, layer: InMemoryChannelLayer) -> None:
+    """As terminals and streams say it, so that an outage of Redis does not end them."""
+    base = AsyncWebsocketConsumer if flavour == "async" else WebsocketConsumer
+    alone = {"channel_layer_alias": None, "thread_sensitive": flavour == "one thread"}
+    terminal: Any = type("Terminal", (base,), alone)
+    client = Conversation(terminal.as_asgi())
+    assert await client.connect() == (True, None)
+    assert get_channel_layer(None) is None
+    await client.disconnect()
 
 
 async def test_using_a_layer_where_there_is_none(flavour: str, caplog: pytest.LogCaptureFixture) -> None:

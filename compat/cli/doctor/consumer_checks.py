@@ -35,7 +35,7 @@ def layer_alias_not_configured(subject: Subject) -> Iterator[Finding]:
     """Report consumers whose layer is not configured."""
     for path, cls in subject.consumers:
         alias = cls.channel_layer_alias
-        if alias not in subject.layers and alias != DEFAULT_CHANNEL_LAYER:
+        if alias not in subject.layers and alias not in (None, DEFAULT_CHANNEL_LAYER):
             text = missing_layer(cls.__new__(cls))
             found, _, fix = text.partition(" Configured: ")
             if subject.registers_layers:

@@ -50,7 +50,7 @@ def resume_without_secret_key(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def _resumable(subject: Subject) -> list[tuple[str, str]]:
+def _resumable(subject: Subject) -> list[tuple[str, str | None]]:
     """Return the path and the layer's alias of every application whose clients may come back."""
     found = []
     for path, seconds, alias in _endpoints(subject):
@@ -62,7 +62,7 @@ def _resumable(subject: Subject) -> list[tuple[str, str]]:
     return found
 
 
-def _endpoints(subject: Subject) -> Iterator[tuple[str, float | None, str]]:
+def _endpoints(subject: Subject) -> Iterator[tuple[str, float | None, str | None]]:
     """Yield the path, its own time and the layer's alias of consumers of websockets, and of Resumable."""
     for path, application in ((part.path or "/", part.application) for part in subject.parts):
         if isinstance(application, Resumable):
@@ -72,7 +72,9 @@ def _endpoints(subject: Subject) -> Iterator[tuple[str, float | None, str]]:
             yield path, consumer.resume_seconds, consumer.channel_layer_alias
 
 
-def _reaches_others(subject: Subject, alias: str) -> bool:
+def _reaches_others(subject: Subject, alias: str | None) -> bool:
+    if alias is None:
+        return False
     layer = subject.layers.get(alias)
     if layer is None:
         return subject.registers_layers

@@ -56,6 +56,10 @@ class Elsewhere(AsyncWebsocketConsumer):
     channel_layer_alias = "elsewhere"
 
 
+class Alone(AsyncWebsocketConsumer):
+    channel_layer_alias = None
+
+
 class Fleeting(AsyncWebsocketConsumer):
     resume_seconds = 0
 
@@ -203,6 +207,8 @@ def test_a_layer_that_is_not_configured() -> None:
     assert finding.where == "/ws/0/"
     there = subject(router(Elsewhere), layers={"elsewhere": InMemoryChannelLayer()})
     assert found(there, "layer-alias-not-configured") == []
+    without = subject(router(Alone))
+    assert found(without, "layer-alias-not-configured") == []
 
 
 def test_a_layer_that_the_lifespan_registers() -> None:
