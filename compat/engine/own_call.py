@@ -1,11 +1,14 @@
 """A consumer whose class has a ``__call__`` of its own, which sees what a handler raises, as with Channels.
 
 The exception leaves the inner ``__call__`` while the connection is still open, so the outer one may answer
-its client. Then the connection ends as always: because of what leaves the outer one, or by StopConsumer.
+its client. Then the connection ends as always: because of what leaves the outer one, or by StopConsumer. If
+the outer one has called ``disconnect()``, which nobody else would do with Channels, it is not called again.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from compat.engine.socket import says_gone
@@ -37,6 +40,9 @@ class OwnCall:
             return False
         inbox.ending()
         self.held = connection
+        consumer: Any = connection.consumer
+        if hasattr(consumer, "disconnect"):
+            vars(consumer)["disconnect"] = _once(consumer.disconnect, sync=consumer._sync)
         return True
 
     async def run(self, consumer: Any, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,4 +59,23 @@ class OwnCall:
                 await self.held.end(error)
         finally:
             del error
+            if self.held is not None:
+                vars(consumer).pop("disconnect", None)  # it forms a reference cycle
             self.held = None
+
+
+def _once(disconnect: Callable[..., Any], *, sync: bool) -> Callable[..., Any]:
+    """Return ``disconnect``, of which only the first call does anything."""
+    first = [disconnect]
+
+    @functools.wraps(disconnect)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        if first:
+            return first.pop()(*args, **kwargs)
+        return None if sync else _nothing()
+
+    return called
+
+
+async def _nothing() -> None:
+    pass

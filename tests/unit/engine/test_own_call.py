@@ -86,6 +86,26 @@ async def test_what_it_handles_ends_without_an_error(
 
 
 @pytest.mark.parametrize("kind", KINDS)
+async def test_a_disconnect_that_it_has_called_is_the_only_one(
+    kind: Any, layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With Channels nobody else would call it."""
+
+    class CleansUp(kind):  # type: ignore[misc]  # each in turn
+        async def answer(self) -> None:
+            handler: Any = self.disconnect
+            await (sync_to_async(handler)(4000) if self._sync else handler(4000))
+
+    seen.clear()
+    client = await Conversation(CleansUp.as_asgi()).open()
+    await client.send_to(text_data="x")
+    assert await client.closed() == 1000
+    await client.wait(10)
+    assert seen == ["LookupError('x')", 4000]
+    assert not caplog.records and not layer.groups.get("all")
+
+
+@pytest.mark.parametrize("kind", KINDS)
 async def test_what_escapes_it_is_logged_and_closes(
     kind: Any, layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
 ) -> None:
