@@ -148,7 +148,7 @@ async def _disconnect(connection: Connection, code: int | None) -> None:
     """Run the consumer's disconnect handler, unless it has run or no message has been handled."""
     inbox = connection.inbox
     begun = connection.socket.websocket and inbox.current is not None
-    due = begun and code is not None and not inbox.ended
+    due = begun and code is not None and not inbox.ended and not _has_disconnected(connection)
     if not due or not hasattr(connection.consumer, "websocket_disconnect"):
         return
     inbox.end()
@@ -157,3 +157,12 @@ async def _disconnect(connection: Connection, code: int | None) -> None:
         await connection.observed(connection.dispatch(message), message)
     except StopConsumer:
         pass
+
+
+def _has_disconnected(connection: Connection) -> bool:
+    """Return True if a message of the layer, or another handler, has called the disconnect handler."""
+    if getattr(connection.consumer, "_compat_left", False):
+        return True
+    current, reader = connection.inbox.current, connection.reader
+    told = current is not None and current.get("type") in ("websocket.disconnect", "websocket_disconnect")
+    return told and (reader is None or current is not reader.last)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from compat.closing import user_group
+from compat.codes import NO_STATUS
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import missing_layer
 from compat.names import person_key
@@ -16,6 +17,7 @@ __all__ = [
     "Headers",
     "accept_message",
     "close_message",
+    "code_at_end",
     "frame_message",
     "layer_for_groups",
     "own_copy",
@@ -51,6 +53,13 @@ def close_message(code: int | bool | None, reason: str | None) -> Message:
     if reason:
         message["reason"] = reason
     return message
+
+
+def code_at_end(consumer: Any, message: Message) -> int:
+    """Return the code for ``disconnect()``, and note that it is called: ``engine.ending`` asks for that."""
+    code: int = message.get("code", NO_STATUS)
+    vars(consumer)["_compat_left"] = True
+    return code
 
 
 def text_of(text_data: str | None) -> str:

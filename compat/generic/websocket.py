@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from asgiref.sync import async_to_sync
 
 from compat.advice.handlers import check_made
-from compat.codes import NO_STATUS
 from compat.consumer import AsyncConsumer, SyncConsumer
 from compat.engine.connection import STOP
 from compat.engine.handshake import refuse_unless_decided
@@ -24,6 +23,7 @@ from compat.generic.messages import (
     Headers,
     accept_message,
     close_message,
+    code_at_end,
     frame_message,
     layer_for_groups,
     own_copy,
@@ -134,7 +134,7 @@ class WebsocketConsumer(Delivery, SyncConsumer):
             for group in names:
                 async_to_sync(layer_for_groups(self).group_discard)(group, self.channel_name)
         finally:
-            self.disconnect(message.get("code", NO_STATUS))
+            self.disconnect(code_at_end(self, message))
         raise StopConsumer
 
     # The hooks, typed so that overrides may have any parameters.
@@ -288,7 +288,7 @@ class AsyncWebsocketConsumer(AsyncDelivery, ShortCut):
                 for group in names:
                     await layer_for_groups(self).group_discard(group, self.channel_name)
         finally:
-            await self.disconnect(message.get("code", NO_STATUS))
+            await self.disconnect(code_at_end(self, message))
         return STOP
 
     def _compat_disconnected(self, message: Any) -> Awaitable[Any]:

@@ -1,0 +1,98 @@
+"""A disconnect that the server did not send: told over the layer, or by a handler that calls another one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from compat.consumer import AsyncConsumer
+from compat.exceptions import StopConsumer
+from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
+from compat.layers import InMemoryChannelLayer
+from tests.support.conversations import Conversation
+
+seen: list[Any] = []
+
+
+class Room(AsyncWebsocketConsumer):
+    groups = ["all"]
+
+    async def receive(self, text_data: str) -> None:
+        await self.websocket_disconnect({"type": "websocket.disconnect", "code": int(text_data)})
+
+    async def disconnect(self, code: int) -> None:
+        seen.append(code)
+
+
+class RoomInThreads(WebsocketConsumer):
+    groups = ["all"]
+
+    def receive(self, text_data: str) -> None:
+        self.websocket_disconnect({"type": "websocket.disconnect", "code": int(text_data)})
+
+    def disconnect(self, code: int) -> None:
+        seen.append(code)
+
+
+class SideBySide(Room):
+    concurrency = 2
+
+
+class OnOneThread(RoomInThreads):
+    thread_sensitive = True
+
+
+class Bare(AsyncConsumer):
+    """Has no class of ours to count for it."""
+
+    async def websocket_connect(self, message: Any) -> None:
+        await self.channel_layer.group_add("all", self.channel_name)
+        await self.send({"type": "websocket.accept"})
+
+    async def websocket_disconnect(self, message: Any) -> None:
+        seen.append(message["code"])
+        raise StopConsumer
+
+
+KINDS = [Room, RoomInThreads, SideBySide, OnOneThread]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, Bare])
+@pytest.mark.parametrize("told", ["websocket.disconnect", "websocket_disconnect"])
+async def test_over_the_layer(
+    kind: Any, told: str, layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen.clear()
+    client = await Conversation(kind.as_asgi()).open()
+    await layer.group_send("all", {"type": told, "code": 4001})
+    assert await client.closed() == 1000
+    await client.wait(10)
+    assert seen == [4001] and not layer.groups.get("all") and not caplog.records
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_by_another_handler(kind: Any, layer: InMemoryChannelLayer) -> None:
+    seen.clear()
+    client = await Conversation(kind.as_asgi()).open()
+    await client.send_to(text_data="4002")
+    assert await client.closed() == 1000
+    await client.wait(10)
+    assert seen == [4002] and not layer.groups.get("all")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_one_that_fails_is_not_repeated(
+    kind: Any, layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Fails(kind):  # type: ignore[misc]  # each in turn
+        def disconnect(self, code: int) -> None:
+            seen.append(code)
+            raise ZeroDivisionError
+
+    seen.clear()
+    client = await Conversation(Fails.as_asgi()).open()
+    await layer.group_send("all", {"type": "websocket.disconnect", "code": 4001})
+    assert await client.closed() == 1011
+    await client.wait(10)
+    assert seen == [4001] and not layer.groups.get("all")
