@@ -98,7 +98,7 @@ def _named(name: str, owner: type[Any]) -> Any:
         names[base.__name__] = base
     try:
         return eval(name, names)
-    except (NameError, SyntaxError):  # a model of a function, which only Pydantic knows, or another text
+    except Exception:  # noqa: BLE001 - a model of a function, which only Pydantic knows, or another text
         return Any
 
 
