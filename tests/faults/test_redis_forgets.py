@@ -85,7 +85,8 @@ async def test_what_is_lost_is_in_a_gap(
                 if "joins" in what:
                     await member(other if "process" in what else reader, "room")
             await until_async(lambda: is_over(reader), "it is found, and mended")
-        assert room.account(), "there is a loss to look at"
+        # In a restart it is chance whether the sender or the reader is back first.
+        assert room.account() or what == "all, in a restart", "there is a loss to look at"
     (gap,) = reader.metrics.gaps
     assert gap.ended is not None and time.time() - gap.began < 60
     assert "it has lost keys of the layer" in caplog.text
