@@ -624,6 +624,13 @@ def acks(socket: FalseSocket) -> list[int]:
     return [control["n"] for control in socket.controls if control["type"] == "ack"]
 
 
+async def five_come(connection: ResumableConnection, socket: FalseSocket) -> None:
+    """Five frames of the client."""
+    for number in range(5):
+        socket.say(str(number))
+    await until_async(lambda: connection.inbound.count == 5, "all have come")
+
+
 def acknowledged(socket: FalseSocket, count: int) -> bool:
     """Whether so many frames have been acknowledged on a socket, at last."""
     return acks(socket)[-1:] == [count]
@@ -686,9 +693,7 @@ async def test_a_flood_is_acknowledged_as_it_is_taken(monkeypatch: pytest.Monkey
 async def test_who_comes_back_is_told_of_what_waits_too() -> None:
     """It would send that again."""
     connection, socket = await connected()
-    for number in range(5):
-        socket.say(str(number))
-    await until_async(lambda: connection.inbound.count == 5, "all have come")
+    await five_come(connection, socket)
     await connection.receive()
     again = await returned(connection)
     assert [control["have"] for control in again.controls if control["type"] == "hello"] == [5]
@@ -706,9 +711,7 @@ async def test_a_server_that_stops_acknowledges_what_waits(monkeypatch: pytest.M
     """Its consumers handle that before their disconnect."""
     connection, socket = await connected()
     connection.tell_by(lambda kind: None)
-    for number in range(5):
-        socket.say(str(number))
-    await until_async(lambda: connection.inbound.count == 5, "all have come")
+    await five_come(connection, socket)
     monkeypatch.setattr(registry, "_stopping", asyncio.get_running_loop())
     connection.stop()
     assert acks(socket) == [5]
@@ -718,9 +721,7 @@ async def test_nor_is_what_comes_to_it_unsure(monkeypatch: pytest.MonkeyPatch) -
     connection, socket = await connected()
     connection.tell_by(lambda kind: None)
     monkeypatch.setattr(registry, "_stopping", asyncio.get_running_loop())
-    for number in range(5):
-        socket.say(str(number))
-    await until_async(lambda: connection.inbound.count == 5, "all have come")
+    await five_come(connection, socket)
     connection.acknowledge(fresh=True)
     assert acks(socket) == [5]
 
@@ -728,9 +729,7 @@ async def test_nor_is_what_comes_to_it_unsure(monkeypatch: pytest.MonkeyPatch) -
 async def test_but_not_what_waits_for_an_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     """It ends when it sends something, and so reads no further."""
     connection, socket = await connected()
-    for number in range(5):
-        socket.say(str(number))
-    await until_async(lambda: connection.inbound.count == 5, "all have come")
+    await five_come(connection, socket)
     await connection.receive()
     monkeypatch.setattr(registry, "_stopping", asyncio.get_running_loop())
     connection.stop()
@@ -741,9 +740,7 @@ async def test_nor_for_a_consumer_which_has_yet_to_finish(monkeypatch: pytest.Mo
     """While the server waits for it, it may fail."""
     connection, socket = await connected()
     connection.tell_by(lambda kind: None)
-    for number in range(5):
-        socket.say(str(number))
-    await until_async(lambda: connection.inbound.count == 5, "all have come")
+    await five_come(connection, socket)
     await connection.receive()
     monkeypatch.setattr(registry, "_stopping", asyncio.get_running_loop())
     registry.finishing(connection, True)
@@ -761,9 +758,7 @@ async def test_a_drain_acknowledges_what_waits_only_when_it_closes_the_consumer(
     """Until then it may fail, as when its layer is away."""
     connection, socket = await connected()
     connection.tell_by(lambda kind: None, drained=True)
-    for number in range(5):
-        socket.say(str(number))
-    await until_async(lambda: connection.inbound.count == 5, "all have come")
+    await five_come(connection, socket)
     await connection.receive()
     await connection.receive()
     monkeypatch.setattr(admissions, "draining", True)
@@ -777,9 +772,7 @@ async def test_a_drain_acknowledges_what_waits_only_when_it_closes_the_consumer(
 async def test_a_consumer_that_ends_does_not_acknowledge_what_it_has_not_taken() -> None:
     """One that has failed never will; the client gets these frames back as unsure."""
     connection, socket = await connected()
-    for number in range(5):
-        socket.say(str(number))
-    await until_async(lambda: connection.inbound.count == 5, "all have come")
+    await five_come(connection, socket)
     await connection.receive()
     await connection.receive()
     await connection.send({"type": "websocket.close", "code": 1013})
@@ -788,9 +781,7 @@ async def test_a_consumer_that_ends_does_not_acknowledge_what_it_has_not_taken()
 
 async def test_nor_does_one_that_has_ended_while_its_client_was_away() -> None:
     connection, socket = await connected()
-    for number in range(5):
-        socket.say(str(number))
-    await until_async(lambda: connection.inbound.count == 5, "all have come")
+    await five_come(connection, socket)
     await connection.receive()
     await connection.receive()
     socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1006})
