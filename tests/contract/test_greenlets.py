@@ -59,7 +59,7 @@ PATCHES = {
     "gevent": "from gevent import monkey; monkey.patch_all()",
     "eventlet": "import eventlet; eventlet.monkey_patch()",
 }
-LAYERS = ["RedisChannelLayer", pytest.param("RedisPubSubChannelLayer", marks=pytest.mark.slow)]
+LAYERS = slow_but(("RedisChannelLayer",), ["RedisChannelLayer", "RedisPubSubChannelLayer"])
 
 
 @pytest.mark.parametrize("without_uvloop", slow_but((False,), [False, True]), ids=["uvloop", "asyncio"])

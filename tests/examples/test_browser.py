@@ -184,7 +184,7 @@ def test_several_messages_while_the_tab_is_hidden_are_counted(
 
 WIDTHS, SCHEMES = (320, 390, 768, 1280), ("light", "dark")
 QUICK_SCREENS = ((320, "light"), (1280, "dark"))
-SCREENS = itertools.product(WIDTHS, SCHEMES)
+SCREENS = [*itertools.product(WIDTHS, SCHEMES)]
 
 
 @pytest.mark.parametrize(("width", "scheme"), slow_but(QUICK_SCREENS, SCREENS, several=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from compat.layers import InMemoryChannelLayer, channel_layers
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from compat.metrics import snapshot
 from compat.testing import WebsocketCommunicator
+from tests.support.choices import slow_but
 from tests.support.clients import Client
 from tests.support.footprint import resident
 from tests.support.layers import unique_prefix
@@ -72,11 +74,7 @@ def number_of(frame: str | bytes) -> int:
 
 
 FAST = {("memory", "close"), ("queue", "drop_oldest"), ("pubsub", "drop")}
-POLICIES = [
-    pytest.param(kind, policy, id=f"{kind}-{policy}", marks=[pytest.mark.slow] * ((kind, policy) not in FAST))
-    for kind in KINDS
-    for policy in ("drop", "drop_oldest", "close")
-]
+POLICIES = slow_but(FAST, itertools.product(KINDS, ("drop", "drop_oldest", "close")), several=True)
 
 
 @pytest.fixture

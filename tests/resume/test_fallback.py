@@ -14,6 +14,7 @@ import pytest
 
 from tests.resume.place import FLAVOURS, SECRET, Place, name, phrase, placed, value_of
 from tests.resume.test_workers import layer_of
+from tests.support.choices import slow_but
 from tests.support.clients import SAME_ORIGIN, Client
 from tests.support.fallback import Posting, Refusal
 from tests.support.resuming import MARK, number_of
@@ -63,10 +64,8 @@ async def refused(place: Place, status: int, **headers: str | None) -> str:
     return answer.text
 
 
-QUICK = ("async", "sync")
-KINDS = [("stream", flavour) for flavour in FLAVOURS] + [
-    pytest.param("poll", flavour, marks=() if flavour in QUICK else pytest.mark.slow) for flavour in FLAVOURS
-]
+STREAMS, POLLS = ([(kind, flavour) for flavour in FLAVOURS] for kind in ("stream", "poll"))
+KINDS = slow_but([*STREAMS, ("poll", "async"), ("poll", "sync")], [*STREAMS, *POLLS], several=True)
 
 
 @pytest.mark.parametrize(("transport", "flavour"), KINDS)

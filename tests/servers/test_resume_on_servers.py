@@ -174,7 +174,7 @@ async def test_a_stop_after_a_long_absence(kind: Kind, flavour: str, tmp_path: P
         await stopped(kind, flavour, place, who)
 
 
-STOPS = itertools.product(("async", "sync", "plain"), (0, 1, 2))
+STOPS = [*itertools.product(("async", "sync", "plain"), (0, 1, 2))]
 QUICK_STOPS = (("async", 0), ("async", 2), ("sync", 1), ("plain", 0))
 
 
