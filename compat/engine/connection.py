@@ -165,7 +165,8 @@ class Connection:
         """See ``contracts.Work``."""
         if self.work is not None:
             return self.work.progress()
-        return Progress(int(self.inbox.current is not BETWEEN))
+        busy = self.inbox.current is not BETWEEN
+        return Progress(int(busy and not self.inbox.turn), busy=busy)  # ``turn``: it is a client's message
 
     # For the socket (``compat.engine.socket.Phase``)
 

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 
 from compat import tickets
-from compat.codes import ABNORMAL, NORMAL, SERVICE_RESTART, TAKEN_OVER
+from compat.codes import ABNORMAL, COMES_BACK, NORMAL, TAKEN_OVER
 from compat.engine.admissions import Admission
 from compat.engine.cursors import Progress
 from compat.engine.fast.forgetting import forget_handshake
@@ -206,12 +206,12 @@ class ResumableConnection(Parking):
     async def _close(self, message: Message) -> None:
         # Before the link has done it, which may be stuck: the client may be back on another one meanwhile.
         self.final = message
+        if self.followed is not None and self.accepted and message.get("code") in COMES_BACK:
+            self.acknowledge(fresh=True)  # its next consumer begins where this one ends
         self.hush()
         if self.link is None:
             self.put_disconnect(message.get("code", NORMAL))
             return
-        if self.followed is not None and self.accepted and message.get("code") == SERVICE_RESTART:
-            self.acknowledge(fresh=True)
         self.acknowledge_rest()  # what waits is unsure, unless the server stops: it may not be taken
         try:
             await self.link.close(message)

@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from compat import AsyncWebsocketConsumer, WebsocketConsumer, configure, metrics
+from compat.exceptions import LayerUnavailable
 from compat.layers import get_channel_layer
 from compat.patterns import path
 from compat.routing import ProtocolTypeRouter, URLRouter
@@ -51,6 +52,8 @@ class Chat(AsyncWebsocketConsumer):
             await self.channel_layer.group_send(
                 self.room, {"type": "chat.message", "n": -1}, exclude=[self.channel_name]
             )
+        elif text_data == "later":
+            raise LayerUnavailable("as if Redis were away")
         else:
             await self.channel_layer.group_send(self.room, {"type": "chat.message", "n": int(text_data or 0)})
 
@@ -89,6 +92,8 @@ class SyncChat(WebsocketConsumer):
         async_to_sync(self.channel_layer.group_discard)(self.room, self.channel_name)
 
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if text_data == "later":
+            raise LayerUnavailable("as if Redis were away")
         message = {"type": "chat.message", "n": int(text_data or 0)}
         async_to_sync(self.channel_layer.group_send)(self.room, message)
 

@@ -136,6 +136,20 @@ async def test_history_P3_a_server_that_stops_waits_for_the_handler_of_a_client_
         assert await client.frame() == "2", "none lost, and none twice"
 
 
+@pytest.mark.parametrize("flavour", ["async", "sync", pytest.param("several", marks=SLOW)])
+async def test_who_is_asked_to_come_back_later_gets_nothing_twice(fleet: Fleet, flavour: str) -> None:
+    here, there, where = fleet.start(), fleet.start(), room("later")
+    client = await fleet.client(here, flavour, where).open()
+    await positioned(client)
+    await fleet.say(there, where, 1, 20)
+    assert await client.numbers(20) == list(range(1, 21))
+    await client.send("later")
+    assert await client.closed() == 1013
+    await fleet.say(there, where, 21, 22)
+    assert await client.back(to=there) == "groups", client.why
+    assert await client.numbers(2) == [21, 22]
+
+
 async def test_who_comes_to_a_server_that_stops_is_turned_away(fleet: Fleet) -> None:
     """It would be given what it has missed, and then no ticket that says so: all of it came twice."""
     home, here, there, where = fleet.start(), fleet.start(), fleet.start(), room("leaving")
