@@ -20,7 +20,7 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.websockets import WebSocket, WebSocketState
 
 from compat.codes import TRY_AGAIN_LATER
@@ -219,16 +219,26 @@ async def _unavailable(connection: HTTPConnection, error: Exception) -> Any:
     if scope["type"] == "http":
         return answer
     assert isinstance(connection, WebSocket)
-    if connection.client_state is WebSocketState.CONNECTING:
-        await connection.receive()  # the handshake must be received before a response
-    if WebSocketState.DISCONNECTED in (connection.client_state, connection.application_state):
-        return None
-    if connection.application_state is WebSocketState.CONNECTING and can_respond(scope):
-        await connection.send_denial_response(answer)
-        await connection_lost(connection._receive)
-    else:
+    if not await turned_away(connection, answer) and not has_ended(connection):
         await connection.close(TRY_AGAIN_LATER)
     return None
+
+
+async def turned_away(websocket: WebSocket, answer: Response) -> bool:
+    """Refuse a handshake with ``answer``; return False if it is over, or the server takes no response."""
+    if websocket.client_state is WebSocketState.CONNECTING:
+        await websocket.receive()  # the handshake must be received before a response
+    open_yet = websocket.application_state is WebSocketState.CONNECTING and not has_ended(websocket)
+    if not open_yet or not can_respond(websocket.scope):
+        return False
+    await websocket.send_denial_response(answer)
+    await connection_lost(websocket._receive)
+    return True
+
+
+def has_ended(websocket: WebSocket) -> bool:
+    """Return True if its client has left, or has been closed."""
+    return WebSocketState.DISCONNECTED in (websocket.client_state, websocket.application_state)
 
 
 @contextlib.asynccontextmanager

@@ -9,9 +9,11 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
-from starlette.websockets import WebSocket, WebSocketState
+from starlette.websockets import WebSocket
 
+from compat.codes import TRY_AGAIN_LATER
 from compat.engine.refusal import shown
+from compat.fastapi import has_ended, turned_away
 from compat.manager.exceptions import REASON_BYTES, BackendError, BaseError, ConnectionError, ErrorSeverity
 
 __all__ = ["add_exception_handlers", "log_if_serious"]
@@ -28,8 +30,9 @@ def add_exception_handlers(app: Starlette) -> None:
 
     A request gets the error's ``http_status`` (503 while Redis is away, 429 over a limit), Retry-After if the
     error has ``retry_after``, and its ``ErrorResponse`` as JSON. A websocket is closed with ``ws_code``, or
-    refused if it is not open yet. Serious errors are logged. Without this function these errors are
-    unhandled: status 500 and a traceback.
+    refused if it is not open yet: with 403, or as a request if ``ws_code`` is 1013 and the server can do so.
+    Serious errors are logged. Without this function these errors are unhandled: status 500 and a traceback;
+    but a client for which ``connect()`` raises ConnectionError is refused with 403.
     """
     app.add_exception_handler(BaseError, _answer)
 
@@ -48,13 +51,16 @@ def log_if_serious(error: BaseError, **where: str | None) -> None:
 
 async def _answer(connection: HTTPConnection, error: Exception) -> Any:
     assert isinstance(error, BaseError)
-    if isinstance(connection, WebSocket):
-        if not isinstance(error, ConnectionError):  # the manager has logged these
-            log_if_serious(error, path=connection.scope["path"])
-        await _close(connection, error)
-        return None
-    log_if_serious(error, path=connection.scope["path"])
-    return JSONResponse(error.to_response().to_dict(), error.http_status, headers=_headers(error))
+    websocket = connection if isinstance(connection, WebSocket) else None
+    if websocket is None or not isinstance(error, ConnectionError):  # the manager has logged these
+        log_if_serious(error, path=connection.scope["path"])
+    answer = JSONResponse(error.to_response().to_dict(), error.http_status, headers=_headers(error))
+    if websocket is None:
+        return answer
+    # After a 403, clients that come back by themselves do not try again.
+    if error.ws_code != TRY_AGAIN_LATER or not await turned_away(websocket, answer):
+        await _close(websocket, error)
+    return None
 
 
 def _headers(error: BaseError) -> dict[str, str]:
@@ -63,7 +69,7 @@ def _headers(error: BaseError) -> dict[str, str]:
 
 
 async def _close(websocket: WebSocket, error: BaseError) -> None:
-    if WebSocketState.DISCONNECTED in (websocket.client_state, websocket.application_state):
+    if has_ended(websocket):
         return
     reason = error.to_response().message.encode()[:REASON_BYTES].decode(errors="ignore")
     await websocket.close(error.ws_code, reason)

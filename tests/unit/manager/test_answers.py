@@ -115,9 +115,10 @@ def test_serious_errors_are_logged_with_their_cause(server: LiveServer) -> None:
 
 def test_a_websocket_is_refused_or_closed(server: LiveServer) -> None:
     with recorded() as records:
-        with pytest.raises(Refused) as refused:
-            Client(server, "/early/connection")
-        assert refused.value.status == 403
+        for name, status in {"connection": 503, "backend": 403, "teapot": 403}.items():
+            with pytest.raises(Refused) as refused:
+                Client(server, f"/early/{name}")
+            assert refused.value.status == status
         for name, end in {
             "teapot": (4418, "short and stout"),
             "backend": (1011, "The message backend is not available"),
