@@ -69,13 +69,18 @@ def together(case: str, peers: list[str], options: tuple[str, ...], redis_port: 
         empty(redis_port)
         carried = bare_capacity(case, options, redis_port) if case in OPEN_LOOP else 0.0
         with contextlib.ExitStack() as own:
-            servers = {peer: own.enter_context(Server(peer, redis_port, options)) for peer in peers}
+            servers = {peer: own.enter_context(Server(peer, _redis(case, own), options)) for peer in peers}
             if case in OPEN_LOOP:
                 found = _run(levels(OPEN_LOOP[case], servers, carried))
                 return {peer: _named(case, points) for peer, points in found.items()}
             return {peer: {case: row} for peer, row in _run(in_slices(IN_SLICES[case], servers)).items()}
     except Exception as error:  # noqa: BLE001 - a peer may fail in any way
         return {peer: {case: _failed(error)} for peer in peers}
+
+
+def _redis(case: str, own: contextlib.ExitStack) -> int:
+    """Return the port of another Redis if the case needs one: peers that share one hear each other."""
+    return own.enter_context(redis_server()) if case in NEEDS_REDIS else 0
 
 
 def _named(case: str, points: dict[int, Result]) -> Rows:
