@@ -15,7 +15,6 @@ from compat.engine.fast.forgetting import forget_handshake
 from compat.engine.fast.write_batching import OneWrite
 from compat.engine.inbox import Inbox
 from compat.engine.socket import Socket
-from compat.exceptions import ClientDisconnected
 from compat.resume import receipts
 from compat.resume.delivery import MARK, note_place
 from compat.resume.histories import Followed, Returned
@@ -113,7 +112,8 @@ class ResumableConnection(Parking):
         payload = payload_of(message)
         size = size_of(payload)
         if self.over:
-            raise ClientDisconnected(receipts.LEFT)
+            receipts.drop(self)
+            return
         if self.link is not None:
             self.link.take_over()
         if self.journal.queued or not self.journal.add(payload, size):

@@ -40,6 +40,15 @@ def ask(connection: ResumableConnection) -> None:
             connection.journal.wake()
 
 
+def drop(connection: ResumableConnection) -> None:
+    """Drop a frame of an application whose frames are taken no more; raise ClientDisconnected after its end.
+
+    Before that, the server stops: the next consumer of the client sends it again (``Followed.finish``).
+    """
+    if connection.told or connection.final is not None:
+        raise ClientDisconnected(LEFT)
+
+
 async def delivered(connection: ResumableConnection, within_s: float | None, count: int) -> bool:
     """Return True when the client has the first ``count`` frames; False after ``within_s``, or at the end.
 

@@ -12,8 +12,9 @@ from compat import tickets
 from compat.engine.cursors import position_of
 from compat.generic.websocket import AsyncWebsocketConsumer
 from compat.layers import InMemoryChannelLayer, get_channel_layer
+from compat.resume.registry import registry
 from compat.settings import override
-from tests.support.waiting import until_async
+from tests.support.waiting import turns, until_async
 from tests.unit.resume.sockets import FalseSocket
 
 SECRET = "a key of this test alone"
@@ -54,7 +55,13 @@ class Page(FalseSocket):
             cursor = tickets.Cursor(tickets.print_of("group", "room"), *position_of(missed_since))
             ticket = tickets.Ticket(b"x" * 16, 0, place.user, place.path, "", 2**33, b"c" * 8, (cursor,))
             offered.append(f"channels.ticket.{tickets.write(ticket)}.0")
-        scope = {"type": "websocket", "path": "/ws/", "headers": [], "subprotocols": offered}
+        scope = {
+            "type": "websocket",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "path": "/ws/",
+            "headers": [],
+            "subprotocols": offered,
+        }
         self.coming.put_nowait({"type": "websocket.connect"})
         self.task = asyncio.ensure_future(Feed.as_asgi()(scope, self.receive, self.send))
 
@@ -145,3 +152,23 @@ async def test_a_group_that_the_consumer_has_left_is_in_no_ticket(room: InMemory
     await room.group_send("room", {"type": "go"})
     await until_async(lambda: page.offset() == -1, "it is told that it has left")
     await page.leave()
+
+
+async def test_what_is_sent_as_the_server_stops_ends_no_consumer(
+    room: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Was: it raised, and the consumer ended: its client was closed with 1000, and did not come back."""
+    monkeypatch.setattr("compat.engine.connection.DISCONNECT_TIMEOUT_S", 0)
+    page = Page()
+    await until_async(lambda: page.offset() == 0, "it is told where it has joined")
+    [channel] = room.groups["room"]
+    loop = asyncio.get_running_loop()
+    [connection] = [one for one in registry.connections.values() if one.loop is loop]
+    monkeypatch.setattr(registry, "_stopping", loop)
+    registry.release()
+    await until_async(lambda: connection.over, "it has told its client where it is")
+    await room.send(channel, {"type": "said", "n": "late"})
+    await turns(20)
+    assert page.codes == [] and page.got == []
+    page.coming.put_nowait({"type": "websocket.disconnect", "code": 1012})
+    await asyncio.wait_for(page.task, 10)
