@@ -268,9 +268,9 @@ class Inbox(QueueOfItems):
         self.current = BETWEEN
         self.waiter = future
 
-    def pause(self) -> None:
-        """Record that the handler of the current message has returned."""
-        self.current = BETWEEN
+    def pause(self, failed: Message = BETWEEN) -> None:
+        """Record that the handler of the current message has returned, or that of ``failed`` has failed."""
+        self.current = failed
 
     def wake(self) -> bool | None:
         """Wake the consumer's task, from a callback of the loop; return True if it waits again by now."""

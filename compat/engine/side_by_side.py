@@ -33,6 +33,8 @@ class SideBySide:
         """The handlers that may run, the oldest first; each with the number of its message, 0: a client's."""
         self.taken = 0
         """How many messages of the layer were taken."""
+        self.failed: Message = BETWEEN
+        """The message whose handler was the first to fail."""
         self.left: asyncio.Future[None] = connection.inbox.loop.create_future()
         """Done when the client's disconnect has been read."""
 
@@ -60,6 +62,8 @@ class SideBySide:
             if connection.has_left(error):
                 return
             if not isinstance(error, asyncio.CancelledError) or is_a_handlers_own(error):
+                if self.failed is BETWEEN:
+                    self.failed = message
                 connection.inbox.fail(error)  # wakes the task that waits for the next message
             raise
 
@@ -143,4 +147,6 @@ async def converse_side_by_side(connection: Connection) -> None:
         error = raised
     if isinstance(error, StopConsumer) and inbox.failure is not None and not inbox.overflowed:
         error = inbox.failure  # the error of a handler that still ran when the client left
+    if error is inbox.failure:
+        inbox.pause(handlers.failed)  # what was taken last may not have been handled
     await connection.end(error)

@@ -49,6 +49,27 @@ async def test_disconnect_runs_if_a_handler_fails_as_it_is_taken(
     assert len(ends) == 1 and not layer.groups.get(GROUP)
 
 
+@pytest.mark.parametrize("turns", range(3))
+async def test_the_log_names_the_message_whose_handler_fails(turns: int, layer: InMemoryChannelLayer) -> None:
+    """Was: "failed in between two messages", or in the message that was taken last."""
+
+    class Fails(AsyncWebsocketConsumer):
+        concurrency = 2
+        groups = [GROUP]
+
+        async def chat_fail(self, message: Message) -> None:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            raise ZeroDivisionError
+
+    client = await Conversation(Fails.as_asgi()).open()
+    with recorded() as records:
+        await layer.group_send(GROUP, {"type": "chat.fail"})
+        assert await client.closed() == 1011
+    [said] = records.messages()
+    assert "failed in chat.fail: ZeroDivisionError" in said
+
+
 async def test_who_is_cancelled_while_its_channel_is_still_read_leaves_its_groups() -> None:
     """Was: the server's cancellation met the layer's ``receive()``, and the channel stayed in its groups."""
     reading, may_end = asyncio.Event(), asyncio.Event()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -96,3 +97,46 @@ async def test_one_that_fails_is_not_repeated(
     assert await client.closed() == 1011
     await client.wait(10)
     assert seen == [4001] and not layer.groups.get("all")
+
+
+class Noting:
+    concurrency = 2
+
+    async def chat_fail(self, message: Any) -> None:
+        raise ZeroDivisionError
+
+    async def chat_note(self, message: Any) -> None:
+        await asyncio.Event().wait()
+
+
+class Notes(Noting, Room):
+    pass
+
+
+class BareNotes(Noting, Bare):
+    pass
+
+
+@pytest.mark.parametrize("kind", [Notes, BareNotes])
+async def test_one_that_is_taken_as_another_handler_fails_is_not_handled(
+    kind: Any, layer: InMemoryChannelLayer
+) -> None:
+    """So the end of the connection is what disconnect() is called for."""
+    seen.clear()
+    client = await Conversation(kind.as_asgi()).open()
+    await layer.group_send("all", {"type": "chat.fail"})
+    await layer.group_send("all", {"type": "websocket.disconnect", "code": 4001})
+    assert await client.closed() == 1011
+    assert seen == [1011]
+
+
+@pytest.mark.parametrize("kind", [Notes, BareNotes])
+async def test_one_behind_which_another_message_is_taken_is_the_only_one(
+    kind: Any, layer: InMemoryChannelLayer
+) -> None:
+    seen.clear()
+    client = await Conversation(kind.as_asgi()).open()
+    await layer.group_send("all", {"type": "websocket.disconnect", "code": 4001})
+    await layer.group_send("all", {"type": "chat.note"})
+    assert await client.closed() == 1000
+    assert seen == [4001]
