@@ -161,7 +161,7 @@ async def _disconnect(connection: Connection, code: int | None) -> None:
 
 def _has_disconnected(connection: Connection) -> bool:
     """Return True if a message of the layer, or another handler, has called the disconnect handler."""
-    if getattr(connection.consumer, "_compat_left", False):
+    if connection.socket.parted:
         return True
     current, reader = connection.inbox.current, connection.reader
     told = current is not None and current.get("type") in ("websocket.disconnect", "websocket_disconnect")

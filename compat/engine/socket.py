@@ -114,6 +114,7 @@ class Socket:
         "loop",
         "most",
         "opened",
+        "parted",
         "phase",
         "protocol",
         "raw_send",
@@ -132,6 +133,8 @@ class Socket:
         self.closed = False
         self.gone = False
         """A failed send has shown that the client has left; its disconnect will follow."""
+        self.parted = False
+        """The consumer's ``disconnect()`` has been called, by whatever message or handler."""
         self.ended = False
         """The consumer has ended, and handles no message any more."""
         self.loop = asyncio.get_running_loop()
@@ -173,6 +176,10 @@ class Socket:
         """Do not send the frames that are still queued."""
         self.shut = True
 
+    def part(self) -> None:
+        """Record that the consumer's ``disconnect()`` is called."""
+        self.parted = True
+
     def leave(self) -> None:
         """Record that the consumer has ended."""
         self.ended, self.phase = True, None
@@ -206,7 +213,7 @@ class Socket:
 
     def _is_told(self) -> bool:
         # connect() and disconnect() get no error, so that they set up and clean up completely.
-        return self.phase is None or self.phase.between_ends()
+        return self.phase is None or (self.phase.between_ends() and not self.parted)
 
     async def send(self, message: Message) -> None:
         """Send an ASGI message to the client; ``admit`` says what happens if it comes too late."""
@@ -284,3 +291,6 @@ class NoSocket:
     """
 
     websocket = opened = closed = served = ended = shut = False
+
+    def part(self) -> None:
+        """Do nothing: no connection ends."""

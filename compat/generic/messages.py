@@ -56,9 +56,9 @@ def close_message(code: int | bool | None, reason: str | None) -> Message:
 
 
 def code_at_end(consumer: Any, message: Message) -> int:
-    """Return the code for ``disconnect()``, and note that it is called: ``engine.ending`` asks for that."""
+    """Return the code for ``disconnect()``, and note that this is called: it is called once."""
+    consumer._compat_socket.part()
     code: int = message.get("code", NO_STATUS)
-    vars(consumer)["_compat_left"] = True
     return code
 
 

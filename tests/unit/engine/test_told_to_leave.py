@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from compat.consumer import AsyncConsumer
-from compat.exceptions import StopConsumer
+from compat.exceptions import ClientDisconnected, StopConsumer
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.layers import InMemoryChannelLayer
 from tests.support.conversations import Conversation
@@ -139,4 +139,57 @@ async def test_one_behind_which_another_message_is_taken_is_the_only_one(
     await layer.group_send("all", {"type": "websocket.disconnect", "code": 4001})
     await layer.group_send("all", {"type": "chat.note"})
     assert await client.closed() == 1000
+    assert seen == [4001]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_next_connection_of_the_same_object_has_an_end_of_its_own(
+    kind: Any, layer: InMemoryChannelLayer
+) -> None:
+    seen.clear()
+    consumer = kind()
+    client = await Conversation(consumer).open()
+    await client.disconnect(4001)
+    client = await Conversation(consumer).open()
+    await client.send_to(text_data="no code")
+    assert await client.closed() == 1011
+    assert seen == [4001, 1011]
+
+
+class Says(Room):
+    async def disconnect(self, code: int) -> None:
+        await self.send("bye")
+        seen.append(code)
+
+
+class SaysSideBySide(Says):
+    concurrency = 2
+
+
+class SaysOnOneThread(OnOneThread):
+    def disconnect(self, code: int) -> None:
+        self.send("bye")
+        seen.append(code)
+
+
+@pytest.mark.parametrize("kind", [Says, SaysSideBySide, SaysOnOneThread])
+async def test_a_send_in_it_to_a_client_that_has_left_is_no_error(
+    kind: Any, layer: InMemoryChannelLayer
+) -> None:
+    """Was: it was, and disconnect() was called again for the client's own disconnect."""
+    left: list[bool] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def to_client(message: Any) -> None:
+            if left:
+                raise ClientDisconnected
+            await send(message)
+
+        await kind.as_asgi()(scope, receive, to_client)
+
+    seen.clear()
+    client = await Conversation(app).open()
+    left.append(True)
+    await layer.group_send("all", {"type": "websocket.disconnect", "code": 4001})
+    await client.wait(10)
     assert seen == [4001]
