@@ -93,7 +93,8 @@ def _channel_name(consumer: Any, error: BaseException, message: Any) -> str | No
     if not missing or consumer.channel_layer is not None:
         return None
     alias = consumer.channel_layer_alias
-    return f"a consumer has a channel only with a channel layer, and no layer {alias!r} is configured"
+    why = "channel_layer_alias is None" if alias is None else f"no layer {alias!r} is configured"
+    return f"a consumer has a channel only with a channel layer, and {why}"
 
 
 def _kind_of_frame(consumer: Any, error: BaseException, message: Any) -> str | None:

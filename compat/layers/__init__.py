@@ -279,11 +279,9 @@ def get_channel_layer(alias: str | None = DEFAULT_CHANNEL_LAYER) -> Any:
 
     Errors in the configuration or in the layer's constructor are raised.
     """
-    if alias is None:
-        return None
     manager = channel_layers
-    layer = manager.backends.get(alias)
-    if layer is not None:
+    layer = None if alias is None else manager.backends.get(alias)
+    if layer is not None or alias is None:
         return layer
     return manager[alias] if alias in manager.configs else None
 
@@ -315,12 +313,14 @@ def required_layer(alias: str, asked: str) -> BaseChannelLayer:
 
 
 def missing_layer(consumer: Any) -> str:
-    """Return the error text for a consumer whose ``channel_layer_alias`` is not configured."""
+    """Return the error text for a consumer whose ``channel_layer_alias`` is not configured, or None."""
+    name, alias = type(consumer).__name__, consumer.channel_layer_alias
+    if alias is None:
+        return f"{name} has no channel layer: its channel_layer_alias is None. Set that to a layer's alias."
     configured = ", ".join(channel_layers) or "none"
     return (
-        f"{type(consumer).__name__} uses channel layer {consumer.channel_layer_alias!r}, which is not "
-        f"configured. Configured: {configured}. Add it to CHANNEL_LAYERS, or set channel_layer_alias "
-        "on the class."
+        f"{name} uses channel layer {alias!r}, which is not configured. Configured: {configured}. Add it to "
+        "CHANNEL_LAYERS, or set channel_layer_alias on the class."
     )
 
 

@@ -113,6 +113,11 @@ def layer_under(cls: type, alias: str | None) -> Any:
     """Return the layer that ``cls`` uses; raise InvalidChannelLayerError, which lists the configured
     layers.
     """
+    if alias is None:
+        raise InvalidChannelLayerError(
+            f"{cls.__qualname__} has no channel layer to send over: its channel_layer_alias is None. Set "
+            "that to a layer's alias"
+        )
     layer = get_channel_layer(alias)
     if layer is None:
         configured = ", ".join(map(repr, channel_layers)) or "none"

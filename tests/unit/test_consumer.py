@@ -454,6 +454,30 @@ async def test_a_consumer_that_wants_no_layer(flavour: str, layer: InMemoryChann
     await client.disconnect()
 
 
+@pytest.mark.parametrize(
+    ("used", "said"),
+    [
+        ("groups", "Terminal has no channel layer: its channel_layer_alias is None. Set that"),
+        ("channel_layer", "Terminal has no channel layer: its channel_layer_alias is None. Set that"),
+        ("channel_name", "only with a channel layer, and channel_layer_alias is None"),
+    ],
+)
+async def test_using_a_layer_that_is_not_wanted(
+    used: str, said: str, layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Was: "no layer None is configured", and that None should be added to CHANNEL_LAYERS."""
+
+    class Terminal(AsyncWebsocketConsumer):
+        channel_layer_alias = None
+        groups = ["all"] if used == "groups" else []
+
+        async def connect(self) -> None:
+            await getattr(self, used).group_add("all", self.channel_name)
+
+    await Conversation(Terminal.as_asgi()).connect()
+    assert said in caplog.text
+
+
 async def test_using_a_layer_where_there_is_none(flavour: str, caplog: pytest.LogCaptureFixture) -> None:
     chat = make(flavour)
     client = Conversation(chat.as_asgi())

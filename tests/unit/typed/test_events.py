@@ -145,6 +145,14 @@ async def test_events_without_their_layer_say_which() -> None:
         unregister_channel_layer("here")
 
 
+async def test_events_of_a_class_that_wants_no_layer(layer: InMemoryChannelLayer) -> None:
+    class Alone(Room):
+        channel_layer_alias = None
+
+    with pytest.raises(InvalidChannelLayerError, match="Alone has no channel layer to send over"):
+        await Alone.broadcast_event(Alert(payload="x"))
+
+
 async def test_an_event_to_no_group_is_logged(
     layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
 ) -> None:
