@@ -50,10 +50,13 @@ class Endings:
         task = self._tasks[connection] = asyncio.get_running_loop().create_task(self._end(connection, code))
         return task
 
-    def cancel(self) -> None:
-        """Cancel all of them."""
-        for task in tuple(self._tasks.values()):
+    def cancel(self) -> int:
+        """Cancel those of the running event loop; return how many there are."""
+        loop = asyncio.get_running_loop()
+        own = [task for task in tuple(self._tasks.values()) if task.get_loop() is loop]
+        for task in own:
             task.cancel()
+        return len(own)
 
     async def _end(self, connection: Connection, code: int) -> None:
         gone = connection.close_code is not None or code in GONE

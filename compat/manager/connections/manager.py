@@ -172,8 +172,8 @@ class ConnectionManager(Blocking):
         try:
             await asyncio.wait_for(self._close_all(), timeout)
         except asyncio.TimeoutError:
-            log.warning("stop_tasks: %d connections did not close in %g s", len(self._endings), timeout)
-            self._endings.cancel()
+            left = self._endings.cancel()
+            log.warning("stop_tasks: %d connections did not close in %g s", left, timeout)
         if self._home is asyncio.get_running_loop():
             self._home = None
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -110,6 +112,39 @@ async def test_stop_takes_no_longer_than_it_may(make_manager: MakeManager) -> No
     # And not the four seconds that it is waited otherwise.
     assert asyncio.get_running_loop().time() - began < 3.5
     assert "did not close in 0.2 s" in records.messages()[-1]
+
+
+def test_stop_in_one_event_loop_leaves_the_ends_in_another_to_it() -> None:
+    """Was: a stop that takes too long cancelled these, too."""
+    manager = ConnectionManager(ws_config=WSConfig(BACKEND_TYPE="memory"))
+    ending, stopped = threading.Event(), threading.Event()
+
+    async def ends() -> int | None:
+        connection, peer = await connector(manager)("another")
+        peer.stop_reading()
+        await manager.send(connection, {"n": 1})
+        end = asyncio.ensure_future(manager.disconnect(connection))
+        await until_async(lambda: connection.state is ConnectionState.DISCONNECTING, "it ends")
+        ending.set()
+        await until_async(stopped.is_set, "the other loop has stopped")
+        peer.go_on_reading()
+        await end
+        return peer.closed_with
+
+    async def stops() -> None:
+        connection, peer = await connector(manager)("slow")
+        peer.stop_reading()
+        await manager.send(connection, {"n": 1})
+        await until_async(ending.is_set, "the other loop is about to end its own")
+        with recorded() as records:
+            await manager.stop_tasks(timeout=0.01)
+        stopped.set()
+        assert "stop_tasks: 1 connections did not close" in records.messages()[-1]
+
+    with ThreadPoolExecutor(1) as other:
+        closed = other.submit(asyncio.run, ends())
+        asyncio.run(stops())
+        assert closed.result(20) == 1000
 
 
 # Heartbeats
