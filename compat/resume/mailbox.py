@@ -61,6 +61,7 @@ class ProcessMailbox:
             channel: str = await self.layer.new_channel()
             if self.reading is not None:
                 self.reading.cancel()
+            self.listens.clear()  # the last attempt's may have come too late
             self.reading = self.loop.create_task(self._read(channel))
             if self.belonging is not None:
                 self.belonging.cancel()

@@ -18,11 +18,13 @@ from compat.clock import steady
 from compat.engine.admissions import Admission, Place
 from compat.exceptions import ChannelFull
 from compat.layers.memory import InMemoryChannelLayer
+from compat.resume import mailbox as mailbox_module
 from compat.resume import peer as peer_module
 from compat.resume import relay as relay_module
 from compat.resume.connection import ResumableConnection
 from compat.resume.ends import MAX_HELD, AwayEnd, HomeEnd
 from compat.resume.inbound import MAX_FRAMES
+from compat.resume.mailbox import ProcessMailbox
 from compat.resume.peer import Peer
 from compat.resume.posts import LATER, TAKEN
 from compat.resume.relay import ELSEWHERE, Relay
@@ -389,6 +391,34 @@ async def test_a_relay_keeps_nothing_of_the_handshake_in_which_it_began() -> Non
     assert own() is None
     assert relay.mailbox.reading is not None and not relay.mailbox.reading.done() and relay.timer is not None
     for going_on in (relay.mailbox.reading, relay.mailbox.belonging, relay.timer):
+        going_on.cancel()  # type: ignore[union-attr]
+
+
+async def test_a_mailbox_whose_first_opening_has_come_late_is_opened_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Was: it had a name at once, although what was sent there did not arrive yet."""
+    monkeypatch.setattr(mailbox_module, "OPEN_S", 0.02)
+    monkeypatch.setattr(mailbox_module, "OPEN_ATTEMPTS", 2)
+    away = [True]
+
+    class Slow(InMemoryChannelLayer):
+        async def send(self, channel: str, message: Any) -> None:
+            held.append((channel, message))
+            if not away:
+                await super().send(*held[-1])
+
+    held: list[tuple[str, Any]] = []
+    layer = Slow()
+    mailbox = ProcessMailbox(layer, lambda message: None)
+    with recorded():
+        assert await mailbox.open() == ""
+        await InMemoryChannelLayer.send(layer, *held[0])
+        await until_async(mailbox.listens.is_set, "the first one comes")
+        assert await mailbox.open() == ""
+        away.clear()
+        assert await mailbox.open() == held[-1][0]
+    for going_on in (mailbox.reading, mailbox.belonging):
         going_on.cancel()  # type: ignore[union-attr]
 
 
