@@ -8,8 +8,6 @@ layers (the environment variable ``COMPAT_EMBEDDED_LAYERS``).
 from __future__ import annotations
 
 import contextlib
-import difflib
-import importlib
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -17,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from compat.exceptions import ChannelFull, InvalidChannelLayerError
 from compat.layers.base import BaseChannelLayer, PushLayer, SendResult
+from compat.layers.entries import BACKENDS, backend_path, import_backend, no_test_config
 from compat.layers.memory import InMemoryChannelLayer
 from compat.layers.options import IN_MEMORY
 from compat.layers.upstream import load_upstream
 from compat.metrics import report_layers
-from compat.redis.masking import masked, safe_repr
+from compat.redis.masking import safe_repr
 from compat.settings import on_change, settings
 
 if TYPE_CHECKING:
@@ -55,22 +54,6 @@ log = logging.getLogger("compat.layers")
 DEFAULT_CHANNEL_LAYER = "default"
 """The alias that is used if no alias is given."""
 
-MEMORY = "compat.layers.memory.InMemoryChannelLayer"
-QUEUE = "compat.layers.redis.core.RedisChannelLayer"
-PUBSUB = "compat.layers.redis.pubsub.RedisPubSubChannelLayer"
-
-BACKENDS: Mapping[str, str] = {
-    "channels.layers.InMemoryChannelLayer": MEMORY,
-    "compat.layers.InMemoryChannelLayer": MEMORY,
-    "channels_redis.core.RedisChannelLayer": QUEUE,
-    "channels_redis.pubsub.RedisPubSubChannelLayer": PUBSUB,
-    "fast_channels.layers.InMemoryChannelLayer": MEMORY,
-    "fast_channels.layers.redis.RedisChannelLayer": QUEUE,
-    "fast_channels.layers.redis.RedisPubSubChannelLayer": PUBSUB,
-}
-"""BACKEND paths that stand for layers of this library. Any other path is imported as it is."""
-
-ENTRY_KEYS = ("BACKEND", "CONFIG", "TEST_CONFIG", "UPSTREAM")
 EMBEDDED_VARIABLE = "COMPAT_EMBEDDED_LAYERS"
 
 
@@ -107,7 +90,7 @@ class ChannelLayerManager:
         """Return a new layer for ``name`` from its BACKEND and TEST_CONFIG; errors as above."""
         entry = self.configs[name]
         if "TEST_CONFIG" not in entry:
-            raise InvalidChannelLayerError(_no_test_config(name))
+            raise InvalidChannelLayerError(no_test_config(name))
         return self._make(name, entry, "TEST_CONFIG")
 
     def __getitem__(self, alias: str) -> Any:
@@ -194,7 +177,7 @@ class ChannelLayerManager:
             }
 
     def _make(self, alias: str, entry: Any, key: str) -> Any:
-        path = _backend_path(alias, entry)
+        path = backend_path(alias, entry)
         config = entry.get(key) or {}
         if not isinstance(config, Mapping):
             raise InvalidChannelLayerError(
@@ -203,7 +186,7 @@ class ChannelLayerManager:
         if alias in _embedded_aliases():
             log.warning("layer %r: an in-memory layer of this process stands in for %s", alias, path)
             return stand_in(config)
-        backend = load_upstream(path, alias) if entry.get("UPSTREAM") else _import_backend(path, alias)
+        backend = load_upstream(path, alias) if entry.get("UPSTREAM") else import_backend(path, alias)
         return backend(**config)
 
 
@@ -216,58 +199,6 @@ def _named(alias: str, layer: Any) -> Any:
     if isinstance(layer, BaseChannelLayer):
         layer.registered(alias)
     return layer
-
-
-def _no_test_config(alias: str) -> str:
-    return (
-        f"No TEST_CONFIG specified for {alias}; write CHANNEL_LAYERS[{alias!r}]['TEST_CONFIG'] = {{...}}, "
-        "beside its CONFIG"
-    )
-
-
-def _backend_path(alias: str, entry: Any) -> str:
-    """Return the dotted path of an alias's BACKEND; raise InvalidChannelLayerError if its entry is wrong."""
-    if not isinstance(entry, Mapping):
-        raise InvalidChannelLayerError(
-            f"CHANNEL_LAYERS[{alias!r}] must be a dict with a BACKEND, not {safe_repr(entry)}; a layer has "
-            'an alias: CHANNEL_LAYERS = {"default": {"BACKEND": …}}'
-        )
-    if "ROUTING" in entry:
-        raise InvalidChannelLayerError(
-            f"ROUTING key found for {alias} - this is no longer needed in Channels 2; remove it"
-        )
-    for key in entry:
-        if key not in ENTRY_KEYS:
-            near = difflib.get_close_matches(str(key).upper(), ENTRY_KEYS, n=1)
-            known = f"known keys: {', '.join(ENTRY_KEYS)}; options of the layer belong into its CONFIG"
-            hint = f"did you mean {near[0]!r}?" if near else known
-            raise InvalidChannelLayerError(f"CHANNEL_LAYERS[{alias!r}] has an unknown key {key!r}; {hint}")
-    if not isinstance(entry.get("UPSTREAM", False), bool):
-        raise InvalidChannelLayerError(
-            f"CHANNEL_LAYERS[{alias!r}]['UPSTREAM'] must be True (the installed package's own layer) or "
-            f"False, not {entry['UPSTREAM']!r}"
-        )
-    path = entry.get("BACKEND")
-    if not path:
-        raise InvalidChannelLayerError(f"No BACKEND specified for {alias}")
-    if not isinstance(path, str) or "." not in path:
-        raise InvalidChannelLayerError(
-            f"Cannot import BACKEND {safe_repr(path)} specified for {alias}: expected a dotted path to a "
-            "class, such as 'compat.layers.InMemoryChannelLayer'"
-        )
-    return path if entry.get("UPSTREAM") else BACKENDS.get(path, path)
-
-
-def _import_backend(path: str, alias: str) -> Any:
-    module_name, _, attribute = path.rpartition(".")
-    try:
-        return getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
-        near = difflib.get_close_matches(path, [*BACKENDS, *BACKENDS.values()], n=1)
-        hint = f"; did you mean {near[0]!r}?" if near and near[0] != path else ""
-        raise InvalidChannelLayerError(
-            f"Cannot import BACKEND {safe_repr(path)} specified for {alias} ({masked(str(error))}){hint}"
-        ) from error
 
 
 def _embedded_aliases() -> list[str]:

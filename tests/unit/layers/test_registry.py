@@ -150,11 +150,7 @@ def test_test_backends() -> None:
         ({"BACKEND": "compat.layers.NoSuchLayer"}, "Cannot import BACKEND"),
         ({"BACKEND": InMemoryChannelLayer}, "expected a dotted path"),
         ({**MEMORY, "ROUTING": "x"}, "ROUTING"),
-        (
-            {**MEMORY, "CONFG": {}},
-            r"CHANNEL_LAYERS\['default'\] has an unknown key 'CONFG'; did you mean 'CONFIG'",
-        ),
-        ({**MEMORY, "history": {}}, "unknown key 'history'.*options of the layer belong into its CONFIG"),
+        ({"backend": MEMORY["BACKEND"]}, "No BACKEND .*unknown key 'backend'; did you mean 'BACKEND'"),
         ({**MEMORY, "CONFIG": ["x"]}, "must be a dict"),
         ("channels.layers.InMemoryChannelLayer", "must be a dict with a BACKEND.*a layer has an alias"),
     ],
@@ -162,6 +158,24 @@ def test_test_backends() -> None:
 def test_a_wrong_entry_says_what_is_wrong(entry: Any, text: str) -> None:
     with layers(default=entry), pytest.raises(InvalidChannelLayerError, match=text):
         get_channel_layer()
+
+
+@pytest.mark.parametrize(
+    ("beside", "text"),
+    [
+        ({"CONFG": {}}, "CHANNEL_LAYERS['default'] has an unknown key 'CONFG'; did you mean 'CONFIG'?"),
+        ({"symmetric_encryption_keys": ["secret"]}, "options of the layer belong into its CONFIG"),
+        ({"LOCATION": "here"}, "unknown key 'LOCATION'"),
+    ],
+)
+def test_a_key_that_channels_ignores_is_a_warning(
+    beside: dict[str, Any], text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with layers(default={**MEMORY, **beside}):
+        assert isinstance(get_channel_layer(), InMemoryChannelLayer)
+        get_channel_layer()
+    (record,) = caplog.records
+    assert record.levelname == "WARNING" and text in record.getMessage() and "secret" not in caplog.text
 
 
 def test_a_wrong_setting_says_what_is_wrong() -> None:
