@@ -88,8 +88,7 @@ class RedisLayer(KeepsPresence, KeepsHistories, Generic[S]):
         presence: Mapping[Any, Any] | None,
         unknown: Mapping[str, Any],
     ) -> None:
-        unknown = {name: value for name, value in unknown.items() if name not in self.ignored}
-        check_options(type(self).__name__, unknown, self.options)
+        check_options(type(self).__name__, unknown.keys() - {*self.ignored}, self.options)
         if not isinstance(prefix, str):
             raise TypeError(f"prefix must be a str, not {prefix!r}")
         require_positive("expiry", expiry)

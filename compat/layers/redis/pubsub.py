@@ -17,7 +17,7 @@ from compat.engine.events import Overflow
 from compat.engine.inbox import Inbox
 from compat.engine.mailbox import Mailbox, Retired
 from compat.layers.base import SendResult, require_message
-from compat.layers.options import Capacities
+from compat.layers.options import Capacities, without_strange
 from compat.layers.redis.keys import EXCLUDE_KEY, PLACE_KEY
 from compat.layers.redis.layer import RedisLayer
 from compat.layers.redis.pubsub_station import PubSubStation
@@ -94,7 +94,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
             serializer_options={"symmetric_encryption_keys": symmetric_encryption_keys},
             history=history,
             presence=presence,
-            unknown=unknown,
+            unknown=without_strange(type(self).__name__, unknown, (*self.options, *self.ignored)),
         )
         self.recordings = Recordings(
             self,

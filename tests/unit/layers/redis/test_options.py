@@ -68,6 +68,15 @@ def test_the_pubsub_layer_takes_the_queue_layers_options() -> None:
     assert (layer.expiry, layer.capacity) == (60, 100)
 
 
+def test_an_option_that_only_upstreams_pubsub_takes_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """It ignores all that it does not know, and the settings of some projects have such options."""
+    RedisPubSubChannelLayer(hosts=NOWHERE, password="secret")
+    (record,) = caplog.records
+    assert "has no option 'password'" in record.getMessage() and "secret" not in caplog.text
+    with pytest.raises(TypeError, match="unexpected option 'password'"):
+        RedisChannelLayer(hosts=NOWHERE, password="secret")
+
+
 @pytest.mark.parametrize("cls", [RedisChannelLayer, RedisPubSubChannelLayer])
 @pytest.mark.parametrize(
     ("options", "error", "text"),
