@@ -23,7 +23,7 @@ except ImportError as error:  # pragma: no cover - the tests have it
         "install it with: pip install 'channels-compat[manager]'"
     ) from error
 
-from compat.redis.hosts import decode_hosts, host_of
+from compat.redis.hosts_option import decode_hosts, host_of
 
 __all__ = ["WSConfig", "new_instance_id"]
 

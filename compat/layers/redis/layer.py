@@ -33,7 +33,8 @@ from compat.layers.redis.values import RedisValues
 from compat.redis.cluster import commands_of, make_hosts, tags_of
 from compat.redis.commands import Commands
 from compat.redis.encoding import Argument
-from compat.redis.hosts import Host, decode_hosts
+from compat.redis.hosts import Host
+from compat.redis.hosts_option import decode_hosts
 from compat.redis.loops import PerLoop, background, is_throwaway, require_no_loop
 from compat.redis.masking import without_passwords
 from compat.redis.outages import event_of

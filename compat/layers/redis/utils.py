@@ -1,7 +1,7 @@
 """The names of ``channels_redis.utils``, for code and tests that import them from there.
 
-The functions are defined elsewhere: hosts and pools in ``compat.redis.hosts``, the choice of a host in
-``keys``, and the end of event loops in ``compat.redis.loops``.
+The functions are defined elsewhere: hosts in ``compat.redis.hosts_option``, pools in ``compat.redis.hosts``,
+the choice of a host in ``keys``, and the end of event loops in ``compat.redis.loops``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import asyncio
 from typing import Any
 
 from compat.layers.redis.keys import shard_of
-from compat.redis.hosts import create_pool, decode_hosts
+from compat.redis.hosts import create_pool
+from compat.redis.hosts_option import decode_hosts
 from compat.redis.loops import at_close
 
 __all__ = ["create_pool", "decode_hosts"]

@@ -9,7 +9,8 @@ from typing import Any
 from compat.manager.backends.messaging import backend_errors
 from compat.redis.cluster import make_hosts, tags_of
 from compat.redis.encoding import Argument
-from compat.redis.hosts import Host, decode_hosts
+from compat.redis.hosts import Host
+from compat.redis.hosts_option import decode_hosts
 from compat.redis.loops import PerLoop, background
 from compat.redis.reasons import kind_of, told
 from compat.redis.scripts import Script

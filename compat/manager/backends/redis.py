@@ -12,7 +12,7 @@ from compat.manager.backends.messaging import backend_errors
 from compat.manager.backends.records import Admission, Joining, Record, Refusal, Shortened, bounded
 from compat.manager.backends.scripts import ADMIT, JOIN, LEAVE
 from compat.manager.backends.upkeep import AT_ONCE, KEPT_FOR_EVER, RegistryUpkeep, encoded
-from compat.redis.hosts import host_of
+from compat.redis.hosts_option import host_of
 from compat.redis.loops import is_throwaway
 
 __all__ = ["RedisBackend"]

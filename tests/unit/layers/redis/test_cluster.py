@@ -15,7 +15,7 @@ from compat.exceptions import LayerUnavailable
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from compat.layers.redis.keys import Keys
 from compat.redis.cluster import SLOTS, Cluster, commands_of, make_hosts, slot_of, tags
-from compat.redis.hosts import decode_hosts, host_of
+from compat.redis.hosts_option import decode_hosts, host_of
 from compat.redis.reasons import MOVED, WAIT, redirect_of
 from tests.support.processes import free_port
 from tests.support.redis_cluster import shared_cluster

@@ -12,7 +12,8 @@ from redis.asyncio.sentinel import SentinelManagedConnection
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import get_channel_layer
 from compat.layers.redis.core import RedisChannelLayer
-from compat.redis.hosts import Host, decode_hosts
+from compat.redis.hosts import Host
+from compat.redis.hosts_option import decode_hosts
 from compat.settings import override
 
 
@@ -144,19 +145,31 @@ def test_time_limits(entry: Any, reply_s: float, connect_s: float) -> None:
         ),
         (["redis://h?pass=secret"], r"\?pass=\*\*\*' has an unknown option 'pass'; did you mean 'password'"),
         (["redis://h?db=1&auth=secret"], r"\?db=1&auth=\*\*\*' has an.* 'auth'; did you mean 'password'"),
-        (
-            [("h", 6379, "secret")],
-            r"\('h', 6379, '\*\*\*'\) is not a .*a password belongs into a URL or a dict",
-        ),
-        ([["h", "6379", "u", "secret"]], r"\['h', '6379', '\*\*\*', '\*\*\*'\] is not a \(host, port\) pair"),
         ([{"sentinels": [("h", 1, "secret")], "master_name": "m"}], r"\('h', 1, '\*\*\*'\)"),
-        ([{"cluster": [("h", 1, "secret")]}], r"\('h', 1, '\*\*\*'\) is not"),
     ],
 )
 def test_mistakes_are_explained(hosts: Any, error: str) -> None:
     with pytest.raises(ValueError, match=error) as caught:
         decode_hosts(hosts)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("entry", "shown"),
+    [
+        (("h", 6379, 2), "('h', 6379, "),
+        (("h", 6379, "secret"), "('h', 6379, '***')"),
+        (["h", "6379", "u", "secret"], "['h', '6379', '***', '***']"),
+    ],
+)
+def test_of_a_longer_tuple_the_host_and_the_port_count(
+    entry: Any, shown: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """For channels_redis too, and many a project has a database there."""
+    assert decode_hosts([entry]) == [{"host": "h", "port": 6379}]
+    (record,) = caplog.records
+    text = record.getMessage()
+    assert f"hosts[0]={shown}" in text and "belongs into a URL" in text and "secret" not in text
 
 
 @pytest.mark.parametrize(
