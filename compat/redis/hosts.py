@@ -21,7 +21,7 @@ try:
 except ModuleNotFoundError:  # redis-py 5 and 6 look their version up once
     DriverInfo = None
 
-__all__ = ["Host", "close_pool", "create_pool"]
+__all__ = ["Host", "close_pool", "create_pool", "plain_pool"]
 
 REPLY_TIMEOUT_S = 5.0
 """Seconds that a reply may take before the connection is closed; ``socket_timeout`` overrides it."""
@@ -33,11 +33,25 @@ def create_pool(host: Mapping[str, Any]) -> ConnectionPool:
     """Return a redis-py pool for one entry of ``decode_hosts``, without a time limit on its sockets.
 
     By default redis-py 8 limits every read to 5 s, which would end blocking reads.
-    ``compat.redis.connection`` applies the limits instead. And for each connection, redis-py 7 and 8 read
-    their own version from the disk, on the event loop, unless they are told.
+    ``compat.redis.connection`` applies the limits instead.
+    """
+    pool = plain_pool({"socket_connect_timeout": CONNECT_TIMEOUT_S, **host})
+    kwargs = pool.connection_kwargs
+    kwargs["socket_timeout"] = None
+    kwargs["protocol"] = 2  # the code expects RESP2 replies, whatever redis-py's default is
+    for name in [name for name in kwargs if "maint_notifications" in name]:
+        del kwargs[name]  # redis-py 8 adds them, and they need RESP3
+    kwargs["decode_responses"] = False
+    return pool
+
+
+def plain_pool(host: Mapping[str, Any]) -> ConnectionPool:
+    """Return a redis-py pool with the options of one entry of ``decode_hosts``, for other commands.
+
+    For each connection, redis-py 7 and 8 read their own version from the disk, on the event loop, unless they
+    are told.
     """
     options = dict(host)
-    options.setdefault("socket_connect_timeout", CONNECT_TIMEOUT_S)
     pool: ConnectionPool
     if "address" in options:
         pool = ConnectionPool.from_url(options.pop("address"), **options)
@@ -50,11 +64,6 @@ def create_pool(host: Mapping[str, Any]) -> ConnectionPool:
             options.setdefault("connection_class", SSLConnection)
         pool = ConnectionPool(**options)
     kwargs = pool.connection_kwargs
-    kwargs["socket_timeout"] = None
-    kwargs["protocol"] = 2  # the code expects RESP2 replies, whatever redis-py's default is
-    for name in [name for name in kwargs if "maint_notifications" in name]:
-        del kwargs[name]  # redis-py 8 adds them, and they need RESP3
-    kwargs["decode_responses"] = False
     if DriverInfo is not None and not kwargs.keys() & {"driver_info", "lib_name", "lib_version"}:
         kwargs["driver_info"] = DriverInfo(lib_version=redis.__version__)
     if issubclass(pool.connection_class, UnixDomainSocketConnection):

@@ -16,6 +16,7 @@ from redis.asyncio import ConnectionPool, Redis
 from compat.engine.inbox import Inbox
 from compat.engine.mailbox import Mailbox
 from compat.layers.redis.keys import RESERVED_KEY
+from compat.redis.hosts import Host, plain_pool
 from compat.types import Message
 
 if TYPE_CHECKING:
@@ -134,8 +135,8 @@ class PrivateNamesOfQueue(PrivateNames["RedisLoopLayer"]):
 
     def create_pool(self: Any, index: int) -> ConnectionPool:
         """Return a new redis-py pool of the host ``index``; the caller closes it."""
-        pool: ConnectionPool = self.redis_hosts[index].pool()
-        return pool
+        host: Host = self.redis_hosts[index]
+        return host.pool() if host.is_shard else plain_pool(host.options)
 
     def _group_key(self: Any, group: str) -> bytes:
         key: str = self.keys.group(group)

@@ -10,7 +10,7 @@ import asyncio
 from typing import Any
 
 from compat.layers.redis.keys import shard_of
-from compat.redis.hosts import create_pool
+from compat.redis.hosts import plain_pool as create_pool
 from compat.redis.hosts_option import decode_hosts
 from compat.redis.loops import at_close
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 import redis.asyncio
 
-from compat.layers.redis import utils
+from compat.layers.redis import RedisChannelLayer, utils
 
 
 def test_the_choice_of_a_host() -> None:
@@ -19,6 +19,15 @@ async def test_pools_and_clients(redis_url: str) -> None:
     client = redis.asyncio.Redis(connection_pool=utils.create_pool({"address": redis_url}))
     assert await client.ping()
     await utils._close_redis(client)
+
+
+def test_a_pool_has_the_options_of_its_host_alone() -> None:
+    """Projects make clients of their own with it, and check in a test what their settings mean."""
+    entry = {"host": "localhost", "port": 6380, "socket_timeout": 15, "decode_responses": True}
+    for pool in (utils.create_pool(entry), RedisChannelLayer(hosts=[entry]).create_pool(0)):
+        kwargs = pool.connection_kwargs
+        assert {name: kwargs.get(name) for name in entry} == entry
+        assert "socket_connect_timeout" not in kwargs
 
 
 def test_the_end_of_a_loop() -> None:
