@@ -142,6 +142,26 @@ class PrivateNamesOfQueue(PrivateNames["RedisLoopLayer"]):
         key: str = self.keys.group(group)
         return key.encode()
 
+    async def _brpop_with_clean(self: Any, index: int, channel: str, timeout: float) -> bytes | None:
+        """Return the oldest message of the key ``channel``, and keep it in flight; None after ``timeout``
+        seconds.
+
+        What was in flight comes first. Projects wrap this method to survive a time limit of redis-py that our
+        layer does not have, so that here the wrapper is never called.
+        """
+        client, inflight = self.connection(index), self._backup_channel_name(channel)
+        async with client.pipeline(transaction=True) as put_back:
+            put_back.zunionstore(channel, [channel, inflight], aggregate="MIN")
+            put_back.delete(inflight)
+            await put_back.execute()
+        found = await client.bzpopmin(channel, timeout)
+        if found is None:
+            return None
+        _, message, sent_at = found
+        await client.zadd(inflight, {message: sent_at})
+        popped: bytes = message
+        return popped
+
     def _backup_channel_name(self: Any, channel: str) -> str:
         name: str = self.keys.inflight(channel)
         return name

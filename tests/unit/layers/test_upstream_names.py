@@ -11,6 +11,7 @@ import msgpack  # type: ignore[import-untyped]
 import pytest
 import pytest_asyncio
 import redis.asyncio
+import redis.exceptions
 
 from compat.engine.parts import inbox_of
 from compat.layers import InMemoryChannelLayer
@@ -81,6 +82,32 @@ async def test_faults_projects_03_layers_of_the_queue(make: Make) -> None:
     assert layer._backup_channel_name("key") == "key$inflight"
     with pytest.raises(TypeError, match="made by the layer"):
         layer._layers[loop] = view
+
+
+async def test_a_project_wraps_the_blocking_read_of_the_queue(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many do since redis-py 8, whose time limit ends the reads of channels_redis."""
+    original = RedisChannelLayer._brpop_with_clean
+
+    async def patient(layer: Any, index: int, channel: str, timeout: float) -> bytes | None:
+        try:
+            return await original(layer, index, channel, timeout)
+        except redis.exceptions.TimeoutError:
+            return None
+
+    monkeypatch.setattr(RedisChannelLayer, "_brpop_with_clean", patient)
+    layer = make(RedisChannelLayer)
+    await layer.send("jobs", {"type": "job", "n": 1})
+    await layer.send("jobs", {"type": "job", "n": 2})
+    key = f"{layer.prefix}jobs"
+    for _ in range(2):  # it is in flight, and comes first again
+        popped = await layer._brpop_with_clean(0, key, 1)
+        assert layer.deserialize(popped) == {"type": "job", "n": 1}
+    await layer.connection(0).delete(key)
+    assert layer.deserialize(await layer._brpop_with_clean(0, key, 1)) == {"type": "job", "n": 1}
+    await layer.connection(0).delete(layer._backup_channel_name(key))
+    assert await layer._brpop_with_clean(0, key, 0.01) is None
 
 
 async def test_faults_projects_03_shards_of_pubsub(make: Make) -> None:
