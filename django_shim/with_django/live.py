@@ -60,7 +60,8 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
     serve_static: ClassVar[bool] = True
 
     _port: ClassVar[int]
-    _server_process: ClassVar[Any]
+    _server_process: ClassVar[Any] = None
+    _live_server_modified_settings: ClassVar[Any] = None
 
     @property
     def live_server_url(self) -> str:
@@ -73,16 +74,16 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
     @classmethod
     def setUpClass(cls) -> None:
         for connection in connections.all():
-            if connection.vendor == "sqlite" and connection.is_in_memory_db():
+            if cls._is_in_memory_db(connection):
                 raise ImproperlyConfigured(
                     f"the database {connection.alias!r} is in memory, and the server of a "
                     "ChannelsLiveServerTestCase is another process. Give it a file that both can open: "
                     f"DATABASES[{connection.alias!r}]['TEST'] = {{'NAME': 'test.sqlite3'}}."
                 )
         super().setUpClass()
-        cls._allowed_host = modify_settings(ALLOWED_HOSTS={"append": cls.host})
-        cls._allowed_host.enable()
-        cls.addClassCleanup(cls._allowed_host.disable)
+        cls.addClassCleanup(cls._stop_server)  # if what follows fails, here or in a subclass
+        cls._live_server_modified_settings = modify_settings(ALLOWED_HOSTS={"append": cls.host})
+        cls._live_server_modified_settings.enable()
         wrapper = cls.static_wrapper if cls.serve_static else None
         cls._server_process = cls.ProtocolServerProcess(
             cls.host,
@@ -90,8 +91,13 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
             setup=partial(_prepare_server, connections["default"].settings_dict["NAME"], cls.host),
         )
         cls._server_process.start()
-        cls.addClassCleanup(cls._stop_server)
         cls._wait_until_ready()
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        """Stop the server, which a subclass may have started in a ``setUpClass()`` of its own."""
+        cls._stop_server()
+        super().tearDownClass()
 
     @classmethod
     def _wait_until_ready(cls) -> None:
@@ -104,8 +110,18 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
 
     @classmethod
     def _stop_server(cls) -> None:
-        cls._server_process.terminate()
-        cls._server_process.join()
+        """Stop the server and restore ALLOWED_HOSTS, unless that has been done."""
+        process, allowed = cls._server_process, cls._live_server_modified_settings
+        if process is not None and process.is_alive():
+            process.terminate()
+            process.join()
+        if hasattr(allowed, "wrapped"):  # it is enabled
+            allowed.disable()
+
+    @classmethod
+    def _is_in_memory_db(cls, connection: Any) -> bool:
+        """Return True for a SQLite database in memory; subclasses call this, too."""
+        return bool(connection.vendor == "sqlite" and connection.is_in_memory_db())
 
 
 def _prepare_server(database: str, host: str) -> None:

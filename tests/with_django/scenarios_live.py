@@ -137,6 +137,41 @@ def scenario_a_database_in_memory_is_refused() -> None:
     assert "ImproperlyConfigured" in traceback and "Give it a file" in traceback
 
 
+def scenario_a_setup_of_the_project_s_own() -> None:
+    """Copied from Channels, with another application: the server ends by what the class inherits."""
+    from channels.testing import ChannelsLiveServerTestCase
+    from channels.testing.live import set_database_connection
+    from django.conf import settings
+    from django.core.asgi import get_asgi_application
+    from django.db import connections
+    from django.test.utils import modify_settings
+
+    class Live(ChannelsLiveServerTestCase):
+        @classmethod
+        def setUpClass(cls) -> None:
+            assert not any(map(cls._is_in_memory_db, connections.all()))
+            super(ChannelsLiveServerTestCase, cls).setUpClass()
+            cls._live_server_modified_settings = modify_settings(ALLOWED_HOSTS={"append": cls.host})
+            cls._live_server_modified_settings.enable()
+            cls._server_process = cls.ProtocolServerProcess(
+                cls.host, get_asgi_application, setup=set_database_connection
+            )
+            cls._server_process.start()
+            assert cls._server_process.ready.wait(20)
+            cls._port = cls._server_process.port.value
+
+        def test_a_page(self) -> None:
+            with urllib.request.urlopen(f"{self.live_server_url}/page/", timeout=10) as response:
+                assert response.read() == b"a page"
+
+    result = run_tests(Live)
+    running = Live._server_process.is_alive()
+    if running:
+        Live._server_process.kill()
+    assert result.wasSuccessful() and result.testsRun == 1, result.errors + result.failures
+    assert not running and "localhost" not in settings.ALLOWED_HOSTS
+
+
 def scenario_names_that_projects_import_from_there() -> None:
     import daphne.testing
     import django.test
