@@ -86,6 +86,7 @@ def own_groups(consumer: Any) -> tuple[Any, list[str]]:
 
     Each connection has a copy of its own, also where a subclass's constructor does not call ours, or where
     ``groups`` is a property. The caller keeps it in ``__dict__``, which a property without a setter permits.
+    A ``user_groups`` that is not True is a project's own, such as a set of names.
     """
     own = consumer.groups
     if own is None or own is getattr(type(consumer), "groups", None):
@@ -93,7 +94,7 @@ def own_groups(consumer: Any) -> tuple[Any, list[str]]:
     elif isinstance(own, Iterator):
         own = list(own)  # it is read below, and by whoever uses it later
     names: list[str] = list(own or ())
-    key = person_key(consumer.scope.get("user")) if consumer.user_groups else None
+    key = person_key(consumer.scope.get("user")) if consumer.user_groups is True else None
     if key is not None:
         mine = user_group(key)
         if mine not in names:

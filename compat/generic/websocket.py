@@ -283,7 +283,7 @@ class AsyncWebsocketConsumer(AsyncDelivery, ShortCut):
 
     async def _compat_leave(self, message: Any) -> Any:
         try:
-            if self.groups or self.user_groups:
+            if self.groups or self.user_groups is True:
                 self.__dict__["groups"], names = own_groups(self)
                 for group in names:
                     await layer_for_groups(self).group_discard(group, self.channel_name)

@@ -448,6 +448,22 @@ async def test_a_group_of_the_user_is_joined_beside_any_groups(layer: InMemoryCh
     assert layer.groups == {} and Member.groups == {"a": "everybody"}
 
 
+@pytest.mark.parametrize("kind", [WebsocketConsumer, AsyncWebsocketConsumer])
+async def test_a_project_s_own_user_groups(kind: Any, layer: InMemoryChannelLayer) -> None:
+    """Its names of them, for one; and its user may be of a kind that has no key."""
+
+    class Member(kind):  # type: ignore[misc]
+        groups = ["a"]
+        user_groups = {"mine"}
+
+    communicator = WebsocketCommunicator(Member.as_asgi(), "/")
+    communicator.scope["user"] = object()
+    assert (await communicator.connect())[0]
+    assert set(layer.groups) == {"a"}
+    await communicator.disconnect()
+    assert layer.groups == {} and Member.user_groups == {"mine"}
+
+
 async def test_an_overridden_dispatch_sees_every_message() -> None:
     seen: list[str] = []
 
