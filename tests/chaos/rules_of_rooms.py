@@ -1,0 +1,127 @@
+"""What must be true of the messages to a room, whose group has a history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from compat.codes import SERVICE_RESTART
+from tests.chaos.record import Client, Finding, Frame, Message, Record, Run, Told, news, runs
+
+__all__ = ["judge", "owed"]
+
+REACHES_S = 12.0
+"""A client that needs longer for what is under way may get some of that twice after a stop."""
+
+
+def judge(client: Client, stretches: list[Run], record: Record) -> Iterator[Finding]:
+    """What is wrong with the messages that a client has got, or not."""
+    for chain in _chains(stretches):
+        goes_on = chain[-1] is stretches[-1] and record.ended(client) is None
+        yield from _missing(client, chain, goes_on, record)
+        yield from _repeated(client, chain, record)
+
+
+def owed(record: Record) -> list[Finding]:
+    """The messages that some client has not got yet, and must."""
+    found: list[Finding] = []
+    for client in record.clients:
+        chains = _chains(runs(client))
+        if chains and record.ended(client) is None:
+            found += _missing(client, chains[-1], True, record)
+    return found
+
+
+def _chains(stretches: list[Run]) -> list[list[Run]]:
+    """Runs between which the client was told "groups": of the messages to its room, none may be missing."""
+    chains: list[list[Run]] = []
+    for run in stretches:
+        outcomes = {one.recovered for one in news(run)}
+        if chains and outcomes == {"groups"}:
+            chains[-1].append(run)
+        else:
+            chains.append([run])
+    return chains
+
+
+def _missing(client: Client, chain: list[Run], is_last: bool, record: Record) -> Iterator[Finding]:
+    """All messages to the room that were sent after the consumer had joined it have come.
+
+    At the end of the last chain these are all that were sent before the run had settled; of others those
+    behind which another message of the same sender has come. A reset says that earlier ones are gone.
+    """
+    joined = record.consumers[chain[0].consumer].joined
+    if joined is None or client.kind == "plain":
+        return
+    got: set[tuple[str, int]] = set()
+    highest: dict[str, int] = {}
+    reset_at = 0.0
+    for frame in _frames_of(chain):
+        if frame.what == "said":
+            got.add((frame.sender, frame.n))
+            highest[frame.sender] = max(frame.n, highest.get(frame.sender, 0))
+        elif frame.what == "reset":
+            reset_at = frame.at
+    for message in record.messages:
+        is_due = message.n < highest.get(message.sender, 0) or (is_last and message.ended < record.settled)
+        if (
+            message.room == client.room
+            and message.began >= max(joined, reset_at)
+            and is_due
+            and (message.sender, message.n) not in got
+        ):
+            yield Finding(message.began, client.name, f"{_named(message)} is missing in {_path(chain)}")
+
+
+def _repeated(client: Client, chain: list[Run], record: Record) -> Iterator[Finding]:
+    """A message comes once, and in the order of its sender, but for what a new consumer sends again."""
+    by: dict[tuple[str, int], Run] = {}
+    highest: dict[str, int] = {}
+    for run in chain:
+        for frame in run.frames:
+            if frame.what != "said":
+                continue
+            key = (frame.sender, frame.n)
+            earlier = by.get(key)
+            if earlier is None:
+                before = highest.get(frame.sender, 0)
+                if frame.n < before and client.kind != "several":
+                    what = f"{_named(frame)} came behind its message {before}, in {_path(chain)}"
+                    yield Finding(frame.at, client.name, what)
+                highest[frame.sender] = max(frame.n, before)
+            elif earlier is run:
+                yield Finding(frame.at, client.name, f"{_named(frame)} came twice from {run.consumer}")
+            elif not _may_repeat(earlier, run, client, record):
+                what = f"{_named(frame)} came from {earlier.consumer} and again from {run.consumer}"
+                yield Finding(frame.at, client.name, what)
+            by[key] = run
+
+
+def _may_repeat(earlier: Run, later: Run, client: Client, record: Record) -> bool:
+    """A new consumer may send again what the client got in the last seconds of a process that was killed,
+    or could not be asked, and of one that stopped while the client was away or its last ticket could not
+    reach it. Else a stop leaves it where it was.
+    """
+    old, new = record.consumers[earlier.consumer], record.consumers[later.consumer]
+    if old.process in record.killed or new.why in ("stopped", "elsewhere") or not old.ended:
+        return True
+    at, code = old.ended[0]
+    if at > new.connected[0]:  # the client had left while it still stopped
+        return True
+    state = next(
+        (one.state for one in reversed(client.log) if isinstance(one, Told) and one.at < at - 0.05), ""
+    )
+    troubled = any(began < at and at - REACHES_S < ended for began, ended in client.blocked + record.outages)
+    return code != SERVICE_RESTART or state != "open" or troubled
+
+
+def _frames_of(chain: list[Run]) -> Iterator[Frame]:
+    for run in chain:
+        yield from run.frames
+
+
+def _named(message: Message | Frame) -> str:
+    return f"message {message.n} of {message.sender}"
+
+
+def _path(chain: list[Run]) -> str:
+    return " and ".join(run.consumer for run in chain)

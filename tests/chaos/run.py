@@ -1,0 +1,119 @@
+"""One run: servers, clients, faults, and the record of all of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from asyncio import to_thread
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tests.chaos.faults import Faults, Happened
+from tests.chaos.fleet import Fleet
+from tests.chaos.members import CLIENTS, Member
+from tests.chaos.record import Finding, Record, from_notes
+from tests.chaos.rules import judge
+from tests.chaos.rules_of_rooms import owed
+from tests.chaos.schedule import Plan
+from tests.support.files import notes_in
+from tests.support.proxy import Proxy
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import until_async, until_awaited
+
+__all__ = ["Outcome", "run"]
+
+DEADLINE_S = 90.0
+NEVER_LOGGED = ("Traceback", "never retrieved", "was never awaited", "was destroyed but")
+
+
+@dataclass
+class Outcome:
+    """What has come of a run."""
+
+    plan: Plan
+    record: Record
+    happened: list[Happened]
+    findings: list[Finding]
+    """All that is wrong."""
+
+
+async def run(plan: Plan, folder: Path) -> Outcome:
+    """Play a plan; ``folder`` gets the logs and the notes of the servers."""
+    with ExitStack() as stack:
+        servers = [_redis(folder / f"redis{number}", stack) for number in range(plan.hosts)]
+        fleet = Fleet(plan, folder, [server.url for server in servers])
+        stack.callback(fleet.end)
+        proxies = [stack.enter_context(Proxy(fleet.port)) for _ in CLIENTS]
+        members = [Member(plan, index, proxy, fleet.origin) for index, proxy in enumerate(proxies)]
+        faults = Faults(plan, fleet, proxies, servers)
+        return await _Run(plan, fleet, members, faults).play()
+
+
+def _redis(folder: Path, stack: ExitStack) -> RedisServer:
+    folder.mkdir()
+    server = RedisServer(folder)
+    stack.callback(server.stop)
+    return server
+
+
+class _Run:
+    def __init__(self, plan: Plan, fleet: Fleet, members: list[Member], faults: Faults) -> None:
+        self._plan = plan
+        self._fleet = fleet
+        self._members = members
+        self._faults = faults
+        self._settled = 0.0
+
+    async def play(self) -> Outcome:
+        await asyncio.gather(*(member.open() for member in self._members))
+        for member in self._members:
+            member.begin()
+        await self._faults.play()
+        for member in self._members:
+            await member.rest()
+        found = [*self._faults.failures, *await self._settle()]
+        await asyncio.gather(*(member.leave() for member in self._members))
+        try:
+            await to_thread(self._fleet.stop)
+        except AssertionError as error:
+            found.append(Finding(time.time(), "", str(error)))
+        record = self._record()
+        found += judge(record)
+        found += _logged(self._fleet.log())
+        return Outcome(self._plan, record, self._faults.happened, found)
+
+    async def _settle(self) -> list[Finding]:
+        """Wait until each client is back, and has got what it is owed, which ``judge`` says else."""
+        opened = [member.opened for member in self._members]
+        await self._faults.cut_everyone()  # what is stalled or stranded would be noticed late
+        found = []
+        for member, before in zip(self._members, opened, strict=True):
+            try:
+                await until_async(partial(member.is_back, before), "it is back", deadline_s=DEADLINE_S)
+            except AssertionError as error:
+                found.append(Finding(time.time(), member.record.name, str(error)))
+        self._settled = time.time()
+        with suppress(AssertionError):
+            await until_awaited(self._count_owed, 0, deadline_s=DEADLINE_S)
+        return found
+
+    async def _count_owed(self) -> int:
+        return len(await to_thread(lambda: owed(self._record())))
+
+    def _record(self) -> Record:
+        """What there is by now."""
+        consumers, messages = from_notes(notes_in(self._fleet.notes))
+        clients = []
+        for index, member in enumerate(self._members):
+            member.record.blocked = self._faults.blocked(index)
+            clients.append(member.record)
+        killed, outages = self._fleet.killed, self._faults.outages()
+        return Record(clients, consumers, messages, killed, outages, self._settled)
+
+
+def _logged(log: str) -> list[Finding]:
+    """What no server should have to say."""
+    bad = [line for line in log.splitlines() if any(words in line for words in NEVER_LOGGED)]
+    return [Finding(time.time(), "", f"the server has logged: {line}") for line in bad]
