@@ -54,18 +54,8 @@ class Connection:
     """
 
     __slots__ = (
-        *("cancelled", "consumer", "dispatch", "failure"),
-        "handlers",
-        "heartbeat",
-        "inbox",
-        "overdue",
-        "reader",
-        "receive",
-        "resumed",
-        "scope",
-        "socket",
-        "subscription",
-        *("timing", "tracing", "work"),
+        *("cancelled", "consumer", "dispatch", "failure", "handlers", "heartbeat", "inbox", "overdue"),
+        *("reader", "receive", "resumed", "scope", "socket", "subscription", "timing", "tracing", "work"),
     )
 
     def __init__(
@@ -114,21 +104,17 @@ class Connection:
         still do or send after the task has taken its last message.
         """
         socket, receive = self.socket, self.receive
+        layer = None if self.subscription is None else self.subscription.layer
         self.work = work
         socket.enter(self, protocol)
         if self.resumed is not None:
-            self.resumed.tell_by(self.notice, drained=socket.served)
-            if self.subscription is not None and getattr(self.subscription.layer, "rules", None):
-                self.resumed.follow(self.inbox, self.progress)
-            if self.subscription is not None and getattr(self.subscription.layer, "presence_rules", None):
-                self.resumed.show_people(self.subscription.layer, self.inbox, self.consumer)
+            self._connect_resumed(self.resumed, layer)
         elif socket.websocket and socket.served and holds_closes_back():
             apart = Interruptible(receive, socket.raw_send)
             receive = apart.receive
             socket.send_by(apart.send)
         if socket.websocket and limited(self.consumer):
             receive = self._limit(receive)
-        layer = None if self.subscription is None else self.subscription.layer
         self.timing = timing_of(type(self.consumer), self.inbox, layer)
         self.tracing = tracing_of(self.consumer)
         self.reader = read(receive, self.inbox)
@@ -148,12 +134,23 @@ class Connection:
 
     # For a client that may come back
 
+    def _connect_resumed(self, resumed: Resumed, layer: Any) -> None:
+        """Tell ``resumed`` whom to notify, and what it may read of the inbox and the layer."""
+        resumed.tell_by(self.notice, drained=self.socket.served)
+        if getattr(layer, "rules", None):
+            resumed.follow(self.inbox, self.progress)
+        if getattr(layer, "presence_rules", None):
+            resumed.show_people(layer, self.inbox, self.consumer)
+
     def is_parked(self) -> bool:
         """Return True while the client is away, and may come back."""
         return self.resumed is not None and self.resumed.parked
 
     def notice(self, kind: str) -> None:
-        """Put a message about the client's absence into the inbox, if the consumer has a handler for it."""
+        """Put a message of type ``kind`` into the inbox if the consumer has a handler for it.
+
+        ``kind``: "compat.parked" when the client is away, "compat.resumed" when it is back.
+        """
         inbox = self.inbox
         if hasattr(self.consumer, kind.replace(".", "_")) and not (inbox.ended or inbox.overflowed):
             inbox.replay(((float("inf"), {"type": kind}, None),), more=False)
@@ -202,10 +199,11 @@ class Connection:
         if self.inbox.task is not None:
             self.inbox.task.cancel()
 
-    def has_left(self, error: BaseException) -> bool:
+    def goes_on_after(self, error: BaseException) -> bool:
         """Return True if a handler's ``error`` only means that the client has left.
 
-        The consumer then goes on with the frames that the client sent before it left, and its disconnect.
+        The consumer then handles the frames that the client sent before it left, and its disconnect. If the
+        server does not deliver that in ``DISCONNECT_TIMEOUT_S``, the connection ends.
         """
         if self.inbox.ended or not (self.socket.gone and says_gone(error)):
             return False
@@ -226,11 +224,11 @@ class Connection:
             if await handling is STOP:
                 raise StopConsumer
         except Exception as error:
-            if not self.has_left(error):
+            if not self.goes_on_after(error):
                 raise
 
     def observed(self, handling: Awaitable[Any], message: Message) -> Awaitable[Any]:
-        """Return what awaits the handler of ``message``, and measures and traces it where it is to be."""
+        """Return ``handling``, the handler of ``message``; it is timed and traced if this connection is."""
         if self.timing is not None:
             handling = self.timing.timed(handling, message)
         if self.tracing is not None and (self.tracing.sampled or TRACE_KEY in message):
@@ -246,7 +244,7 @@ class Connection:
 
     # The end
 
-    async def refused(self, error: BaseException) -> None:
+    async def refuse(self, error: BaseException) -> None:
         """End a consumer that could not start; its handshake has not been received yet."""
         answers = self.consumer.scope["type"] in ("http", "websocket")
         if self.socket.served and answers and is_outage(error):
@@ -286,7 +284,7 @@ class Connection:
             raise noted(failure, hint_for(self.consumer, failure, self.inbox.current))
 
     def let_go(self) -> None:
-        """Stop the timers of the connection and take it off the register; nothing is sent any more."""
+        """Stop the timers, and leave the drain and the count of connections; nothing is sent any more."""
         drain.leave(self)
         for timer in (self.heartbeat, self.overdue):
             if timer is not None:
@@ -296,8 +294,8 @@ class Connection:
         leave_trace(self.tracing)
         self.socket.leave()
 
-    def is_dropped(self, error: BaseException) -> bool:
-        """Return True, and let go, if ``error`` says that the event loop has dropped the consumer's task."""
+    def let_go_if_dropped(self, error: BaseException) -> bool:
+        """Let go, and return True, if ``error`` says that the event loop has dropped the consumer's task."""
         if not isinstance(error, GeneratorExit) or asyncio.current_task(self.inbox.loop) is self.inbox.task:
             return False  # a task that runs has a handler that raises this
         self.let_go()
@@ -307,7 +305,10 @@ class Connection:
     # The log
 
     def announced(self, error: BaseException) -> BaseException:
-        """Return a handler's ``error``, explained if possible, after logging it if errors are logged."""
+        """Log a handler's ``error``, if errors are logged, and return it, explained if possible.
+
+        Only the first call logs; later ones return the same error.
+        """
         if self.failure is None:
             self.failure = explained(self.consumer, error)
             if self.is_logged():

@@ -35,7 +35,7 @@ async def converse(connection: Connection) -> None:
             inbox.pause()
             await turn()
     except BaseException as error:
-        if connection.is_dropped(error):
+        if connection.let_go_if_dropped(error):
             raise
         await connection.end(error)
 
@@ -47,6 +47,6 @@ async def join(connection: Connection) -> bool:
         if layer is not None:
             connection.subscribe(layer, await layer.new_channel())
     except Exception as error:  # noqa: BLE001 - a wrong alias, a server that is away: any layer, any driver
-        await connection.refused(error)
+        await connection.refuse(error)
         return False
     return True

@@ -52,7 +52,7 @@ class OwnCall:
             try:
                 await consumer(scope, receive, send)
             except BaseException as raised:
-                if self.held is None or self.held.is_dropped(raised):
+                if self.held is None or self.held.let_go_if_dropped(raised):
                     raise
                 error = raised
             if self.held is not None:

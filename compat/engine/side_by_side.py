@@ -59,7 +59,7 @@ class SideBySide:
         try:
             await connection.observed(connection.dispatch(message), message)
         except BaseException as error:
-            if connection.has_left(error):
+            if connection.goes_on_after(error):
                 return
             if not isinstance(error, asyncio.CancelledError) or is_a_handlers_own(error):
                 if self.failed is BETWEEN:
@@ -132,7 +132,7 @@ async def converse_side_by_side(connection: Connection) -> None:
                     try:
                         await connection.observed(dispatch(message), message)
                     except Exception as raised:
-                        if not connection.has_left(raised):
+                        if not connection.goes_on_after(raised):
                             raise
             else:
                 await handlers.start(message)
@@ -142,7 +142,7 @@ async def converse_side_by_side(connection: Connection) -> None:
                 inbox.end(begun=False)  # ``message`` may be the disconnect, which is not handled here
                 raise inbox.failure
     except BaseException as raised:
-        if connection.is_dropped(raised):
+        if connection.let_go_if_dropped(raised):
             raise
         error = raised
     if isinstance(error, StopConsumer) and inbox.failure is not None and not inbox.overflowed:

@@ -131,7 +131,7 @@ class Bridge(Handling):
             self.handle = observed(self.handle, connection.timing, connection.tracing, self.context)
             await self._pump()
         except BaseException as raised:
-            if connection.is_dropped(raised):
+            if connection.let_go_if_dropped(raised):
                 raise
             error = raised
             if isinstance(raised, asyncio.CancelledError) and self.given_up:
@@ -195,8 +195,8 @@ class Bridge(Handling):
         try:
             await self.socket.failed(message, error)
         except Exception as raised:  # noqa: BLE001 - what ``error`` means
-            gone = self.connection is not None and self.connection.has_left(raised)
-            if not gone and self.error is None:
+            goes_on = self.connection is not None and self.connection.goes_on_after(raised)
+            if not goes_on and self.error is None:
                 self.error = raised
 
     def _waiting(self) -> asyncio.Future[None]:
@@ -276,7 +276,7 @@ class Bridge(Handling):
         except StopConsumer:
             self.finished = True
         except Exception as error:  # noqa: BLE001 - what a handler raises ends this consumer, and only it
-            if not self._parted(error):
+            if not self._goes_on_after(error):
                 self.error = error
         except BaseException as error:  # noqa: BLE001 - a task that it awaited was cancelled, or sys.exit()
             self.error = interrupted_by(error)
@@ -292,12 +292,12 @@ class Bridge(Handling):
             if self.busy.acquire(blocking=False):
                 pool.after_a_turn(self)
 
-    def _parted(self, error: Exception) -> bool:
-        """Return True if ``error`` only means that the client has left; the next message is handled then."""
+    def _goes_on_after(self, error: Exception) -> bool:
+        """Return what ``Connection.goes_on_after`` does, in a worker thread."""
         connection = self.connection
         if connection is None or self.inbox.ended or not (self.socket.gone and says_gone(error)):
             return False
-        self.pool.loop.call_soon_threadsafe(connection.has_left, error)
+        self.pool.loop.call_soon_threadsafe(connection.goes_on_after, error)
         return True
 
     def _touch(self) -> None:

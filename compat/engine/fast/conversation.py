@@ -156,7 +156,7 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
             try:
                 stop = (yield from handling) is STOP
             except Exception as error:
-                if not connection.has_left(error):
+                if not connection.goes_on_after(error):
                     raise
                 continue
             if stop:
@@ -169,7 +169,7 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
                 pace.ran(slow=slow)
                 number = 0
     except BaseException as error:
-        if connection.is_dropped(error):
+        if connection.let_go_if_dropped(error):
             raise
         if burst is not None:
             end_anyhow(burst)
