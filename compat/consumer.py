@@ -24,13 +24,13 @@ from compat.engine import dependencies
 from compat.engine.admissions import admissions
 from compat.engine.connection import STOP, Connection
 from compat.engine.contracts import RESUMABLE_KEY, concurrency_of
-from compat.engine.dispatching import dispatches, in_thread, is_awaited
+from compat.engine.dispatching import blocking_dispatch, dispatches, is_awaited
 from compat.engine.loop import join
 from compat.engine.own_call import OwnCall
 from compat.engine.parts import bridge_of, converse, inbox_of
 from compat.engine.reports import instead_of_handler
 from compat.engine.socket import NoSocket, Socket
-from compat.engine.threads import blocking_send, in_threads
+from compat.engine.threads import blocking_send, dispatch_in_threads
 from compat.exceptions import InvalidChannelLayerError, StopConsumer
 from compat.layers import DEFAULT_CHANNEL_LAYER, BaseChannelLayer, get_channel_layer, missing_layer
 from compat.names import get_handler_name
@@ -318,8 +318,8 @@ class SyncConsumer(HasPresenceInThreads, AsyncConsumer):
         bridge = None if plain else bridge_of(self, socket)
         if bridge is None:
             self.base_send = async_to_sync(socket.send) if one_thread else blocking_send(socket)
-            handle = in_thread(MethodType(SyncConsumer.dispatch, self) if awaited else self.dispatch)
-            threads = in_threads(handle, one_thread, lambda: connection.cancelled)
+            handle = blocking_dispatch(MethodType(SyncConsumer.dispatch, self) if awaited else self.dispatch)
+            threads = dispatch_in_threads(handle, one_thread, lambda: connection.cancelled)
             self._compat_threads = threads if awaited else None
             dispatch = self.dispatch if awaited else threads
             connection = Connection(self, inbox_of(socket.loop), socket, dispatch, receive)

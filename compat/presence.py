@@ -11,7 +11,7 @@ import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from compat.engine.dispatching import in_thread
+from compat.engine.dispatching import blocking_dispatch
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import missing_layer
 from compat.layers.presence.people import Presence
@@ -89,6 +89,6 @@ class HasPresenceInThreads:
     def _compat_heed_in_thread(self, event: Any) -> None:
         consumer: Any = self
         if _handles(consumer, event["message"]):
-            in_thread(consumer.dispatch)(event["message"])
+            blocking_dispatch(consumer.dispatch)(event["message"])
 
     compat_person: Any = _compat_heed_in_thread

@@ -1,7 +1,7 @@
 """``dispatch()`` of a sync consumer: it can be awaited, as in Channels, and called in a handler's thread.
 
-Channels' own is wrapped in ``database_sync_to_async``, so subclasses await it or wrap it again. Here the
-threads of handlers call it without a way through the event loop, unless a subclass awaits it.
+In Channels it is wrapped in ``database_sync_to_async``, so subclasses await it or wrap it again. Here a
+handler's thread calls it directly, without the event loop, unless a subclass awaits it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from compat.db import database_sync_to_async
 from compat.engine.stepping import awaiting
 from compat.types import Message
 
-__all__ = ["HANDLED", "dispatches", "in_thread", "is_awaited"]
+__all__ = ["HANDLED", "blocking_dispatch", "dispatches", "is_awaited"]
 
 InThreads = Callable[[Message], Awaitable[None]]
 
 
 class Handled(Coroutine[Any, Any, None]):
-    """What a call of ``dispatch()`` returns that has run its handler: awaiting it does nothing.
+    """The result of a ``dispatch()`` that has run its handler already: awaiting it does nothing.
 
     It is a Coroutine, because ``asyncio.run()`` and tasks take nothing else.
     """
@@ -75,7 +75,7 @@ def _in_another_thread(
     handle: Callable[[Any, Message], None], consumer: Any, message: Message
 ) -> Awaitable[None]:
     threads: InThreads | None = consumer._compat_threads
-    # A handler that waits for this by async_to_sync() lends its thread; another one may not be free.
+    # A handler that waits for this in async_to_sync() lends its thread; another thread may not be free.
     if threads is None or getattr(AsyncToSync.executors, "current", None) is not None:
         return database_sync_to_async(handle)(consumer, message)
     return threads(message)
@@ -86,8 +86,11 @@ def is_awaited(dispatch: Callable[[Message], Any]) -> bool:
     return getattr(dispatch, "__func__", None) not in _ours and iscoroutinefunction(dispatch)
 
 
-def in_thread(dispatch: Callable[[Message], Any]) -> Callable[[Message], Any]:
-    """Return ``dispatch`` of a sync consumer for a handler's thread: it is over when the call returns."""
+def blocking_dispatch(dispatch: Callable[[Message], Any]) -> Callable[[Message], Any]:
+    """Return ``dispatch`` of a sync consumer for a handler's thread: a function that blocks until it is done.
+
+    An application's own ``dispatch`` may return something to await; this is awaited here.
+    """
     function: Any = getattr(dispatch, "__func__", None)
     if function in _ours:
         return MethodType(function.func, dispatch.__self__)  # type: ignore[attr-defined]  # it is bound

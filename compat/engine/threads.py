@@ -29,9 +29,9 @@ from compat.types import Message
 __all__ = [
     "Threads",
     "blocking_send",
+    "closing_old_connections",
+    "dispatch_in_threads",
     "executor",
-    "guarded",
-    "in_threads",
     "interrupted_by",
     "observed",
     "require_own_thread",
@@ -42,15 +42,15 @@ T = TypeVar("T")
 
 
 class Threads(ThreadPoolExecutor):
-    """An executor of so many threads, and of one more for each of them that waits for a client to read."""
+    """An executor of ``size`` threads, and one more for each call that waits for a client to read."""
 
     def __init__(self, size: int) -> None:
         super().__init__(size, thread_name_prefix="sync-consumer")
         self.short = False
-        """True while it has more calls than threads: one that could end should."""
+        """True while there are more calls than threads, so a long call should end if it can."""
         self._size = size
         self._waiting: deque[tuple[concurrent.futures.Future[Any], Callable[[], Any]]] = deque()
-        """The calls that no thread has taken. Of each one a thread is told, which takes the oldest."""
+        """The calls that no thread has taken. Each one wakes a thread, which takes the oldest."""
         self._calls = self._aside = self._more = 0
         """How many calls have not ended, wait for their clients, and are made by further threads."""
         self._counting = threading.Lock()
@@ -75,7 +75,7 @@ class Threads(ThreadPoolExecutor):
         return future
 
     def _adjust_thread_count(self) -> None:
-        """Begin a thread for a call that has been queued; a busy one makes it if the system gives none."""
+        """Begin a thread for a queued call; if the system gives none, a busy thread makes the call later."""
         try:
             super()._adjust_thread_count()
         except RuntimeError:
@@ -83,12 +83,12 @@ class Threads(ThreadPoolExecutor):
                 raise
 
     def step_aside(self, more: int) -> None:
-        """Note that so many ``more`` calls wait for clients; others have further threads meanwhile."""
+        """Note that ``more`` further calls wait for clients (-1: one less); others get threads meanwhile."""
         if self._count(aside=more):
             self._begin_another()
 
     def _count(self, calls: int = 0, aside: int = 0) -> bool:
-        """Count calls, and return True if one that waits is to have another thread, which counts from now."""
+        """Change the counts; return True if a waiting call needs a further thread, which is counted here."""
         with self._counting:
             self._calls += calls
             self._aside += aside
@@ -98,7 +98,7 @@ class Threads(ThreadPoolExecutor):
         return wanted
 
     def _begin_another(self) -> bool:
-        """Begin a further thread, which has been counted; return False if the system gives none."""
+        """Begin the further thread that ``_count`` has counted; return False if the system gives none."""
         begun = False
         try:
             with contextlib.suppress(RuntimeError):
@@ -119,13 +119,13 @@ class Threads(ThreadPoolExecutor):
         try:
             if future.set_running_or_notify_cancel():
                 future.set_result(call())
-        except BaseException as error:  # noqa: BLE001 - it is raised to who waits for the call
+        except BaseException as error:  # noqa: BLE001 - it is raised where the call is awaited
             future.set_exception(error)
         finally:
             del future, call  # an exception has this frame, too
 
     def _take_on(self) -> None:
-        """Make calls while some wait, and a thread is wanted for them."""
+        """Make the waiting calls in this further thread, for as long as one is needed."""
         while True:
             self._take()
             with self._counting:
@@ -148,7 +148,7 @@ def executor() -> Threads:
 
 
 def _forget_executor() -> None:
-    """Have a forked process make its own pool, because the threads of this one do not exist there."""
+    """Make a forked process create its own pool, because the threads of this one do not exist there."""
     global _executor
     _executor = None
 
@@ -195,15 +195,15 @@ def blocking_send(socket: Socket) -> Callable[[Message], None]:
     return send
 
 
-def guarded(dispatch: Callable[[Message], None], message: Message) -> None:
+def closing_old_connections(dispatch: Callable[[Message], None], message: Message) -> None:
     """Call ``dispatch(message)``; close the old connections to databases before and after.
 
-    Raises RuntimeError for an exception that would end who waits for the thread, or never reach it.
+    Raises RuntimeError for an exception that would end the waiting task, or never reach it.
     """
     try:
         close_old_connections()
     except Exception:
-        if message["type"] in LAST:  # nothing keeps disconnect() from its one call
+        if message["type"] in LAST:  # disconnect() runs once, whatever happens
             _call(dispatch, message)
         raise
     try:
@@ -225,7 +225,7 @@ def observed(
     tracing: Tracing | None,
     context: contextvars.Context,
 ) -> Callable[[Message], None]:
-    """Return ``handle``, measured and traced where it is to be; ``context`` is that in which it runs."""
+    """Return ``handle``, timed and traced if these are given; it runs in ``context``."""
     if timing is not None:
         handle = timing.around(handle)
     if tracing is not None:
@@ -234,22 +234,22 @@ def observed(
     return handle
 
 
-def in_threads(
+def dispatch_in_threads(
     dispatch: Callable[[Message], None], one_thread: bool, is_cancelled: Callable[[], bool]
 ) -> Callable[[Message], Awaitable[None]]:
-    """Return ``dispatch`` for an event loop: it calls each handler through asgiref, in a thread.
+    """Return ``dispatch`` for an event loop: a coroutine function that calls each handler in a thread.
 
-    A cancelled call waits for the end of its handler, because a thread cannot be interrupted; but the handler
-    can send no more. It is not made if it has not begun, but that of a disconnect is, once and to its end.
-    ``one_thread``: asgiref's single thread instead of the pool. ``is_cancelled()``: the task has been
-    cancelled before.
+    The call goes through asgiref. A cancelled call waits for the end of its handler, because a thread cannot
+    be interrupted, but the handler can send no more. A handler that has not begun is not called, except that
+    of a disconnect, which runs once and to its end. ``one_thread``: use asgiref's single thread instead of
+    the pool. ``is_cancelled()`` says whether the task has been cancelled before.
     """
     threads = database_sync_to_async.single_thread_executor if one_thread else executor()
     make = sync_to_async(
         _Once.__call__, thread_sensitive=one_thread, executor=None if one_thread else threads
     )
 
-    async def in_thread(message: Message) -> None:
+    async def call_in_thread(message: Message) -> None:
         call, cancelled = _Once(dispatch, message), None
         is_last = str(message.get("type")).endswith(".disconnect")
         if not (is_last and is_cancelled()):  # asgiref has left a stopped executor in the context
@@ -268,18 +268,18 @@ def in_threads(
             if cancelled is not None:
                 raise cancelled
 
-    return in_thread
+    return call_in_thread
 
 
 def interrupted_by(error: BaseException) -> RuntimeError:
-    """Return what says that a handler in a thread has raised ``error``, which would end who waits for it."""
+    """Return a RuntimeError in place of ``error``, which would end the task that waits for the handler."""
     interrupted = RuntimeError(f"the handler was interrupted by {type(error).__name__}")
     interrupted.__cause__ = error
     return interrupted
 
 
 class _Once:
-    """A call of a handler that may be asked of two threads, and is made by the first one."""
+    """A call of a handler that is given to two threads, and is made by the first one that begins."""
 
     def __init__(self, handler: Callable[[Message], None], message: Message) -> None:
         self._handler = handler
@@ -291,7 +291,7 @@ class _Once:
         self.done: concurrent.futures.Future[None] = concurrent.futures.Future()
 
     def withdraw(self) -> bool:
-        """Have no thread make the call; if one has begun to, send no more for it, and return False."""
+        """Withdraw the call and return True; if a thread has begun it, let it send no more, return False."""
         if self._begun.acquire(blocking=False):
             return True
         self._cancelled = True
@@ -309,7 +309,7 @@ class _Once:
             return
         _here.make(self)
         try:
-            guarded(self._handler, self._message)
+            closing_old_connections(self._handler, self._message)
         except BaseException as error:
             self.done.set_exception(error)
             raise

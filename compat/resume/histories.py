@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from compat import tickets
 from compat.clock import steady
 from compat.engine.cursors import Cursors, Position, Progress
-from compat.engine.dispatching import HANDLED, in_thread
+from compat.engine.dispatching import HANDLED, blocking_dispatch
 from compat.engine.events import Event
 from compat.engine.inbox import Inbox
 from compat.resume.registry import registry
@@ -238,7 +238,7 @@ class Returned:
         ``threads``: ``dispatch`` is called in the threads of handlers.
         """
         loop, connecting = asyncio.get_running_loop(), [True]
-        handle = in_thread(dispatch) if threads else dispatch
+        handle = blocking_dispatch(dispatch) if threads else dispatch
 
         def connected() -> None:
             if connecting:

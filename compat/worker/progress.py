@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
-from compat.engine.dispatching import HANDLED, in_thread
+from compat.engine.dispatching import HANDLED, blocking_dispatch
 from compat.exceptions import StopConsumer
 from compat.redis.waiting import settle
 from compat.types import Message, Receive
@@ -185,7 +185,7 @@ class Progress:
         self._is_told = True
         self._task = asyncio.current_task()
         self._over()
-        handle = in_thread(dispatch) if threads else dispatch
+        handle = blocking_dispatch(dispatch) if threads else dispatch
 
         async def adispatch(message: Message) -> None:
             handed = self._begins(message)

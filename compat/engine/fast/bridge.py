@@ -18,7 +18,7 @@ from compat.clock import steady
 from compat.engine.connection import CLOSE_TIMEOUT_S, Connection
 from compat.engine.contracts import PLACE, SyncHandlers
 from compat.engine.cursors import Progress
-from compat.engine.dispatching import in_thread
+from compat.engine.dispatching import blocking_dispatch
 from compat.engine.fast import framing
 from compat.engine.fast.forgetting import forget_handshake
 from compat.engine.fast.handling import MAX_UNSENT, Handling
@@ -31,7 +31,13 @@ from compat.engine.reader import TaskReader
 from compat.engine.scheduler import Scheduler
 from compat.engine.shielding import uncancel, whole
 from compat.engine.socket import Socket, says_gone
-from compat.engine.threads import executor, guarded, interrupted_by, observed, require_own_thread
+from compat.engine.threads import (
+    closing_old_connections,
+    executor,
+    interrupted_by,
+    observed,
+    require_own_thread,
+)
 from compat.exceptions import StopConsumer
 from compat.redis.waiting import settle
 from compat.types import Message
@@ -118,8 +124,8 @@ class Bridge(Handling):
     async def run(self, connection: Connection) -> None:
         """Run the consumer until it stops, its client leaves, a handler raises, or the task is cancelled."""
         self.connection = connection
-        handle = in_thread(self.consumer.dispatch)
-        self.handle = functools.partial(guarded, handle) if db.watched() else handle
+        handle = blocking_dispatch(self.consumer.dispatch)
+        self.handle = functools.partial(closing_old_connections, handle) if db.watched() else handle
         protocol = self.inbox.scheduler.bursts.protocol_of(connection.receive, self.socket.raw_send)
         error: BaseException | None = None
         try:

@@ -10,7 +10,7 @@ from typing import Any
 from compat import db
 from compat.clock import steady
 from compat.engine.contracts import SyncHandlers
-from compat.engine.dispatching import in_thread
+from compat.engine.dispatching import blocking_dispatch
 from compat.engine.fast.framing import MOST_AT_ONCE
 from compat.engine.fast.made_once import Judgement, judge
 from compat.engine.fast.pool import TICK_S, Pool
@@ -19,7 +19,7 @@ from compat.engine.fast.thread_locals import enter
 from compat.engine.fast.unsent import Unsent
 from compat.engine.fast.workers import Worker
 from compat.engine.socket import Socket
-from compat.engine.threads import guarded
+from compat.engine.threads import closing_old_connections
 from compat.types import Message
 
 __all__ = ["MAX_UNSENT", "Handling"]
@@ -136,4 +136,4 @@ class Handling(Unsent):
     def handle_alone(self, message: Message) -> None:
         """Handle a message outside the queue; called in a thread while no other handler runs."""
         self.home = enter(self.pool.home, self.home, self.context, self.nested)
-        self.context.run(guarded, in_thread(self.consumer.dispatch), message)
+        self.context.run(closing_old_connections, blocking_dispatch(self.consumer.dispatch), message)
