@@ -11,8 +11,8 @@ from compat.types import Message, Scope
 
 __all__ = [
     "AUTHENTICATES",
+    "FRAMES_BEFORE",
     "MARK",
-    "PLACE",
     "RESUMABLE_KEY",
     "SESSION_USER_KEY",
     "Consumer",
@@ -78,10 +78,12 @@ class Work(Protocol):
         ...
 
 
-PLACE = "place"
-"""In a message among the frames of a sync consumer: a future that gets the number of those before it."""
+FRAMES_BEFORE = "compat.frames_before"
+"""The key of a future in a message among the frames of a sync consumer: it gets the number of those before
+(``compat.resume.delivery``).
+"""
 MARK = "\x10"
-"""What the control frames of clients that may come back begin with; in their data it stands twice."""
+"""The first character of a control frame, for clients that may come back; their data frames double it."""
 RESUMABLE_KEY = "compat.resumable"
 """The key of a scope under which the connection of a client that may come back stands."""
 AUTHENTICATES = "compat_authenticates"

@@ -18,11 +18,10 @@ from compat.engine.reader import cancels_late_calls
 from compat.engine.redaction import hide_tickets
 from compat.layers import DEFAULT_CHANNEL_LAYER, get_channel_layer, required_layer
 from compat.resume.connection import ResumableConnection
-from compat.resume.ends import LATER
 from compat.resume.histories import Returned
 from compat.resume.link import Link
 from compat.resume.outliving import App, Ending, run_on
-from compat.resume.posts import Carrier, frames_of, reach, take
+from compat.resume.posts import LATER, Carrier, frames_of, reach, take
 from compat.resume.registry import registry
 from compat.resume.relay import ELSEWHERE, Relay, relay_of
 from compat.resume.rules import (

@@ -16,7 +16,7 @@ from compat.engine.fast.write_batching import OneWrite
 from compat.engine.inbox import Inbox
 from compat.engine.socket import Socket
 from compat.resume import receipts
-from compat.resume.delivery import MARK, note_place
+from compat.resume.delivery import ASKS_COUNT, answer_count
 from compat.resume.histories import Followed, Returned
 from compat.resume.inbound import Inbound
 from compat.resume.journal import Journal, payload_of, size_of
@@ -103,8 +103,8 @@ class ResumableConnection(Parking):
             await self._accept(message)
         elif kind == "websocket.close":
             await self._close(message)
-        elif kind == MARK:
-            note_place(message, self.journal.end)
+        elif kind == ASKS_COUNT:
+            answer_count(message, self.journal.end)
         elif self.link is not None:  # the response that refuses a handshake
             await self.link.raw_send(message)
 

@@ -8,21 +8,21 @@ import contextlib
 from typing import Any
 
 from compat.clock import steady
-from compat.engine.contracts import PLACE, RESUMABLE_KEY, Resumed
+from compat.engine.contracts import FRAMES_BEFORE, RESUMABLE_KEY, Resumed
 from compat.engine.threads import require_own_thread
 from compat.exceptions import ClientDisconnected
 from compat.types import Message, Scope
 
-__all__ = ["MARK", "delivered", "delivered_in_thread", "note_place"]
+__all__ = ["ASKS_COUNT", "answer_count", "delivered", "delivered_in_thread"]
 
-MARK = "compat.mark"
-"""A message in the queue of what a sync consumer has sent: its ``place`` is set to where that is now."""
+ASKS_COUNT = "compat.asks_count"
+"""The type of a message among the frames of a sync consumer, which asks how many frames are before it."""
 
 
-def note_place(message: Message, count: int) -> None:
-    """Tell the thread that waits for a mark's place, unless it waits no more."""
+def answer_count(message: Message, count: int) -> None:
+    """Answer a message of the type ``ASKS_COUNT``; do nothing if its thread does not wait any more."""
     with contextlib.suppress(concurrent.futures.InvalidStateError):
-        message[PLACE].set_result(count)
+        message[FRAMES_BEFORE].set_result(count)
 
 
 async def delivered(scope: Scope, within_s: float | None) -> bool:
@@ -34,17 +34,18 @@ async def delivered(scope: Scope, within_s: float | None) -> bool:
 def delivered_in_thread(consumer: Any, within_s: float | None) -> bool:
     """Return True when the client has all that a sync consumer has sent so far; call it in a thread.
 
-    What its handler has sent waits in a queue, hence the mark. Raises RuntimeError on an event loop.
+    What its handler has sent may wait in a queue, so the count is asked for by a message in that queue.
+    Raises RuntimeError on an event loop.
     """
     resumed: Resumed | None = consumer.scope.get(RESUMABLE_KEY)
     if resumed is None:
         return False
     require_own_thread("delivered")
     until = None if within_s is None else steady() + within_s
-    place: concurrent.futures.Future[int] = concurrent.futures.Future()
+    answer: concurrent.futures.Future[int] = concurrent.futures.Future()
     try:
-        consumer.base_send({"type": MARK, PLACE: place})
-        count = place.result(within_s)
+        consumer.base_send({"type": ASKS_COUNT, FRAMES_BEFORE: answer})
+        count = answer.result(within_s)
     except (concurrent.futures.TimeoutError, concurrent.futures.CancelledError, ClientDisconnected):
         return False
     left = None if until is None else max(0.0, until - steady())

@@ -12,13 +12,14 @@ from compat.engine.limits import frame_size
 from compat.engine.socket import closes_otherwise
 from compat.resume.journal import MAX_BYTES, payload_of, size_of
 from compat.resume.link import send_away
+from compat.resume.posts import LATER
 from compat.resume.wire import MARK, MAX_CONTROL, control, is_control
 from compat.types import Message, Receive, Send
 
 if TYPE_CHECKING:
     from compat.resume.peer import Peer
 
-__all__ = ["LATER", "Attach", "AwayEnd", "HomeEnd"]
+__all__ = ["Attach", "AwayEnd", "HomeEnd"]
 
 log = logging.getLogger("compat.resume")
 
@@ -28,8 +29,6 @@ WEIGHT_BYTES = 16 * 1024
 MAX_HELD = 4 * MAX_BYTES
 """Bytes that may wait at the socket for a client that does not read, before another frame."""
 MESSAGE_BYTES = 256
-LATER = "later"
-"""Instead of a reason: the client comes back soon, with the same ticket."""
 
 
 def _packed(message: Message) -> tuple[str, str]:

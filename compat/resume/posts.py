@@ -27,7 +27,11 @@ __all__ = ["BUSY_S", "GAP", "LATER", "TAKEN", "Carrier", "Grace", "carry", "fram
 KEY = "compat.carrier"
 """The key of a scope under which the request stands that is served as a websocket."""
 TAKEN, GAP, LATER = "", "gap", "later"
-"""What became of a post: the connection has its frames, some before them are missing, or it is busy."""
+"""What became of a post: the connection has its frames, some before them are missing, or it is busy.
+
+``LATER`` also stands in place of a reason why a socket is not relayed: its client comes back soon, with the
+same ticket.
+"""
 MAX_FRAMES = 1024
 MAX_VALUES = 2 * MAX_FRAMES
 """Those of a list of binary frames, each of which is a list with one string."""

@@ -16,7 +16,7 @@ import threading
 from compat import db, logs
 from compat.clock import steady
 from compat.engine.connection import CLOSE_TIMEOUT_S, Connection
-from compat.engine.contracts import PLACE, SyncHandlers
+from compat.engine.contracts import FRAMES_BEFORE, SyncHandlers
 from compat.engine.cursors import Progress
 from compat.engine.dispatching import blocking_dispatch
 from compat.engine.fast import framing
@@ -258,8 +258,8 @@ class Bridge(Handling):
         if (socket.closed or message["type"] != "websocket.send") and not socket.admit(message):
             return
         out.append(kept(message))
-        if self.closing and PLACE in message:
-            message[PLACE].cancel()  # nobody takes it any more
+        if self.closing and FRAMES_BEFORE in message:
+            message[FRAMES_BEFORE].cancel()  # nobody takes it any more
         if not self.touched:
             self._touch()
         worker = self.worker

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from compat.engine.contracts import PLACE
+from compat.engine.contracts import FRAMES_BEFORE
 from compat.engine.fast.framing import is_open, write_frames
 from compat.engine.socket import Socket
 from compat.types import Message
@@ -56,10 +56,10 @@ class Unsent:
         self.sent = self.begun
 
     def drop_unsent(self) -> None:
-        """Drop all; a thread that waits for its place among them waits no more."""
+        """Drop all; a thread that waits for an answer to one of them waits no more."""
         for message in tuple(self.out):
-            if PLACE in message:
-                message[PLACE].cancel()
+            if FRAMES_BEFORE in message:
+                message[FRAMES_BEFORE].cancel()
         self.out.clear()
 
     def no_room(self) -> threading.Event:
