@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from compat.engine import fast
-from compat.engine.admissions import PLACES
+from compat.engine.admissions import LIMIT_SETTINGS
 from compat.engine.limits import OF_A_CONNECTION, setting_limit
 from compat.engine.reports import unknown_policy
 from compat.engine.threads import thread_limit
@@ -33,7 +33,7 @@ def _switch(name: str) -> None:
 
 CHECKS: Mapping[str, Callable[[], object]] = {
     "ALLOWED_HOSTS": allowed_hosts,
-    **{name: partial(setting_limit, name) for name in (*OF_A_CONNECTION, *PLACES)},
+    **{name: partial(setting_limit, name) for name in (*OF_A_CONNECTION, *LIMIT_SETTINGS)},
     "CHANNEL_FALLBACK": fallback_enabled,
     "CHANNEL_FAST": fast.in_use,
     "CHANNEL_GC": partial(settings.is_on, "CHANNEL_GC"),

@@ -23,57 +23,59 @@ __all__ = ["Admission", "Admissions", "admissions"]
 
 log = logging.getLogger("compat.limits")
 
-Place = tuple[str, Any]
-"""A key under which a connection is counted: ("all", None), ("client", address) or ("user", key)."""
+LimitKey = tuple[str, Any]
+"""What connections are counted by: ("all", None), ("client", address) or ("user", key)."""
 
 WHOSE = {"all": "the server", "client": "this client", "user": "this user"}
-PLACES = tuple(f"CHANNEL_MAX_CONNECTIONS{per}" for per in ("", "_PER_CLIENT", "_PER_USER"))
+LIMIT_SETTINGS = tuple(f"CHANNEL_MAX_CONNECTIONS{per}" for per in ("", "_PER_CLIENT", "_PER_USER"))
 SERVICE_UNAVAILABLE = 503
 
 
 class Admission:
-    """One connection among those that are counted: with those whose client is here, or is away."""
+    """One connection that is counted: among those whose client is here, or those whose client is away."""
 
-    __slots__ = ("_among", "_away", "_here", "places")
+    __slots__ = ("_among", "_away", "_here", "limits")
 
-    def __init__(self, here: Counter[Place], away: Counter[Place], places: Mapping[Place, float]) -> None:
+    def __init__(
+        self, here: Counter[LimitKey], away: Counter[LimitKey], limits: Mapping[LimitKey, float]
+    ) -> None:
         self._here, self._away = here, away
-        self._among: Counter[Place] | None = None
-        self.places = places
-        """Where it is counted, with the limit of each."""
+        self._among: Counter[LimitKey] | None = None
+        self.limits = limits
+        """The limits that apply to it, by what they count."""
 
     def full(self) -> str | None:
-        """Say where there is no place for a client that is away and would come back; None if there is."""
-        return _full(self._here, self.places) if self._among is self._away else None
+        """Return why a client that is away could not come back now, or None if it could."""
+        return _full(self._here, self.limits) if self._among is self._away else None
 
     def resume(self) -> None:
-        """Count the connection with those whose client is here."""
+        """Count the connection among those whose client is here."""
         self._move(self._here)
 
-    def pause(self) -> Place | None:
-        """Count it with those whose client is away; return a place in which these are too many, or None."""
+    def pause(self) -> LimitKey | None:
+        """Count it among those whose client is away; return the key of which these are too many, or None."""
         self._move(self._away)
-        return next((place for place, limit in self.places.items() if self._away[place] > limit), None)
+        return next((key for key, limit in self.limits.items() if self._away[key] > limit), None)
 
     def end(self) -> None:
-        """Count it no more."""
+        """Stop counting it."""
         self._move(None)
 
-    def _move(self, among: Counter[Place] | None) -> None:
+    def _move(self, among: Counter[LimitKey] | None) -> None:
         before, self._among = self._among, among
         if before is not None:
-            for place in self.places:
-                before[place] -= 1
-                if not before[place]:
-                    del before[place]
+            for key in self.limits:
+                before[key] -= 1
+                if not before[key]:
+                    del before[key]
         if among is not None:
-            among.update(dict.fromkeys(self.places, 1))
+            among.update(dict.fromkeys(self.limits, 1))
 
 
-def _full(here: Counter[Place], places: Mapping[Place, float]) -> str | None:
-    for place, limit in places.items():
-        if here[place] >= limit:
-            return f"{WHOSE[place[0]]} has its {limit:g} connections"
+def _full(here: Counter[LimitKey], limits: Mapping[LimitKey, float]) -> str | None:
+    for key, limit in limits.items():
+        if here[key] >= limit:
+            return f"{WHOSE[key[0]]} has its {limit:g} connections"
     return None
 
 
@@ -83,8 +85,8 @@ class Admissions:
     def __init__(self) -> None:
         self.draining = False
         """True while the process is about to stop; it then admits no connection."""
-        self._here: Counter[Place] = Counter()
-        self._away: Counter[Place] = Counter()
+        self._here: Counter[LimitKey] = Counter()
+        self._away: Counter[LimitKey] = Counter()
 
     def refuse_all(self) -> None:
         """Admit no connection from now on, because the process is about to stop."""
@@ -92,7 +94,7 @@ class Admissions:
 
     def open_to_all(self) -> bool:
         """Return True if every connection is admitted: no limit is set, and the process is not stopping."""
-        return not self.draining and settings.all_none(PLACES)
+        return not self.draining and settings.all_none(LIMIT_SETTINGS)
 
     @contextlib.asynccontextmanager
     async def admit(self, scope: Scope, receive: Receive, send: Send) -> AsyncIterator[Admission | None]:
@@ -100,8 +102,8 @@ class Admissions:
         if scope.get("type") != "websocket" or not is_served(scope):
             yield Admission(self._here, self._away, {})
             return
-        places = self._places(scope)
-        full = "the server is about to stop" if self.draining else _full(self._here, places)
+        limits = self._limits(scope)
+        full = "the server is about to stop" if self.draining else _full(self._here, limits)
         if full:
             seen = status_seen(scope, SERVICE_UNAVAILABLE)
             with surviving():
@@ -109,7 +111,7 @@ class Admissions:
             await refuse(scope, receive, send, SERVICE_UNAVAILABLE, full)
             yield None
             return
-        admission = Admission(self._here, self._away, places)
+        admission = Admission(self._here, self._away, limits)
         admission.resume()
         try:
             yield admission
@@ -117,23 +119,23 @@ class Admissions:
             admission.end()
 
     @staticmethod
-    def _places(scope: Scope) -> dict[Place, float]:
-        """Return the keys under which a connection is counted, with the limit of each.
+    def _limits(scope: Scope) -> dict[LimitKey, float]:
+        """Return the limits that are set and apply to a connection, by what they count.
 
         Raises TypeError for a user without a key.
         """
-        places: dict[Place, float] = {}
+        limits: dict[LimitKey, float] = {}
         if (total := setting_limit("CHANNEL_MAX_CONNECTIONS")) is not None:
-            places["all", None] = total
+            limits["all", None] = total
         if (per_client := setting_limit("CHANNEL_MAX_CONNECTIONS_PER_CLIENT")) is not None:
             client = client_key(scope)
             if client is not None:
-                places["client", client] = per_client
+                limits["client", client] = per_client
         if (per_user := setting_limit("CHANNEL_MAX_CONNECTIONS_PER_USER")) is not None:
             key = person_key(scope.get("user"))
             if key is not None:
-                places["user", key] = per_user
-        return places
+                limits["user", key] = per_user
+        return limits
 
 
 admissions = Admissions()

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
-from compat.engine.admissions import Place
+from compat.engine.admissions import LimitKey
 from compat.engine.draining import drain
 from compat.metrics import report_resumable
 
@@ -96,11 +96,11 @@ class Registry:
         if crowded is not None:
             self._end_oldest_of(crowded)
 
-    def _end_oldest_of(self, place: Place) -> None:
-        """End the longest park of those who have as many connections that wait as they may have here."""
+    def _end_oldest_of(self, key: LimitKey) -> None:
+        """End the longest park of those that count by ``key``, because more wait than may be here."""
         for connection in tuple(self.parked.values()):
             its_own = connection.admission
-            if its_own is not None and place in its_own.places and not connection.told:
+            if its_own is not None and key in its_own.limits and not connection.told:
                 self._end(connection)
                 return
 

@@ -29,7 +29,7 @@ from asgiref.sync import sync_to_async
 
 from compat.clock import steady
 from compat.engine.fast.thread_locals import Home
-from compat.engine.fast.workers import Place, Runnable, Worker
+from compat.engine.fast.workers import FrameSlot, Runnable, Worker
 from compat.engine.scheduler import made_for
 from compat.engine.shielding import begun
 from compat.engine.threads import Threads, executor, thread_limit
@@ -73,8 +73,8 @@ class Pool:
         """How often handlers have used the loop."""
         self.touched: deque[Runnable] = deque()
         """Connections whose task must be woken: to send frames, or to end."""
-        self.vacant: deque[Place] = deque()
-        """Places whose frame has been taken while the reader waited for that."""
+        self.vacant: deque[FrameSlot] = deque()
+        """Slots whose frame has been taken while the reader waited for that."""
         self.lock = threading.Lock()
         """Held to change ``active``, and while a worker decides to leave, so that no wake-up is lost."""
         self.active: set[Worker] = set()
@@ -176,7 +176,7 @@ class Pool:
     def flush(self) -> None:
         """Wake the tasks of the touched connections, which may write; the rest in the next turn."""
         self.flushing = False
-        self.free_places()
+        self.free_slots()
         until = steady() + SLICE_S
         while self.touched:
             self.touched.popleft().wake()
@@ -187,10 +187,10 @@ class Pool:
     def _used(self) -> None:
         """A handler uses the loop, which has a moment for what waits for it."""
         self.entered += 1
-        self.free_places()
+        self.free_slots()
 
-    def free_places(self) -> None:
-        """Have the readers bring the next frames of clients whose last one has been taken."""
+    def free_slots(self) -> None:
+        """Wake the readers of clients whose last frame has been taken."""
         while self.vacant:
             self.vacant.popleft().free_frame()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any, Protocol
 
-__all__ = ["Place", "Runnable", "Worker"]
+__all__ = ["FrameSlot", "Runnable", "Worker"]
 
 
 class Runnable(Protocol):
@@ -21,11 +21,11 @@ class Runnable(Protocol):
         """Wake the connection's task, to send frames or to end; called on the event loop."""
 
 
-class Place(Protocol):
-    """The place for a client's frame in its inbox."""
+class FrameSlot(Protocol):
+    """The slot for one client frame in an inbox."""
 
     def free_frame(self) -> None:
-        """Have the reader of the socket bring the next frame; called on the event loop."""
+        """Wake the reader of the socket, which puts the next frame there; called on the event loop."""
 
 
 class Worker:

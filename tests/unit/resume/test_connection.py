@@ -14,7 +14,7 @@ import pytest
 
 from compat import tickets
 from compat.codes import COMES_BACK
-from compat.engine.admissions import Admission, Place, admissions
+from compat.engine.admissions import Admission, LimitKey, admissions
 from compat.exceptions import ClientDisconnected
 from compat.resume import parking, receipts
 from compat.resume import registry as registry_module
@@ -396,8 +396,8 @@ async def test_a_drain_leaves_to_itself_only_what_it_closes(
 
 @pytest.mark.parametrize("limit", [1, 2, 3])
 async def test_as_many_may_wait_in_a_place_as_may_be_there(limit: int) -> None:
-    here: Counter[Place] = Counter()
-    away: Counter[Place] = Counter()
+    here: Counter[LimitKey] = Counter()
+    away: Counter[LimitKey] = Counter()
     admissions = [Admission(here, away, {("client", "a"): limit, ("all", None): 9}) for _ in range(4)] + [
         Admission(here, away, {("client", "b"): limit, ("all", None): 9})
     ]

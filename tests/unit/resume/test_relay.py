@@ -15,7 +15,7 @@ import pytest
 
 from compat import tickets
 from compat.clock import steady
-from compat.engine.admissions import Admission, Place
+from compat.engine.admissions import Admission, LimitKey
 from compat.exceptions import ChannelFull
 from compat.layers.memory import InMemoryChannelLayer
 from compat.resume import mailbox as mailbox_module
@@ -445,9 +445,9 @@ def ticket_of(connection: ResumableConnection, home: str) -> Ticket:
 async def test_a_home_takes_nobody_back_beyond_a_limit_of_connections(two: tuple[Relay, Relay]) -> None:
     home, other = two
     connection, left = await connected()
-    places: dict[Place, float] = {("all", None): 1}
-    here: Counter[Place] = Counter()
-    away: Counter[Place] = Counter()
+    places: dict[LimitKey, float] = {("all", None): 1}
+    here: Counter[LimitKey] = Counter()
+    away: Counter[LimitKey] = Counter()
     first, second = (Admission(here, away, places) for _ in range(2))
     first.resume()
     connection.count_by(first)
