@@ -10,27 +10,15 @@ from compat.engine import loop as plain
 from compat.engine.connection import Connection
 from compat.engine.contracts import SyncHandlers
 from compat.engine.fast import bridge, conversation, in_use, reading
-from compat.engine.fast.framing import behind_starlette, framing_of, text_alone, write_now
+from compat.engine.fast.framing import behind_starlette, framing_of
 from compat.engine.fast.scheduling import Rounds
-from compat.engine.fast.unframing import tell, unframe
 from compat.engine.fast.write_batching import Bursts
 from compat.engine.inbox import Inbox
 from compat.engine.scheduler import Scheduler, made_for
 from compat.engine.socket import Socket
 from compat.types import Send
 
-__all__ = [
-    "bridge_of",
-    "bursts_of",
-    "converse",
-    "framed_by",
-    "inbox_of",
-    "scheduler_of",
-    "tell",
-    "text_alone",
-    "unframe",
-    "write_now",
-]
+__all__ = ["bridge_of", "bursts_of", "converse", "framed_by", "inbox_of", "scheduler_of"]
 
 _schedulers: dict[asyncio.AbstractEventLoop, Scheduler] = {}
 
@@ -47,13 +35,13 @@ def _scheduler(loop: asyncio.AbstractEventLoop) -> Scheduler:
 
 
 def bursts_of(loop: asyncio.AbstractEventLoop) -> Bursts | None:
-    """Return the bursts of ``loop``; None if frames are not batched."""
+    """Return the bursts of ``loop``, or None if frames are not batched."""
     scheduler = scheduler_of(loop)
     return scheduler.bursts if isinstance(scheduler, Rounds) and scheduler.bursts.used else None
 
 
 def framed_by(loop: asyncio.AbstractEventLoop, send: Send) -> Any:
-    """Return the server's protocol behind ``send`` if text frames are made here for it, else None."""
+    """Return the server's protocol behind ``send`` if "framing" makes text frames for it, else None."""
     scheduler = scheduler_of(loop)
     used = isinstance(scheduler, Rounds) and "framing" in scheduler.parts
     return framing_of(behind_starlette(send)) if used else None

@@ -15,8 +15,8 @@ from asgiref.sync import async_to_sync
 from compat.advice.handlers import check_made
 from compat.consumer import AsyncConsumer, SyncConsumer
 from compat.engine.connection import STOP
+from compat.engine.fast.framing import text_alone, write_now
 from compat.engine.handshake import refuse_unless_decided
-from compat.engine.parts import text_alone, write_now
 from compat.exceptions import AcceptConnection, DenyConnection, InvalidChannelLayerError, StopConsumer
 from compat.generic.json_only import JsonOnly
 from compat.generic.messages import (

@@ -8,7 +8,8 @@ import re
 from typing import Any
 
 from compat.codes import COMES_BACK, GOING_AWAY, MALFORMED, NO_STATUS, NORMAL, OF_A_PAGE, SERVICE_RESTART
-from compat.engine.parts import bursts_of, tell, unframe
+from compat.engine.fast.unframing import tell, unframe
+from compat.engine.parts import bursts_of
 from compat.engine.reader import Interruptible, holds_closes_back
 from compat.engine.refusal import shown
 from compat.engine.scheduler import turn

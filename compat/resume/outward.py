@@ -16,8 +16,9 @@ from collections.abc import Awaitable
 from typing import Any
 
 from compat.engine.fast.framing import behind_starlette, frame_of, goes_plain, is_open, text_alone
+from compat.engine.fast.unframing import tell
 from compat.engine.fast.write_batching import readiness_of
-from compat.engine.parts import framed_by, tell
+from compat.engine.parts import framed_by
 from compat.engine.stepping import start
 from compat.redis.waiting import settle
 from compat.resume.owner import Owner
