@@ -158,7 +158,7 @@ class Bridge(Handling):
 
     async def _pump(self) -> None:
         """Send the queued frames of handlers, until a handler has ended the consumer."""
-        inbox, fresh = self.inbox, True
+        inbox, handshake_kept = self.inbox, True
         while True:
             if self.out:
                 self.draining = True
@@ -175,7 +175,7 @@ class Bridge(Handling):
                 self.schedule()
             elif inbox.failure is not None:
                 raise inbox.failure
-            fresh = fresh and not forget_handshake(self.socket.framed)
+            handshake_kept = handshake_kept and not forget_handshake(self.socket.framed)
             await self._waiting()
 
     async def _drain(self) -> None:

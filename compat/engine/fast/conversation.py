@@ -52,18 +52,20 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
         side_by_side: Any = converse_side_by_side(connection)
         yield from side_by_side
         return
-    end: Any = connection  # typed as Any, because its coroutines are iterated with ``yield from``
+    untyped: Any = connection  # because its coroutines are iterated with ``yield from``
     inbox, dispatch, handlers = connection.inbox, connection.dispatch, connection.handlers
     assert isinstance(inbox, FastInbox)
     pace = _paces.get(type(consumer)) or _paces.setdefault(type(consumer), Pace())
-    gathered, number, began, in_a_row = inbox.scheduler.bursts, 0, 0.0, 0
+    bursts = inbox.scheduler.bursts
+    measured, began = 0, 0.0  # of the handler that runs, if it is timed; 0: it is not
+    in_a_row = 0  # small frames of the client
     judged: str | None = None
     handling: Any = None
     burst = None
-    fresh = True
+    handshake_kept = True
     message: Message | None = None
     try:
-        protocol = gathered.protocol_of(connection.receive, connection.socket.raw_send)
+        protocol = bursts.protocol_of(connection.receive, connection.socket.raw_send)
         connection.begin(read, protocol)
         if "framing" in inbox.scheduler.parts:
             framing.attach(connection.socket)
@@ -102,7 +104,7 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
                 if burst is not None:
                     burst.end()
                     burst = None
-                fresh = fresh and not forget_handshake(connection.socket.framed)
+                handshake_kept = handshake_kept and not forget_handshake(connection.socket.framed)
                 handling = None  # as above
                 awaited = reader.awaited
                 if awaited is None or inbox.failure is not None:
@@ -119,16 +121,16 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
                     reader.returned(message)
                 else:
                     message = inbox.take()
-            if inbox.events or gathered.open:  # a burst is possible, or another one is under way
-                if gathered.pace is not pace:
-                    gathered.handled_by(pace)
+            if inbox.events or bursts.open:  # a burst is possible, or another one is under way
+                if bursts.pace is not pace:
+                    bursts.handled_by(pace)
                 if pace.quick < QUICK:
-                    gathered.end()
+                    bursts.end()
                     began = steady()
-                    number = gathered.measure()
+                    measured = bursts.measure()
                 elif inbox.events and not inbox.turn and protocol is not None:
                     if burst is None or burst.protocol is None:
-                        burst = gathered.begin(protocol, inbox, steady(), pace)
+                        burst = bursts.begin(protocol, inbox, steady(), pace)
             name = None if handlers is None else handlers.get(message.get("type"))
             if name is not judged and not inbox.turn:
                 judged, at_once = name, None
@@ -152,7 +154,7 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
             if tracing is not None and (tracing.sampled or TRACE_KEY in message):
                 handling = tracing.traced(handling, message)
             if inbox.ended and connection.scope is not None:
-                handling = end.shielded(handling)
+                handling = untyped.shielded(handling)
             try:
                 stop = (yield from handling) is STOP
             except Exception as error:
@@ -163,16 +165,16 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
                 if inbox.ended:
                     break
                 raise StopConsumer
-            if number:
+            if measured:
                 # If other handlers have begun meanwhile, this one waited, so its time says nothing.
-                slow = steady() - began > MAX_HANDLER_S and gathered.measured == number
+                slow = steady() - began > MAX_HANDLER_S and bursts.measured == measured
                 pace.ran(slow=slow)
-                number = 0
+                measured = 0
     except BaseException as error:
         if connection.let_go_if_dropped(error):
             raise
         if burst is not None:
             end_anyhow(burst)
-        yield from end.end(error)
+        yield from untyped.end(error)
     else:
-        yield from end.end(None)
+        yield from untyped.end(None)
