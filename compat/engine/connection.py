@@ -258,7 +258,7 @@ class Connection:
         Raises ``error`` if it is a cancellation or SystemExit, or if errors are not logged (in a test).
         """
         own = self.consumer._compat_own_call
-        if error is not None and own is not None and own.takes(self, error):
+        if error is not None and own is not None and own.holds(self, error):
             raise error
         cancelled = isinstance(error, asyncio.CancelledError) and not is_a_handlers_own(error)
         code, failure, raised = outcome_of(self, error, cancelled=cancelled)

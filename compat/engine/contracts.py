@@ -68,32 +68,32 @@ class Work(Protocol):
         """Send the frames that handlers have queued, for ``CLOSE_TIMEOUT_S`` at most."""
 
     def write_rest(self) -> None:
-        """Write those that leave at once, before the server closes the socket."""
+        """Write the queued frames that can leave at once, before the server closes the socket."""
 
     async def idle(self) -> None:
         """Wait until no handler runs."""
 
     def progress(self) -> Progress:
-        """Return how far the messages that were taken have been handled."""
+        """Return how far the consumer has handled the messages that it has taken."""
         ...
 
 
 FRAMES_BEFORE = "compat.frames_before"
-"""The key of a future in a message among the frames of a sync consumer: it gets the number of those before
-(``compat.resume.delivery``).
+"""The key of a future in a message between the frames of a sync consumer (``resume.delivery``): its result is
+the number of frames before it.
 """
 MARK = "\x10"
 """The first character of a control frame, for clients that may come back; their data frames double it."""
 RESUMABLE_KEY = "compat.resumable"
-"""The key of a scope under which the connection of a client that may come back stands."""
+"""The scope's key for the ``Resumed`` connection of a client that may come back."""
 AUTHENTICATES = "compat_authenticates"
-"""The attribute of a consumer's class whose ``authenticator_class`` decides who may use its connections."""
+"""An attribute of consumer classes; True if their ``authenticator_class`` decides who may connect."""
 SESSION_USER_KEY = "compat.session_user"
-"""The key of a scope under which the user stands whom its session names."""
+"""The scope's key for the user that its session names."""
 
 
 class Resumed:
-    """The connection of a client that may come back, in place of one socket: ``compat.resume``.
+    """The connection of a client that may come back, in place of a single socket: ``compat.resume``.
 
     Its ``receive()`` waits only for a future of its own, and its ``send()`` never for a client that is away.
     """
@@ -101,28 +101,28 @@ class Resumed:
     __slots__ = ()
 
     link: Any
-    """What stands for its socket, or None without one.
+    """The present socket (``resume.link.Link``), or None while the client is away.
 
     ``link.writes(text)`` sends a text and returns True if it can be framed here and leaves at once;
-    ``link.failed(message, error)`` says that a frame could not be written. ``link.let_write()`` has the
+    ``link.failed(message, error)`` reports that a frame could not be written. ``link.let_write()`` makes the
     consumer's ``Socket`` write by itself, if nothing waits for the link.
     """
 
     journal: Any
-    """What keeps frames; ``journal.end`` is how many the consumer has sent so far, away or not."""
+    """The frames that are kept; ``journal.end`` is how many the consumer has sent so far."""
 
     def written_by(self, socket: Any) -> None:
-        """Say to this ``Socket`` from now on when it may write frames by itself (``Socket.frame_by``)."""
+        """Tell ``socket``, from now on, when it may write frames by itself (``Socket.frame_by``)."""
 
     def tell_by(self, notice: Callable[[str], None], *, drained: bool = False) -> None:
-        """Call ``notice(type)`` when the client is away ("compat.parked"), and is back ("compat.resumed").
+        """Call ``notice(type)`` when the client leaves ("compat.parked") and comes back ("compat.resumed").
 
-        ``drained``: the drain of a server that stops closes its consumer.
+        ``drained``: the drain of a stopping server closes the consumer.
         """
         raise NotImplementedError
 
     def follow(self, inbox: Inbox, progress: Callable[[], Progress]) -> None:
-        """Watch which messages of ``inbox`` the consumer has handled, if its layer keeps histories.
+        """Follow which messages of ``inbox`` the consumer has handled, for the histories of its groups.
 
         ``progress()``: see ``Work``.
         """
@@ -131,19 +131,19 @@ class Resumed:
         """Let the client's page watch who is in the groups of ``inbox``, on a layer with presence."""
 
     async def rest(self) -> None:
-        """Take no more messages of groups with histories, and wait until its client has what came of them.
+        """Take no more messages of groups with histories; wait until the client has those that were taken.
 
-        That takes ten seconds at most.
+        This takes ten seconds at most.
         """
 
     @property
     def parked(self) -> bool:
-        """True while no socket is attached."""
+        """True while the client is away: no socket is attached."""
         raise NotImplementedError
 
     @property
     def here_since(self) -> float:
-        """When the client came back, in seconds of the loop; inf without a socket, -inf with its first."""
+        """The loop's time of the client's last return; inf while it is away, -inf if it was never away."""
         raise NotImplementedError
 
     @property
@@ -152,5 +152,5 @@ class Resumed:
         raise NotImplementedError
 
     async def delivered(self, within_s: float | None, count: int | None = None) -> bool:
-        """Return True when the client has the first ``count`` frames, or all that were sent so far."""
+        """Return True when the client has the first ``count`` frames (None: all that were sent so far)."""
         raise NotImplementedError

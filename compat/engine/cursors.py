@@ -1,7 +1,7 @@
-"""Up to where a consumer has handled the histories of its groups, for a client that may come back.
+"""How far a consumer has handled the histories of its groups, for a client that may come back.
 
-The layer notes each message of such a history that it puts into the consumer's inbox. What is not in the
-inbox any more has been handled, but for the message whose handler runs.
+The layer notes each message of such a history that it puts into the consumer's inbox. A message that is not
+in the inbox any more has been handled, unless its handler still runs.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from compat.engine.refusal import shown
 __all__ = ["Cursors", "Missed", "Position", "Progress", "position_of"]
 
 SETTLED = 32
-"""How many events are noted before it is looked which of them have been handled."""
+"""How many events are noted before ``Cursors`` finds out which of them have been handled."""
 MOST_NOTED = 4096
-"""How many are kept behind a handler that does not end, beside those that wait."""
+"""How many events are kept behind a handler that does not end, in addition to those that wait."""
 ID = re.compile(r"([0-9a-f]{16})-([0-9]{1,16})\Z")
 
 
 class Position(NamedTuple):
-    """Where a history was. The epoch changes when what keeps it has lost it."""
+    """A position in a history. The epoch changes when the layer has lost the history."""
 
     epoch: str
     offset: int
@@ -35,7 +35,7 @@ class Position(NamedTuple):
 
 
 def position_of(id: object) -> Position:
-    """Return the position in the ``id`` of an entry; raise ValueError if it is none."""
+    """Return the position that the ``id`` of an entry contains; raise ValueError for any other text."""
     found = ID.match(id) if isinstance(id, str) else None
     if found is None:
         what = shown(id) if isinstance(id, str) else f"{type(id).__name__} {shown(repr(id))}"
@@ -44,42 +44,43 @@ def position_of(id: object) -> Position:
 
 
 class Progress(NamedTuple):
-    """How far the messages have been handled that a consumer has taken."""
+    """How far a consumer has handled the messages that it has taken."""
 
     running: int
-    """How many of the layer's that were taken last may be in a handler."""
+    """How many of the layer's messages that it took last may still be in a handler."""
     emitted: int = 0
-    """How many frames handlers have sent, of which ``sent`` have been passed on."""
+    """How many frames the handlers have sent."""
     sent: int = 0
+    """How many of these have been passed on to the server."""
     busy: bool = False
-    """Another handler may run, of a message of the client."""
+    """A handler of a client's message may run too."""
 
 
 class Missed(Protocol):
-    """What is known of a client that comes back to a new consumer."""
+    """What a client may have missed that comes back to a new consumer."""
 
     def since(self, group: str) -> Position | None:
-        """Return what its former consumer has handled of a group; None: it was not in the group."""
+        """Return how far its former consumer has handled a group; None: that was not in the group."""
 
     def was_excluded(self, channels: Sequence[str]) -> bool:
         """Return True if its former consumer is one of ``channels``."""
         raise NotImplementedError
 
     def rejoined(self, group: str, events: Sequence[Event], *, complete: bool) -> None:
-        """Note which messages the new consumer gets of a group, and whether they are all that it missed."""
+        """Note which messages of a group the new consumer gets, and whether it has missed others."""
 
     def joined(self, group: str) -> None:
-        """Note that the new consumer has joined a group which the former one was not in."""
+        """Note that the new consumer has joined a group that the former one was not in."""
 
     def spoil(self) -> None:
         """Note that the new consumer has lost a message."""
 
 
 class Cursors:
-    """The positions of one consumer; call it on the event loop of ``inbox``.
+    """The positions of one consumer in the histories of its groups; call it on the event loop of ``inbox``.
 
-    ``progress()`` tells how far messages have been handled, or None. ``moved(soon)`` is called when there is
-    something to tell.
+    ``progress()`` says how far messages have been handled, or None. ``moved(soon)`` is called when the client
+    should be told of a new position; ``soon``: without the usual delay.
     """
 
     __slots__ = (
@@ -102,31 +103,31 @@ class Cursors:
         """Events that may not have been handled, oldest first, with their groups."""
         self._settle_at = SETTLED
         self._settled = 0
-        """How many have been handled of all that were noted."""
+        """How many of all noted events have been handled."""
         self._due = (0, 0)
-        """So many have been handled as soon as so many frames have been passed on."""
+        """So many events count as handled when so many frames have been passed on."""
         self._places: dict[str, Position] = {}
         self._leaves: dict[str, Callable[[], object]] = {}
         self.lost = False
-        """Messages were lost that its client would have to be told of."""
+        """True if a message was lost, so that no position is valid any more."""
 
     # For the layer
 
     def begin(self, group: str, position: Position, leave: Callable[[], object]) -> None:
-        """The consumer becomes a member of ``group``, and gets all that is after ``position``.
+        """Note that the consumer becomes a member of ``group``, and gets all messages after ``position``.
 
-        After ``leave()`` it gets nothing more.
+        ``leave()`` takes it out of the group.
         """
         self._places[group] = position
         self._leaves[group] = leave
         self._moved(True)
 
     def note(self, event: Event | None, group: str, position: Position) -> None:
-        """A message of ``group`` has been put into the inbox, or (None) is not for this consumer."""
+        """Note a message of ``group`` that was put into the inbox; None: it is not for this consumer."""
         if group not in self._places:
             return  # it is about to join, or something was lost
         if event is None and not self._noted:
-            self._places[group] = position  # nothing of before may be missing
+            self._places[group] = position  # all messages before it have been handled
         else:
             self._noted.append((event, group, position))
             if len(self._noted) >= self._settle_at:
@@ -139,32 +140,32 @@ class Cursors:
         self._moved(False)
 
     def end(self, group: str) -> None:
-        """The consumer has left ``group``."""
+        """Note that the consumer has left ``group``."""
         self._leaves.pop(group, None)
         if self._places.pop(group, None) is not None:
             self._inbox.loop.call_soon_threadsafe(self._moved, True)  # its next consumer need not join it
 
     def lose(self) -> None:
-        """A message of a group was lost: nothing is said of any, from now on."""
+        """Note that a message of a group was lost: from now on no position of any group is known."""
         self.lost = True
         if self.missed is not None:
             self.missed.spoil()
         self._inbox.loop.call_soon_threadsafe(self._moved, True)
 
-    # For who tells the client
+    # For the client's tickets (``compat.resume.histories``)
 
     def read(self) -> dict[str, Position]:
-        """Return for each group up to where the consumer has handled its messages."""
+        """Return how far the consumer has handled the messages of each group."""
         self._settle()
         return {} if self.lost else dict(self._places)
 
     def is_behind(self) -> bool:
-        """Return True while a message that was noted may not have been handled."""
+        """Return True while a noted message may not have been handled."""
         self._settle()
         return bool(self._noted)
 
     def freeze(self) -> None:
-        """Let the consumer have no more messages of these groups, not even those that wait for it."""
+        """Give the consumer no more messages of these groups, not even those that wait in its inbox."""
         for leave in self._leaves.values():
             leave()
         noted = {id(event) for event, _, _ in self._noted}
@@ -179,7 +180,7 @@ class Cursors:
                     others.appendleft(event)
         except IndexError:
             events.extend(others)
-        # What was noted after them may need no handler, but it does not stand for them.
+        # A position that was noted after a removed message would claim that this one has been handled.
         kept, cut = deque[tuple[Event | None, str, Position]](), set[str]()
         for one in self._noted:
             if one[0] is not None and id(one[0]) in removed:
@@ -189,9 +190,9 @@ class Cursors:
         self._noted = kept
 
     def is_handling(self) -> bool:
-        """Return True while a handler may run, what it has sent may wait, or ``read()`` may be behind.
+        """Return True while a handler may run, its frames may wait, or ``read()`` may be behind.
 
-        Beside the event loop, in a thread, a handler of a client's frame may begin between two looks.
+        A handler of a client's frame that runs in a thread may begin between two calls.
         """
         progress = self._progress()
         if progress is None or progress.busy or progress.running > 0:
@@ -199,16 +200,16 @@ class Cursors:
         return progress.sent < progress.emitted or self.is_behind()
 
     def close(self) -> None:
-        """The consumer has ended."""
+        """Forget everything, because the consumer has ended."""
         self._inbox.follow(None)
         self._noted.clear()
         self._places.clear()
         self._leaves.clear()
-        self._moved = self._progress = _nothing  # which break the reference cycles
+        self._moved = self._progress = _nothing  # this breaks the reference cycles
         self.missed = None
 
     def recovered(self) -> None:
-        """Its client has been told what was recovered."""
+        """Note that the client has been told what was recovered."""
         self.missed = None
 
     def waits_for(self, events: Sequence[Event]) -> bool:
@@ -227,7 +228,7 @@ class Cursors:
                 handled = number
                 break
             taken.append(number)
-        progress = self._progress()  # after what has been taken: a thread may take one at any moment
+        progress = self._progress()  # after the look at the inbox: a thread may take a message at any moment
         if progress is None:
             return
         if taken and progress.running:
@@ -236,13 +237,13 @@ class Cursors:
         if progress.sent >= progress.emitted:
             self._advance(finished)
             return
-        # What handlers have sent waits: look again when as much as now has been passed on.
+        # Frames of handlers wait: look again when all frames of now have been passed on.
         if progress.sent >= self._due[1]:
             self._advance(self._due[0])
             self._due = finished, progress.emitted
 
     def _advance(self, count: int) -> None:
-        """The first ``count`` messages of all that were noted have been handled."""
+        """Note that the first ``count`` of all noted messages have been handled."""
         while self._settled < count and self._noted:
             _, group, position = self._noted.popleft()
             self._settled += 1

@@ -35,11 +35,11 @@ class Outcome(NamedTuple):
     """How a connection ends."""
 
     code: int | None
-    """For the client; None if its disconnect has been handled."""
+    """The close code for the client; None if its disconnect has been handled."""
     failure: BaseException | None = None
-    """The error of a handler, which has been logged."""
+    """The exception of a handler, which has been logged."""
     raised: BaseException | None = None
-    """What the task of the consumer raises after the last step."""
+    """The exception that the consumer's task raises after the last step."""
 
 
 def outcome_of(connection: Connection, error: BaseException | None, *, cancelled: bool) -> Outcome:
@@ -66,7 +66,7 @@ def outcome_of(connection: Connection, error: BaseException | None, *, cancelled
 
 
 def _code_of_client(connection: Connection, code: int | None) -> int | None:
-    """Return the code of the client's disconnect if one waits to be handled, else ``code``."""
+    """Return the code of the client's disconnect if one waits for its handler, else ``code``."""
     reader = connection.reader
     last = reader.last if reader is not None and not connection.inbox.ended else None
     return code if last is None else int(last.get("code", ABNORMAL))
@@ -75,10 +75,10 @@ def _code_of_client(connection: Connection, code: int | None) -> int | None:
 async def take_steps(
     connection: Connection, code: int | None, failure: BaseException | None
 ) -> BaseException | None:
-    """End ``connection``, which a handler's ``failure`` may have caused.
+    """End ``connection``; return the exception of the disconnect handler, or None.
 
-    ``code`` is the client's, or None if its disconnect has been handled. Returns the exception of the
-    disconnect handler. A cancellation interrupts a single step, and is raised after the last one.
+    ``code`` and ``failure`` are those of ``Outcome``. A cancellation interrupts a single step, and is raised
+    after the last one.
     """
     second: BaseException | None = None
     interrupted: asyncio.CancelledError | None = None
@@ -117,7 +117,7 @@ async def take_steps(
 
 
 def _last(connection: Connection, turned_away: bool) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
-    """Return the steps behind the disconnect handler, each with its name."""
+    """Return the steps after the disconnect handler, each with a text for the log."""
     last: list[tuple[str, Callable[[], Awaitable[None]]]] = []
     if connection.reader is not None:
         last.append(("stop to read its socket", connection.reader.stop))
@@ -145,7 +145,7 @@ async def _idle(connection: Connection, code: int | None) -> None:
 
 
 async def _disconnect(connection: Connection, code: int | None) -> None:
-    """Run the consumer's disconnect handler, unless it has run or no message has been handled."""
+    """Run the consumer's disconnect handler, unless it has run, or no message has been handled."""
     inbox = connection.inbox
     begun = connection.socket.websocket and inbox.current is not None
     due = begun and code is not None and not inbox.ended and not _has_disconnected(connection)

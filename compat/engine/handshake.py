@@ -1,8 +1,8 @@
 """Refuse a handshake that ``connect()`` has neither accepted nor closed.
 
-The documentation of Channels says that such a connection is rejected, but its code never answers the client.
-Some packages rely on that: they accept later, from a task or when a worker has answered. So a handshake may
-stay undecided for ``CHANNEL_HANDSHAKE_SECONDS``, and is refused after that.
+Channels documents that such a connection is rejected, but never answers the client. Some packages rely on
+that: they accept later, from a task or when a worker has answered. So a handshake may stay undecided for
+``CHANNEL_HANDSHAKE_SECONDS``, and is refused after that.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ log = logging.getLogger("compat.consumer")
 IN_A_TEST_S = 0.5
 """The time limit in seconds without a server, because a communicator's ``connect()`` waits for one second.
 
-A setting of the project's goes before it.
+If the project sets ``CHANNEL_HANDSHAKE_SECONDS``, this overrides it.
 """
 
 _refusals: set[asyncio.Task[None]] = set()

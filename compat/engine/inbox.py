@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Inbox", "Overflowed"]
 
 REPLAYED = 10_000
-"""While so many events wait, earlier messages get no room of their own: a client may join over and over."""
+"""While so many events wait, a history gets no additional room: a client may join its group over and over."""
 
 
 class Overflowed(Exception):
@@ -55,13 +55,13 @@ class Inbox(QueueOfItems):
         self.channel = ""
         self.owner: DropCounter | None = None
         self.capacity: int = 100
-        self.room: int = 100  # the capacity, which is larger while earlier messages wait
+        self.room: int = 100  # the usual capacity; ``capacity`` is larger while a history's messages wait
         self.on_overflow: Overflow = "drop"
         self.events: deque[Event] | tuple[Event, ...] = NOTHING if events is None else events
-        """The waiting events: none or one as inboxes share them, or a deque of this one (``own``)."""
+        """The waiting events: a tuple of none or one, which inboxes share, or an own deque (``own``)."""
         self.frame: Message | None = None
         self.turn = False
-        """Which one is next if a frame and an event both wait: False is the frame, True the event."""
+        """Which is taken next if a frame and an event both wait: False for the frame, True for the event."""
         self.due = 0.0  # the deadline of the event that was taken last
         self.current: Message | None = None
         """The message whose handler runs; None before the first message, ``BETWEEN`` between two."""
@@ -73,7 +73,7 @@ class Inbox(QueueOfItems):
         self.task: asyncio.Task[Any] | None = None
         """The consumer's task; it is cancelled if the inbox overflows and ``on_overflow`` is "close"."""
         self.overflowed = self.ended = False
-        """True once a disconnect has been taken, or the engine has begun to handle one."""
+        """``ended``: a disconnect has been taken, or the engine has begun to handle one."""
         self.groups: set[str] = set()
         """The groups of this channel in the owning layer."""
         self.cursors: Cursors | None = None
@@ -124,10 +124,10 @@ class Inbox(QueueOfItems):
         return True
 
     def replay(self, events: Sequence[Event], *, more: bool = True) -> bool:
-        """Append earlier messages as ``push`` does, beside those for which there is room; return True.
+        """Append messages of a history as ``push`` does, with additional room for them; return True.
 
-        While ``REPLAYED`` events wait, there is no more room; what is lost is counted. With ``more=False``
-        there is room for these beside the usual capacity; otherwise also for that capacity beside what waits.
+        The capacity grows by their number, and unless ``more`` is False, so that the usual capacity is left
+        for new messages. It does not grow while ``REPLAYED`` events wait; messages that are lost are counted.
         """
         if (waiting := len(self.events)) < REPLAYED:
             self.capacity = max(self.capacity, len(events) + max(waiting + more * self.room, self.room))
@@ -143,11 +143,11 @@ class Inbox(QueueOfItems):
         return self.events
 
     def follow(self, cursors: Cursors | None) -> None:
-        """Have ``cursors`` told of what is lost here."""
+        """Tell ``cursors`` of each message that is lost from now on; None: stop that."""
         self.cursors = cursors
 
     def is_half_full(self) -> bool:
-        """Return True while half as many events wait as may wait, or more."""
+        """Return True while the events take at least half of the capacity."""
         return 2 * len(self.events) >= self.capacity
 
     def is_behind(self) -> bool:
@@ -181,12 +181,12 @@ class Inbox(QueueOfItems):
         if self.on_overflow == "close" and not self.overflowed:
             self.overflowed, self.capacity = True, 0
             if self.task is not None and not self.ended:  # otherwise the connection is ending already
-                self.failure = self.failure or Overflowed()  # if the handler goes on all the same
+                self.failure = self.failure or Overflowed()  # in case the handler swallows the cancellation
                 self.task.cancel()
         return False
 
     async def pass_on(self, message: Message) -> None:
-        """Append a message of a layer that is read with ``receive()``; return when it has been taken."""
+        """Append a message of a layer that is read with ``receive()``, and wait until it has been taken."""
         self.push(message, float("inf"))
         while self.events:
             self.drained = drained = self.loop.create_future()
@@ -332,7 +332,7 @@ class Inbox(QueueOfItems):
             self.on_overflow = "drop"
 
     def end(self, *, begun: bool = True) -> None:
-        """Record that the disconnect handler runs; not ``begun``: it does not, although one was taken."""
+        """Record that the disconnect handler runs; ``begun=False``: it does not, though one was taken."""
         self.ended = begun
 
     def close(self) -> None:

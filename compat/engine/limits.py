@@ -11,7 +11,7 @@ setting                                 class attribute               what happe
 ``CHANNEL_HEARTBEAT`` (seconds)         ``heartbeat``                 calls ``send_heartbeat()`` that often
 ======================================  ============================  =======================================
 
-For the consumer, a client that was closed here has left: ``disconnect(code)`` is called once.
+A consumer whose client is closed here ends as if the client had left: ``disconnect(code)`` is called once.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ __all__ = [
 log = logging.getLogger("compat.limits")
 
 Parked = Callable[[], bool]
-"""Says whether a client is away and may come back: it has no heartbeat then."""
+"""Returns True while the client is away and may come back; there are no heartbeats then."""
 
 PER_MESSAGE = ("CHANNEL_MAX_MESSAGE_SIZE", "CHANNEL_MAX_MESSAGES_PER_SECOND", "CHANNEL_IDLE_TIMEOUT")
 OF_A_CONNECTION = (*PER_MESSAGE, "CHANNEL_HEARTBEAT")
@@ -55,8 +55,8 @@ OF_A_CONNECTION = (*PER_MESSAGE, "CHANNEL_HEARTBEAT")
 def limit_of(consumer: Any, attribute: str, setting: str) -> float | None:
     """Return the limit of ``consumer``: its class attribute, else the setting; None means no limit.
 
-    A method of that name is the application's, and no limit. Raises ImproperlyConfigured if the value is not
-    a number above 0.
+    A method of that name belongs to the application, and is not a limit. Raises ImproperlyConfigured if the
+    value is not a number above 0.
     """
     own = getattr(consumer, attribute, None)
     if own is None or callable(own):
@@ -65,7 +65,7 @@ def limit_of(consumer: Any, attribute: str, setting: str) -> float | None:
 
 
 def setting_limit(setting: str) -> float | None:
-    """Return the limit that a setting says, as ``limit_of`` does."""
+    """Return the limit in a setting; None, and an invalid value, mean what they mean for ``limit_of``."""
     value = settings.kept(setting)
     return None if value is None else _checked(value, setting)
 
@@ -88,8 +88,8 @@ class Guard:
         self.rate = limit_of(consumer, "max_messages_per_second", "CHANNEL_MAX_MESSAGES_PER_SECOND")
         self.idle = limit_of(consumer, "idle_timeout", "CHANNEL_IDLE_TIMEOUT")
         self.resumed: Resumed | None = consumer.scope.get(RESUMABLE_KEY)
-        """If there is one, the client may send at once what has waited while it was away: it is read more
-        slowly, and not closed.
+        """If the client may come back: it may then send many frames at once, so above the rate limit its
+        socket is read more slowly, and not closed.
         """
         self.tokens = self.rate or 0.0
         self.refilled = 0.0
@@ -114,9 +114,10 @@ class Guard:
         return message
 
     async def _receive(self, within_s: float | None) -> Message | None:
-        """Return the client's next message, or None if none has come for so many seconds.
+        """Return the client's next message, or None if none has come within ``within_s`` seconds.
 
-        ``asyncio.wait_for`` takes a task, and before Python 3.12 loses a cancellation that meets a message.
+        ``asyncio.wait_for`` would make a task, and before Python 3.12 it loses a cancellation that arrives
+        together with a message.
         """
         if within_s is None:
             return await self.receive()
@@ -137,12 +138,12 @@ class Guard:
             return None
         finally:
             timer.cancel()
-        if late:  # what the client's middleware waits by has swallowed the cancellation, as said above
+        if late:  # a ``wait_for`` in middleware has swallowed the cancellation, as said above
             uncancel()
         return message
 
     def _here_s(self) -> float:
-        """Return for how many seconds the client has been here, without a time in which it was away."""
+        """Return for how many seconds the client has been connected since it was away last."""
         if self.resumed is None:
             return math.inf
         return max(asyncio.get_running_loop().time() - self.resumed.here_since, 0.0)

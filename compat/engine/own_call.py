@@ -1,8 +1,8 @@
-"""A consumer whose class has a ``__call__`` of its own, which sees what a handler raises, as with Channels.
+"""A consumer whose class overrides ``__call__``: its override sees what a handler raises, as with Channels.
 
-The exception leaves the inner ``__call__`` while the connection is still open, so the outer one may answer
-its client. Then the connection ends as always: because of what leaves the outer one, or by StopConsumer. If
-the outer one has called ``disconnect()``, which nobody else would do with Channels, it is not called again.
+The exception leaves our ``__call__`` while the connection is still open, so the override can send to the
+client. After that the connection ends as usual: because of what the override raises, or with StopConsumer.
+With Channels ``disconnect()`` would not run, so the override may call it; the engine does not call it again.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ __all__ = ["OwnCall"]
 
 
 class OwnCall:
-    """One call of such a consumer."""
+    """One call of such a consumer: one connection."""
 
     __slots__ = ("held",)
 
     def __init__(self) -> None:
         self.held: Connection | None = None
-        """The connection that has not ended yet, although its handlers have."""
+        """The connection that is kept open while the override handles the exception."""
 
-    def takes(self, connection: Connection, error: BaseException | None) -> bool:
-        """Return True if the consumer's own ``__call__`` gets ``error`` before ``connection`` ends."""
+    def holds(self, connection: Connection, error: BaseException | None) -> bool:
+        """Hold ``connection`` and return True if the override is to get ``error`` before it ends."""
         if self.held is not None or not isinstance(error, Exception) or isinstance(error, StopConsumer):
             return False
         socket, inbox = connection.socket, connection.inbox
@@ -46,7 +46,7 @@ class OwnCall:
         return True
 
     async def run(self, consumer: Any, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the consumer, and end its connection if that has been held."""
+        """Run the consumer, and end its connection if it is held."""
         error: BaseException = StopConsumer()
         try:
             try:
@@ -65,7 +65,7 @@ class OwnCall:
 
 
 def _once(disconnect: Callable[..., Any], *, sync: bool) -> Callable[..., Any]:
-    """Return ``disconnect``, of which only the first call does anything."""
+    """Return ``disconnect`` so that only the first call has an effect."""
     first = [disconnect]
 
     @functools.wraps(disconnect)

@@ -1,7 +1,7 @@
-"""What pydantic finds wrong, for answers and logs: little of it, and at a cost that has a limit.
+"""The errors of pydantic for answers and logs, cut to a number that costs little.
 
-pydantic makes a dict for each error, on the event loop, and a client chooses how many there are. Nothing here
-imports pydantic, which is not a dependency of the core.
+pydantic makes a dict for each error, on the event loop, and a client chooses how many there are. This module
+does not import pydantic, which is not a dependency of the core.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from compat.engine.refusal import shown
 __all__ = ["MOST_COUNTED", "Invalid", "in_a_line", "problems"]
 
 MOST_COUNTED = 1000
-"""With more errors, none is listed."""
+"""If there are more errors, none is listed."""
 MOST_LOGGED = 3
 
 
@@ -26,12 +26,12 @@ class Invalid(Protocol):
         ...
 
     def errors(self, *, include_url: bool, include_context: bool, include_input: bool) -> Sequence[Any]:
-        """Return a dict for each."""
+        """Return a dict for each error."""
         ...
 
 
 def problems(error: Invalid) -> Sequence[Any]:
-    """Return pydantic's errors without the input; nothing if they are more than ``MOST_COUNTED``."""
+    """Return pydantic's errors without the input; an empty list if there are more than ``MOST_COUNTED``."""
     if error.error_count() > MOST_COUNTED:
         return ()
     return error.errors(include_url=False, include_context=False, include_input=False)

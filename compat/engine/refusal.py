@@ -64,7 +64,7 @@ async def refuse(
 
 
 async def connection_lost(receive: Receive) -> None:
-    """Wait until the server has closed the connection that was answered, for ``_END_TIMEOUT_S`` at most.
+    """Wait until the server has closed a connection after its answer, for ``_END_TIMEOUT_S`` at most.
 
     uvicorn 0.54 logs "ASGI callable returned without completing handshake" if an application returns earlier.
     It delivers two disconnects: one when the answer has been written, one when the connection is lost. Other

@@ -30,16 +30,16 @@ class SideBySide:
         self.connection = connection
         self.most = concurrency_of(connection.consumer)
         self.running: dict[asyncio.Task[None], int] = {}
-        """The handlers that may run, the oldest first; each with the number of its message, 0: a client's."""
+        """The handlers that may run, oldest first, with the numbers of their messages (0: a client's)."""
         self.taken = 0
-        """How many messages of the layer were taken."""
+        """How many messages of the layer have been taken."""
         self.failed: Message = BETWEEN
         """The message whose handler was the first to fail."""
         self.left: asyncio.Future[None] = connection.inbox.loop.create_future()
         """Done when the client's disconnect has been read."""
 
     async def start(self, message: Message) -> None:
-        """Start the handler of ``message``; return when another one may start, or raise a handler's error."""
+        """Start the handler of ``message``, and wait until another one may start; raise a handler's error."""
         running, inbox = self.running, self.connection.inbox
         number = 0
         if not inbox.turn:
@@ -47,7 +47,7 @@ class SideBySide:
         running[inbox.loop.create_task(self._handled(message))] = number
         if len(running) >= self.most:
             await asyncio.wait((*running, self.left), return_when=asyncio.FIRST_COMPLETED)
-            if not any(task.done() for task in running):  # they may wait for what the client cannot send
+            if not any(task.done() for task in running):  # they may wait for a client that has left
                 await self.idle(HANDLERS_TIMEOUT_S)
         for task in [task for task in running if task.done()]:
             del running[task]
@@ -68,7 +68,7 @@ class SideBySide:
             raise
 
     def progress(self) -> Progress:
-        """See ``contracts.Work``: all that was taken since the oldest that runs counts as running."""
+        """See ``contracts.Work``; all messages taken since the oldest running handler's count as running."""
         running = [number for task, number in self.running.items() if not task.done()]
         oldest = next(filter(None, running), self.taken + 1)
         busy = bool(running) or self.connection.inbox.current is not BETWEEN
@@ -94,7 +94,7 @@ class SideBySide:
                 task.exception()  # otherwise asyncio logs that it was never retrieved
 
     def reader(self, receive: Receive, inbox: Inbox) -> TaskReader:
-        """Return what reads the client's socket, and notes that the client has left."""
+        """Return a reader of the client's socket that also notes when the client has left."""
 
         async def read() -> Message:
             message = await receive()
@@ -108,10 +108,9 @@ class SideBySide:
 async def converse_side_by_side(connection: Connection) -> None:
     """Run a consumer like ``loop.converse``, with up to ``concurrency`` handlers at once.
 
-    No other handler runs during the first message (the connect) and the disconnect. When the client leaves,
+    The handlers of the first message (the connect) and of the disconnect run alone. When the client leaves,
     the running handlers are cancelled after ``HANDLERS_TIMEOUT_S``; after an error they are cancelled at
-    once. As everywhere, a disconnect behind frames for which there is no place is not seen before they are
-    taken.
+    once. As in the plain loop, the disconnect is not read before the frames that came before it are taken.
     """
     inbox, dispatch = connection.inbox, connection.dispatch
     handlers = SideBySide(connection)

@@ -33,7 +33,7 @@ CLOSED_BY_SERVER = "after sending 'websocket.close'"
 """uvicorn's error text for a frame after a close, including its own close for a missing pong."""
 
 CLOSED_TRANSPORT = "the handler is closed"
-"""uvloop's error text for a write to a connection that is no more, of which the server has said nothing."""
+"""uvloop's error text for a write to a connection that has ended without a word of the server."""
 
 
 def says_gone(error: BaseException) -> bool:
@@ -51,7 +51,7 @@ def says_over(error: BaseException) -> bool:
 
 
 def is_disconnect(error: BaseException) -> bool:
-    """Return True for what only a send to a client that has left raises: ours, and the servers' own."""
+    """Return True for an exception whose class, known by its name, only means that the client has left."""
     return type(error).__name__ in GONE_NAMES
 
 
@@ -75,9 +75,9 @@ def check_close(message: Message) -> None:
 
 
 async def closes_otherwise(send: Send, message: Message) -> bool:
-    """Send a close that the server rejects with another code; return False if it takes none.
+    """Close with another code, because the server has rejected that of ``message``; return whether it worked.
 
-    daphne takes only 1000 and 3000 to 4999.
+    daphne accepts only 1000 and 3000 to 4999.
     """
     code = message.get("code", NORMAL)
     for other in (code + PRIVATE_CODES, NORMAL) if NORMAL < code < 2000 else ():
@@ -145,10 +145,10 @@ class Socket:
         self.framed: Any = None
         """The server's protocol if its text frames are made by ``engine.fast.framing``, else None."""
         self.kept: list[Any] | None = None
-        """Where these frames are kept too, up to ``most``, for a client that may come back."""
+        """The list to which these frames are appended, up to ``most``, for a client that may come back."""
         self.most = 0
         self.resumed: Any = None
-        """What stands for the socket, and makes text frames, if the client may come back; else None."""
+        """The resumable connection, which makes text frames, if the client may come back; else None."""
         self.phase: Phase | None = None
         """The connection while it runs, else None."""
 
@@ -164,7 +164,7 @@ class Socket:
         self.framed, self.kept, self.most = protocol, kept, most
 
     def resume_by(self, resumed: Any) -> None:
-        """Have ``resumed`` (``contracts.Resumed``) make text frames from now on, or say when to."""
+        """Let ``resumed`` (``contracts.Resumed``) make text frames from now on, or call ``frame_by``."""
         self.resumed = resumed
         resumed.written_by(self)
 
@@ -233,9 +233,9 @@ class Socket:
             self.lost(error)
 
     def lost(self, error: Exception) -> None:
-        """Handle the ``error`` of a frame that could not be sent, and record if the client has left.
+        """Handle the ``error`` of a frame that could not be sent; record it if the client has left.
 
-        Raises ``error``, or ClientDisconnected; nothing if the client left during connect() or disconnect().
+        Raises ``error`` or ClientDisconnected, unless the client has left during connect() or disconnect().
         """
         known = says_over(error) or self.client_left()
         if not (known and self.served and self.websocket):
@@ -245,7 +245,7 @@ class Socket:
             raise error if says_gone(error) else ClientDisconnected("the client has left") from error
 
     def unwritten(self, error: Exception) -> None:
-        """Handle the ``error`` of writing frames as ``lost``; a client that may come back gets them then."""
+        """Handle the ``error`` of writing frames; a client that may come back gets them on its return."""
         if self.resumed is None:
             self.lost(error)
         elif self.resumed.link is not None:
@@ -285,9 +285,9 @@ class Socket:
 
 
 class NoSocket:
-    """Replaces a ``Socket`` if a test calls the methods of a consumer that does not run.
+    """The socket of a consumer that does not run, for tests that call its methods.
 
-    Their messages go to the ``base_send`` that the test has set.
+    Messages go to the ``base_send`` that the test has set.
     """
 
     websocket = opened = closed = served = ended = shut = False

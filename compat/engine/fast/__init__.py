@@ -1,15 +1,15 @@
 """Faster replacements for parts of the engine.
 
 Each one behaves like the plain part that it replaces. ``CHANNEL_FAST``, a setting or environment variable,
-says which ones are used: all (True, the default), none (False), or a list of names. A part that relies on
-internals of asyncio, uvicorn or asgiref says so in its docstring, checks them at import, and is left out if
-the check fails.
+selects them: all (True, the default), none (False), or a list of names. A part that relies on internals of
+asyncio, uvicorn or asgiref says so in its docstring, checks them at import, and is left out if the check
+fails.
 
     scheduling      wakes readers in rounds                    instead of ``engine.scheduler``
     reading         reads the socket in the consumer's task    instead of ``engine.reader`` and ``loop``
     write_batching  writes the frames of a burst at once       instead of one write for each frame
-    framing         makes a frame once for all its clients,    instead of the server for each client,
-                    and takes short ones and handshakes apart  and for all frames and handshakes
+    framing         makes a frame once for all its clients,    instead of the server, for each client,
+                    and parses short frames and handshakes     each frame and each handshake
     bridge          runs many sync consumers in one thread     instead of ``engine.threads``
 
 The other parts need ``scheduling``. The module ``conversation`` is the loop of ``reading``, and

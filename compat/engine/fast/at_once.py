@@ -1,9 +1,9 @@
 """Handle messages in the callback that would wake their consumer's task, if the handler only sends.
 
-A room's message wakes each member's task: a step of the task, and the way through the coroutines of the
-server, the routers and the consumer, there and back. A handler that only sends (``sending``) cannot tell in
-which task it runs. So its coroutine is run here, up to its end. If it waits, because the client does not
-read, or raises, the task is woken, and goes on with it.
+A room's message would wake each member's task: one step of the task, down through the coroutines of the
+server, the routers and the consumer, and back. A handler that only sends (``sending``) cannot tell in which
+task it runs. So its coroutine is run here, to its end. If it waits, because the client does not read, or
+raises, the task is woken and continues it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class AtOnce:
         self.consumer: Any = connection.consumer
         self.timing = connection.timing
         self.traced = connection.tracing is not None
-        """A message that carries a trace is the task's."""
+        """A message that carries a trace is left to the task."""
         self.kind = kind
         """The type of the messages."""
         self.name = name
@@ -67,19 +67,19 @@ class AtOnce:
         self.cls = type(self.consumer)
         self.reached = judgement.reached
         self.methods = judgement.methods
-        """All that the handler reaches."""
-        self.same = judgement.same and not queued and self.timing is None  # what is measured runs
+        """Everything that the handler calls, as it was when it was judged."""
+        self.same = judgement.same and not queued and self.timing is None  # each timed handler has to run
         """It sends the same for each consumer of the class."""
 
     def handles(self, inbox: FastInbox) -> bool:
-        """Handle what waits in ``inbox``; return False if its task has to look, or to go on.
+        """Handle the messages in ``inbox``; return False if the consumer's task has to take over.
 
-        ``inbox.begun`` is then the rest of a handler that waits, or raises its error, or None.
+        ``inbox.begun`` is then the rest of a handler that waits or has raised, or None.
         """
         consumer = self.consumer
         socket = consumer._compat_socket
         framed = socket.framed or framed_of(socket)
-        # Without frames of ours it is the server's send(), which may need a task: for a timeout, for one.
+        # If the server makes the frames, its send() may need a task, for example for a timeout.
         if (framed is None and not self.queued) or consumer.base_send is not consumer._compat_own_send:
             return False
         if type(consumer) is not self.cls or not self.reached.isdisjoint(vars(consumer)):
@@ -95,13 +95,13 @@ class AtOnce:
                 return self._handles(inbox, framed)
             finally:
                 logs.leave(before)
-        except BaseException as error:  # noqa: BLE001 - it is the task's
+        except BaseException as error:  # noqa: BLE001 - the task raises it
             inbox.scheduler.stepper.begin()
             inbox.go_on_with(_raise(error, inbox.begun))
             return False
 
     def _sends_made(self, inbox: FastInbox, socket: Socket) -> bool:
-        """Send what has been made of the first messages for others; return False if others come next."""
+        """Send the frames that others have made of the first messages; return False if messages are left."""
         events = inbox.events if len(inbox.events) <= MOST else islice(inbox.events, MOST)
         frames = made_first(events, self.kind, self.cls, steady())
         if not frames or socket.closed:
@@ -143,7 +143,7 @@ class AtOnce:
         return now
 
     def _handle(self, inbox: FastInbox, now: float) -> float:
-        """Handle the next message, and return the time after that; 0 if its task has to."""
+        """Handle the next message, and return the time after that; 0 if the task has to handle it."""
         copies: Any = inbox.events[0][2]
         if self.traced and TRACE_KEY in inbox.events[0][1]:
             return 0.0
@@ -165,7 +165,7 @@ class AtOnce:
             with recorder:
                 waits_for = stepper.step(handling)
             if waits_for is OVER:
-                # A client that may come back has what is kept for it, too, and not written.
+                # For a client that may come back a frame may be kept and not written.
                 whole = resumed is None or resumed.journal.end == before + 1
                 copies.keep(self.cls, only_frame(recorder.frames) if whole else None)
         if waits_for is not OVER:
@@ -174,7 +174,7 @@ class AtOnce:
         return steady()
 
     def _recorder(self, copies: Any, message: Message) -> Recorder | None:
-        """Return what notes what is sent now, if others may send the same."""
+        """Return a recorder of the frames that are sent now, if other consumers may send the same ones."""
         socket, cls = self.consumer._compat_socket, self.cls
         if not self.same or copies.__class__ is not Copies or cls in copies.made or socket.closed:
             return None

@@ -2,8 +2,8 @@
 
 A handler's frames are appended to its connection's queue. The loop is woken once for the frames of several
 handlers, and the connection's task sends them. A handler that is 64 frames ahead of its client blocks. Each
-connection has one context, so a handler sees the context variables of the one before. This relies on
-internals of asgiref, as ``thread_locals`` says.
+connection has one context, so a handler sees the context variables that the previous handler has set. This
+relies on internals of asgiref, which ``thread_locals`` names.
 """
 
 from __future__ import annotations
@@ -251,7 +251,7 @@ class Bridge(Handling):
         """
         require_own_thread()
         socket, out = self.socket, self.out
-        if len(out) >= MAX_UNSENT:  # not behind the last one: a handler that sends once has its thread back
+        if len(out) >= MAX_UNSENT:  # before the append, so that a handler that sends once need not wait
             worker = self.worker if threading.get_ident() == self.home else None
             with contextlib.nullcontext() if worker is None else self.pool.step_aside(worker):
                 self._wait_for_room()
@@ -259,7 +259,7 @@ class Bridge(Handling):
             return
         out.append(kept(message))
         if self.closing and FRAMES_BEFORE in message:
-            message[FRAMES_BEFORE].cancel()  # nobody takes it any more
+            message[FRAMES_BEFORE].cancel()  # the queue is not sent any more
         if not self.touched:
             self._touch()
         worker = self.worker

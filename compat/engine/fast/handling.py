@@ -1,4 +1,4 @@
-"""What one turn of a worker does for a sync consumer: it handles one message, or as many as may follow."""
+"""One turn of a worker for a sync consumer: it handles one message, and others that may follow at once."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ MAX_UNSENT = 64
 """The number of unsent frames at which ``send()`` blocks the handler."""
 
 MAX_TURN_S = 0.00025
-"""After how many seconds the next message waits; also after ``framing.MOST_AT_ONCE`` of them."""
+"""Seconds after which the next message waits for another turn, as it does after ``framing.MOST_AT_ONCE``."""
 
 MAX_GATHERED_S = 0.002
-"""How long a worker goes on with a client whose frames are sent to others, while these wait."""
+"""Seconds for which a worker stays with a client whose frames go to a room, while the room's members wait."""
 
 
 class Judged:
@@ -45,7 +45,7 @@ class Judged:
         self.judgement: Judgement | None = None
 
     def only_sends(self, consumer: Any, bridge: object, message: Message) -> bool:
-        """Return True if the handler of ``message`` only sends; ``bridge`` takes what it sends."""
+        """Return True if the handler of ``message`` only sends, and sends to ``bridge``."""
         kind = message.get("type")
         if kind != self.kind:
             self.kind, self.judgement = kind, None
@@ -82,10 +82,10 @@ class Handling(Unsent):
         raise NotImplementedError
 
     def handle_next(self, worker: Worker) -> None:
-        """Handle a message, and those that may follow in the same turn; called in a worker thread.
+        """Handle a message, and others that may follow in the same turn; called in a worker thread.
 
-        They are the messages behind one whose handler only sends, and the frames of a client behind one whose
-        handler has used the loop.
+        After a handler that only sends the next message follows, and after a handler of a client's frame that
+        has used the loop the client's next frame.
         """
         if len(self.out) >= MAX_UNSENT or self.closing or (message := self.inbox.take()) is None:
             return

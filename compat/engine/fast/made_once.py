@@ -1,14 +1,15 @@
-"""Run a handler for one member of a room, and send what it has made to the others.
+"""Run a handler for one member of a room, and send the frame that it makes to the others.
 
-The handler of most groups puts what has come into JSON and sends it. One that only sends (``sending``), and
-uses its ``self`` for nothing else, makes the same of the same message for each consumer of its class. So what
-it has made for the first is kept with the message (``Copies``), and the others need no handler, nor a copy.
+The handler of most groups encodes the message as JSON and sends it. If it only sends (``sending``), and uses
+``self`` for nothing else, it makes the same frame of the same message for each consumer of its class. So the
+frame of the first consumer is kept with the message (``Copies``), and the others need neither the handler nor
+a copy of the message.
 
-Only a single text is kept, and only of a message of plain values: others may change from one use to the next.
-Each member's handler runs while a debugger is at work.
+Only a single text is kept, and only for a message of plain values, because others may change between two
+uses. While a debugger is attached, each member's handler runs.
 
-This relies on CPython's bytecode: the instruction after one that loads ``self`` looks up the method. That of
-Python 3.10 does not tell a method from a value where the call has keywords: there each handler runs.
+This relies on CPython's bytecode: the instruction after one that loads ``self`` looks up the method. In
+Python 3.10 it does not show whether a call with keywords is that of a method, so there each handler runs.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ __all__ = [
 
 PLAIN = frozenset((str, int, float, bool, bytes, type(None)))
 MOST_VALUES = 1_000
-"""How many values of a message are looked at."""
+"""Messages with more values than this are not examined, and count as not plain."""
 TEXT = b"\x81"
 """The first byte of a frame that is a whole text, and not compressed."""
 VARIABLE = 0x04 | 0x08
@@ -54,18 +55,18 @@ _judgements: weakref.WeakKeyDictionary[type, dict[str, Judgement | None]] = weak
 
 
 class Judgement(NamedTuple):
-    """What is known of a handler that only sends."""
+    """A handler that only sends."""
 
     methods: tuple[object, ...]
-    """``methods_of`` it at that time."""
+    """The result of ``methods_of`` when it was judged."""
     same: bool
     """It sends the same for each consumer of its class."""
     reached: frozenset[str]
-    """What it reaches of the class; it may do more where an instance has one of these itself."""
+    """The attributes that it uses; the judgement does not hold for an instance that has one of its own."""
 
 
 def judge(consumer: Any, name: str) -> Judgement | None:
-    """Return what is known of the handler ``name`` of a consumer's class; None if it does not only send."""
+    """Return the judgement on the handler ``name`` of a consumer's class; None if it does not only send."""
     cls = type(consumer)
     known = _judgements.get(cls)
     if known is None:
@@ -102,7 +103,7 @@ def is_same_for_all(cls: type, handler: FunctionType) -> bool:
 
 
 def _loads_method(step: dis.Instruction) -> bool:
-    """Return True if a method is looked up that is called next, and is not a value."""
+    """Return True if ``step`` looks up one of ``METHODS`` to call it, and not to use it as a value."""
     # From Python 3.12 on one instruction does both.
     method = step.opname == "LOAD_METHOD" or (
         step.opname == "LOAD_ATTR" and sys.version_info >= (3, 12) and bool((step.arg or 0) & 1)
@@ -111,7 +112,7 @@ def _loads_method(step: dis.Instruction) -> bool:
 
 
 def methods_of(cls: Any, name: str) -> tuple[object, ...]:
-    """Return all that the handler ``name`` reaches; if that is something else later, it may do more."""
+    """Return all functions that the handler ``name`` calls; if one is replaced, its judgement is void."""
     handler: Any = getattr(cls, name, None)
     code = getattr(handler, "__code__", None)
     if code is None:  # a mock, for one
@@ -125,7 +126,7 @@ def methods_of(cls: Any, name: str) -> tuple[object, ...]:
 
 
 def is_watched() -> bool:
-    """Return True while a debugger follows this thread; coverage sees enough if a line runs once."""
+    """Return True while a debugger traces this thread; coverage does not count, because one run is enough."""
     if _monitoring is not None and _monitoring.get_tool(_monitoring.DEBUGGER_ID) is not None:
         return True
     trace = sys.gettrace()
@@ -133,9 +134,9 @@ def is_watched() -> bool:
 
 
 def is_plain(message: Any) -> bool:
-    """Return True for values of JSON and bytes in dicts, lists and tuples, of no subclass of these.
+    """Return True if a message has only JSON values and bytes in dicts, lists and tuples, without subclasses.
 
-    False also for more than ``MOST_VALUES``: an object may occur in itself, or many times.
+    Returns False for more than ``MOST_VALUES``: an object may contain itself, or occur many times.
     """
     left, seen = [message], 0
     while left:
@@ -155,9 +156,10 @@ def is_plain(message: Any) -> bool:
 
 
 def made_first(events: Iterable[Event], kind: object, cls: type, now: float) -> list[bytes]:
-    """Return the frames that consumers of the class ``cls`` send for the first events, as far as known.
+    """Return the known frames that consumers of the class ``cls`` send for the first events.
 
-    Only for messages of the type ``kind`` that are not too late ``now``, in seconds of ``clock.steady()``.
+    They end before a message whose frame is not known, whose type is not ``kind``, or whose deadline is over
+    at ``now``, in seconds of ``clock.steady()``.
     """
     frames = []
     for deadline, message, copies in events:
@@ -171,7 +173,7 @@ def made_first(events: Iterable[Event], kind: object, cls: type, now: float) -> 
 
 
 def only_frame(frames: Sequence[bytes]) -> bytes | None:
-    """Return what has been written, if that is one frame with a text, made here; else None."""
+    """Return the frame of ``frames`` if it is the only one, and a text frame of ours; else None."""
     if len(frames) != 1 or frames[0][:1] != TEXT:
         return None
     return None if text_of(frames[0])[:1] == MARK else frames[0]

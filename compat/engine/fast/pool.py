@@ -3,16 +3,16 @@
 A connection is in its loop's queue at most once; a lock is its token. A worker takes a connection, handles
 its next message, releases the token, and takes the next connection. A connection with more messages is queued
 again after a turn of the event loop, so that a task that one handler has started begins before the next
-handler runs. A worker waits for that turn if the handler of a client's frame has used the loop and the next
-frame is there: so what a client sends to a room in a row reaches each member in one turn of its own.
+handler runs. A worker waits for that turn if the handler of a client's frame has used the loop and the
+client's next frame is there. So the frames that a client sends to a room in a row reach each member together.
 
 Normally one worker runs. Others are woken only if it is stuck in a handler, which a tick detects, because
-more threads compete for the GIL. Before a handler of a message type that was slow, another worker takes the
-queue. A worker whose handler waits for a client to read does not count among the ``CHANNEL_THREADS``, so such
-clients delay no others.
+more threads would compete for the GIL. Before a handler of a message type that was slow the last time,
+another worker takes the queue. A worker whose handler waits for a client to read does not count among the
+``CHANNEL_THREADS``, so that slow clients do not delay others.
 
-A worker enters asgiref once per busy period, so ``async_to_sync`` in a handler finds the event loop in the
-documented way. After that it stays parked for a moment, because waking it is cheaper than entering again.
+A worker enters asgiref once per busy period, so that ``async_to_sync`` in a handler finds the event loop in
+the documented way. After that it stays parked for a moment, because waking it is cheaper than entering again.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ FLUSH_EVERY = 256
 """The number of messages that a busy worker handles between two wake-ups of the loop."""
 
 SLICE_S = 0.001
-"""Seconds after which the loop has a turn for others, although more connections have frames."""
+"""Seconds after which the loop has a turn for other work, even if more connections have frames."""
 
 PARK_S = 0.005
 """Seconds that a worker without work stays parked before it leaves its thread."""
 
 NO_THREAD_S = 0.1
-"""Seconds until a thread is tried again, after the system has given none."""
+"""Seconds until the pool tries to start a thread again, after the system has refused one."""
 
 log = logging.getLogger("compat.consumer")
 
@@ -81,7 +81,7 @@ class Pool:
         self.parked: Worker | None = None
         """A worker without work that waits ``PARK_S`` for more, or None."""
         self.barren_until = 0.0
-        """Until then no thread is asked for: there was none."""
+        """No thread is started before this time, because the system has refused one."""
         self.tasks: set[asyncio.Task[None]] = set()
         self.slow_kinds: set[Any] = set()
         self.kicked = self.flushing = self.ticking = False
@@ -129,7 +129,7 @@ class Pool:
         task.add_done_callback(lambda task: self._left(worker, task))
 
     def _left(self, worker: Worker, task: asyncio.Task[None]) -> None:
-        """A worker has left its thread, or has got none: what waits for it is tried again later."""
+        """Handle that a worker has left its thread; if it got none, try again later."""
         self.tasks.discard(task)
         if task.cancelled() or (error := task.exception()) is None:
             return
@@ -146,7 +146,7 @@ class Pool:
             self.loop.call_later(TICK_S, self._tick)
 
     def _tick(self) -> None:
-        """Look after the workers, and again after ``TICK_S`` while that is needed, even if this raises."""
+        """Look after the workers; repeat this after ``TICK_S`` while it is needed, or if it has raised."""
         again = True
         try:
             again = self._look_after_workers()
@@ -169,7 +169,7 @@ class Pool:
         self.flush()
         if self.ready and not fast:
             self.start(max(1, stuck))
-            with self.lock:  # who has begun may block as well
+            with self.lock:  # the new ones may block as well
                 fast = sum(not worker.slow for worker in self.active)
         return bool(fast or (self.ready and len(self.active) < self.size))
 
@@ -185,7 +185,7 @@ class Pool:
                 break
 
     def _used(self) -> None:
-        """A handler uses the loop, which has a moment for what waits for it."""
+        """Note that a handler uses the loop, which takes the time to wake readers."""
         self.entered += 1
         self.free_slots()
 
@@ -228,7 +228,7 @@ class Pool:
         return over.acquire(timeout=TICK_S)
 
     def flush_soon(self) -> None:
-        """Have the loop wake the tasks of the touched connections, and bring further frames."""
+        """Have the loop wake the tasks of the touched connections, and the readers of empty slots."""
         if (self.touched or self.vacant) and not self.flushing:
             self.flushing = True
             self._soon(self.flush)
@@ -260,17 +260,17 @@ class Pool:
             yield
         finally:
             with self.lock:
-                # If another one has the queue now, it leaves after this handler.
+                # If another worker has the queue now, this one leaves it after its handler.
                 if self.active:
                     worker.slow_down()
                 self.active.add(worker)
             threads.step_aside(-1)
-            self._soon(self._ensure_tick)  # it may block after this
+            self._soon(self._ensure_tick)  # its handler may block again
 
     def _work(self, worker: Worker, threads: Threads) -> None:
         """Take connections until none is left, or until another worker has the queue: one busy period.
 
-        It also ends, for the next one to wait behind others, if one of the ``threads`` is needed for a call.
+        The period also ends if ``threads`` are short: another call gets the thread first.
         """
         ready, turns = self.ready, 0
         while True:
@@ -300,7 +300,7 @@ class Pool:
                 self.flush_soon()
 
     def _give_way(self, worker: Worker) -> None:
-        """Have another worker take the queue as soon as there is a thread for it, after those who wait."""
+        """Leave the queue to another worker, which starts after the calls that wait for a thread."""
         with self.lock:
             self.active.discard(worker)
         self.flush_soon()

@@ -39,9 +39,9 @@ OWNERS = (asyncio.BaseProtocol, asyncio.Queue, Resumed)
 """Classes whose methods wait only for a queue: uvicorn's protocols, the queue of a communicator, ours."""
 
 FLOOD, SMALL = 128, 1024
-"""So many frames in a row, of so many bytes or characters each, are a flood ..."""
+"""A client floods the server with so many frames in a row, each of at most so many bytes or characters."""
 NARROW_BYTES = 2**16
-"""... of which the kernel keeps only so much, with its own overhead."""
+"""The kernel's receive buffer for such a client, with the kernel's own overhead."""
 
 _GET = getattr(asyncio.Queue.get, "__code__", None)
 
@@ -59,18 +59,18 @@ class FastInbox(Inbox):
         self.at_once: AtOnce | None = None
         """Handles messages of one type without the task, if their handler only sends."""
         self.begun: Any = None
-        """The rest of a handler that ``at_once`` has begun; the task goes on with it."""
+        """The rest of a handler that ``at_once`` has begun and the task has to continue, or None."""
 
     def read_by(self, reader: StepReader | None) -> None:
         """Read the client's messages through ``reader`` from now on; None stops reading."""
         self.reader = reader
 
     def pass_by(self, consumer: Consumer | None) -> None:
-        """Send finished frames, which come while the task waits for the socket, in place of ``consumer``."""
+        """Send finished frames for ``consumer`` while its task waits for the socket; None: stop that."""
         self.passer = consumer
 
     def handle_by(self, at_once: AtOnce | None) -> None:
-        """Have ``at_once`` handle messages that come while the task waits for the socket."""
+        """Let ``at_once`` handle messages while the task waits for the socket; None: stop that."""
         self.at_once = at_once
 
     def waiting(self) -> Awaitable[Any]:
@@ -115,7 +115,7 @@ class FastInbox(Inbox):
         return None
 
     def take_event(self, kind: object, now: float) -> Message | None:
-        """Return the message of the next event; None if it is too late at ``now``, or of another type."""
+        """Take the next event and return its message; None if it has expired, or is not of type ``kind``."""
         events = self.events
         deadline, message, copy = events[0]
         if deadline <= now or message.get("type") != kind:
@@ -130,10 +130,7 @@ class FastInbox(Inbox):
         return message
 
     def take_events(self, number: int) -> bool:
-        """Take the first ``number`` events: what their handler sends has been sent.
-
-        Return True if these were all: no handler runs then.
-        """
+        """Take the first ``number`` events, whose frames have been sent; return True if no event is left."""
         if number:
             self.turn = False
         if number == len(self.events):
@@ -154,17 +151,17 @@ class FastInbox(Inbox):
             self._tell_drained()
 
     def go_on_with(self, begun: Any) -> None:
-        """Have the task go on with the handler of the current message."""
+        """Let the task continue ``begun``, the handler of the current message; None: it does."""
         self.begun = begun
 
     def taken(self) -> None:
-        """Messages have been handled while the task waits: it is woken for those that are left."""
+        """Wake the task for the events that are left, after others have been handled while it waited."""
         self.current = BETWEEN
         if self.events:
             self.scheduler.call(self, self.is_half_full())
 
     def _pass_on(self, consumer: Consumer) -> bool:
-        """Send finished frames that come first; return True if nothing is left for the task now."""
+        """Send the finished frames at the front; return True if the task need not be woken now."""
         if not self.events or self.events[0][1].get("type") != "websocket.send":
             return False
         passed = pass_frames(consumer, self.events)
@@ -250,7 +247,7 @@ class StepReader:
         """See ``SocketReader``."""
         coroutine, self.coroutine = self.coroutine, None
         self.awaited = None
-        self.inbox.read_by(None)  # breaks reference cycles, so the garbage collector is not needed
+        self.inbox.read_by(None)  # this breaks reference cycles, so that the garbage collector is not needed
         self.inbox.pass_by(None)
         self.inbox.handle_by(None)
         if self.inbox.begun is not None:  # the task was cancelled at that moment
@@ -266,10 +263,10 @@ def is_small(message: Message) -> bool:
 
 
 def narrow(protocol: Any) -> None:
-    """Have the kernel keep less for a client that has sent ``FLOOD`` small frames in a row.
+    """Shrink the kernel's receive buffer for a client that has sent ``FLOOD`` small frames in a row.
 
-    A server takes apart all that it reads at once, and a quarter of a MiB of small frames is 25 ms in which
-    nobody else is served. ``protocol``: the server's, or None if it is not known.
+    A server parses all bytes of a read in one turn. For 256 KiB of small frames that takes 25 ms, in which no
+    other client is served. ``protocol``: the server's, or None if it is not known.
     """
     if isinstance(protocol, Resumed):
         protocol = protocol.protocol

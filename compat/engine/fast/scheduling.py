@@ -1,14 +1,14 @@
 """Wake the readers of an event loop in rounds, instead of each at once.
 
 A reader that runs once for eight messages costs one wake-up and one write instead of eight, and finds its
-socket in the processor's caches. A round begins when a turn of the event loop has brought no new message,
-after ``MAX_TURNS``, or when an inbox is half full, so that nothing is lost to the waiting. Where a loop has
-nothing else to do that is a few microseconds.
+socket in the processor's caches. A round begins after a turn of the event loop without a new message, after
+``MAX_TURNS`` turns, or when an inbox is half full, so that waiting loses no message. If the loop has nothing
+else to do, the wait is a few microseconds.
 
 A reader handles one message in a turn of the loop, or several if their handler only sends (``sending``). A
 round wakes as many readers in each turn as keep ``WINDOW`` of them at work, and gives way after ``SLICE_S``
-in any case, so that the loop looks after its sockets and timers meanwhile. A loop that works all the time
-pauses before the next one, if that has lately made it deliver several messages at once.
+in any case, so that the loop can serve its sockets and timers. A loop that works all the time pauses before
+the next round, if such pauses have lately made it deliver several messages at once.
 
 This relies on public methods of event loops only.
 """
@@ -33,7 +33,7 @@ WINDOW = 16
 """How many readers with several messages are at work at a time: their sockets fit into the caches."""
 
 SLICE_S = 0.001
-"""How long readers are woken before the loop may do something else."""
+"""Seconds for which readers are woken before the loop has a turn for other work."""
 
 PAUSE = 3.0
 """How long the pause after a round is, in lengths of the round ..."""
@@ -42,10 +42,10 @@ MAX_PAUSE_S = 0.003
 """... and at most. (The timers of uvloop count in milliseconds: less than half of one is none.)"""
 
 WINDOW_S = 0.05
-"""The time after which it is decided whether the loop pauses ..."""
+"""Seconds after which it is decided again whether the loop pauses ..."""
 
 BUSY = 0.95
-"""... which it does if it has worked for so large a part of it, with or without pauses."""
+"""... which it does if it has worked for at least this part of them."""
 
 GAIN = 1.5
 """How many messages a reader must have had on the average, for pauses to have been worth it."""
@@ -91,34 +91,34 @@ class Rounds(Scheduler):
         self.bursts = Bursts(loop, used="write_batching" in parts)
         """The frames of the readers' connections."""
         self.called: set[Reader] = set()
-        """Readers that are to be woken, and have not been."""
+        """Readers that have been called and not woken."""
         self.readers: list[Reader] = []
-        """Those of the next round."""
+        """The readers of the next round."""
         self.known = 0
-        """How many of them had been called when the next look at them was scheduled."""
+        """How many of them had been called when ``_turn`` was scheduled."""
         self.round: Iterator[Reader] = iter(())
-        """Those of this round whose turn has not come."""
+        """The readers of this round that have not been woken yet."""
         self.woken = self.at_work = 0
         """How many readers this round wakes, and how many of them had more to do after that."""
         self.share: float = WINDOW
-        """How many of this round are woken in one turn of the loop."""
+        """How many readers of this round are woken in one turn of the loop."""
         self.scheduled = False
         """The loop has been asked to call ``_turn``."""
         self.calls = self.seen = 0
-        """How many messages have come for the readers, and how many of them before the last turn."""
+        """How many messages have come since the last round began, and how many before the last turn."""
         self.told = 0
-        """How many messages had come before the last round."""
+        """How many messages had come before that."""
         self.urgent = False
-        """A reader is not to be kept waiting any longer."""
+        """True if the next round has to begin at the next turn."""
         self.turns = 0
         """Turns of the loop since the last round."""
         self.pause = Pause()
         self.timer: asyncio.TimerHandle | None = None
-        """Of the pause that is under way, which ends when it is ``due``."""
+        """The timer of a pause, which ends at ``due``; None while there is none."""
         self.due = 0.0
 
     def call(self, reader: Reader, urgent: bool = False) -> None:
-        """Wake ``reader`` soon, or at the next turn; on the loop only."""
+        """Wake ``reader`` in the next round, or at the next turn if it is ``urgent``; on the loop only."""
         self.calls += 1
         if reader not in self.called:
             self.called.add(reader)
@@ -146,7 +146,7 @@ class Rounds(Scheduler):
         self.loop.call_soon(self._turn)
 
     def _turn(self) -> None:
-        """More may come, or a round begins."""
+        """Begin a round, or wait for more messages."""
         self.turns += 1
         quiet = self.calls == self.seen
         self.seen = self.calls
@@ -168,7 +168,7 @@ class Rounds(Scheduler):
             self.loop.call_soon(self._begin_round)
 
     def _begin_round(self) -> None:
-        """Wake those who were called before this was scheduled: since then the loop has had a turn."""
+        """Begin to wake the readers that were called before this was scheduled, one turn of the loop ago."""
         messages = self.calls / len(self.readers)
         self.share = WINDOW / (messages - 1) if messages > 1 else float("inf")
         self.pause.begin_round(messages)
@@ -181,9 +181,9 @@ class Rounds(Scheduler):
         self._go_on()
 
     def _go_on(self) -> None:
-        """Wake the readers of this round, those of one turn."""
+        """Wake the readers of this round that belong to this turn of the loop."""
         now = began = steady()
-        # Messages that come during a round keep more readers at work than its beginning could tell.
+        # Messages that come during a round keep more readers at work than ``share`` was computed for.
         left = min(self.share, WINDOW - len(self.bursts.open))
         over = False
         try:
@@ -197,7 +197,7 @@ class Rounds(Scheduler):
                     left -= 1
                     self.at_work += 1
                 now = steady()
-        finally:  # also when one has raised SystemExit: the others are not forgotten
+        finally:  # even after a SystemExit the other readers have to be woken
             self.pause.spent_s += now - began
             if not over:
                 self.loop.call_soon(self._go_on)
@@ -209,10 +209,10 @@ class Rounds(Scheduler):
 
 
 class Pause:
-    """How long a loop waits between two rounds: not at all, unless it has no time to lose and waiting gains.
+    """How long a loop waits between two rounds: not at all, unless it is busy all the time and waiting helps.
 
-    A pause is meant to gather what comes while the loop reads from its sockets. A loop that waits for work in
-    it only delivers later. Which of the two it is shows in the processor's time that the thread has used.
+    During a pause the loop reads its sockets and gathers messages. A loop that has nothing to read then would
+    only deliver later. The processor time of the loop's thread shows which of the two is the case.
     """
 
     __slots__ = (
@@ -222,20 +222,20 @@ class Pause:
 
     def __init__(self, working_s: Clock = time.thread_time) -> None:
         self.working_s = working_s
-        """Returns the seconds for which the loop's thread has worked; for tests."""
+        """Returns the processor time of the loop's thread, in seconds; an argument for tests."""
         self.until = self.spent_s = 0.0
         self.messages = 1.0
         self.pauses = self.used = False
-        """Whether the loop pauses in this window; whether the next round has been waited for."""
+        """``pauses``: the loop pauses in this window. ``used``: there was a pause before the next round."""
         self.began = self.worked = 0.0
-        """When the window began, by either clock."""
+        """The beginning of the window, by ``steady()`` and by ``working_s()``."""
         self.waited, self.gathered = 0, 0.0
-        """The rounds of this window that have been waited for, and the messages of a reader in them."""
+        """How many rounds of this window came after a pause, and the sum of their messages per reader."""
         self.skip = self.in_vain = 0
-        """How many windows are left without a pause, and how many there were the last time."""
+        """How many windows without a pause are left, and how many there were the last time."""
 
     def left_s(self, now: float) -> float:
-        """Seconds to wait before the next round; 0 or less for none. ``now`` is that of ``clock.steady``."""
+        """Return the seconds to wait before the next round; 0 or less: none. ``now`` is of ``steady()``."""
         left = self.until - now
         if left > 2 * MAX_PAUSE_S:  # the clock has been turned back
             return 0.0
@@ -244,7 +244,7 @@ class Pause:
         return left
 
     def begin_round(self, messages: float) -> None:
-        """A round begins, with so many messages for each reader."""
+        """Note the beginning of a round, with ``messages`` for each reader on average."""
         self.spent_s = 0.0
         self.messages = messages
         if self.used:
@@ -253,9 +253,10 @@ class Pause:
             self.gathered += messages
 
     def end_round(self, now: float, at_work: float = 1.0) -> None:
-        """All are woken. ``spent_s`` is what their first messages have taken, and all that of the others.
+        """Note that all readers have been woken, which has taken ``spent_s`` seconds.
 
-        ``at_work`` is the part of them that has more to do.
+        ``at_work`` is the part of the readers that had more to do. ``spent_s`` has only the first message of
+        these, and all messages of the others.
         """
         self.messages = 1 + (self.messages - 1) * at_work
         if not 0 <= now - self.began < WINDOW_S:
@@ -264,7 +265,7 @@ class Pause:
             self.until = now + min(PAUSE * self.spent_s * self.messages, MAX_PAUSE_S)
 
     def _judge(self, now: float) -> None:
-        """A window is over: does the loop pause in the next one?"""
+        """Decide whether the loop pauses in the next window."""
         worked = self.working_s()
         busy = worked - self.worked >= BUSY * (now - self.began)
         if self.pauses:

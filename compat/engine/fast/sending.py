@@ -1,9 +1,9 @@
 """Recognise handlers that only send: they need no turn of the loop between two of them, and no task.
 
 After a handler the loop has a turn, in which the tasks that it has made begin. The handler of most groups
-makes none: it puts what has come into JSON and sends it. So all messages that wait for such a consumer are
-handled in one turn, in the callback that would wake its task (``at_once``). With threads, that saves the way
-to the loop and back.
+makes none: it encodes the message as JSON and sends it. So all messages that wait for such a consumer are
+handled in one turn, in the callback that would wake its task (``at_once``). With threads, this saves a
+wake-up of the loop and of the worker.
 
 A handler is recognised by the names in its code: it mentions nothing but our own ``send()`` or
 ``send_json()``, ``json.dumps`` and ``get``, and none of these is the project's, on the class, on the instance
@@ -30,7 +30,7 @@ SHIPPED = frozenset(("compat.consumer", "compat.engine.dispatching", "compat.gen
 CALLED = {"send": ("send", "close"), "send_json": ("send_json", "encode_json", "send", "close")}
 """The methods behind those that a handler may call."""
 OTHERS = frozenset(("json", "dumps", "get"))
-"""What it may mention beside them, which is no attribute of the consumer's."""
+"""Other names that it may mention, if the consumer has no attribute of that name."""
 NAMES = OTHERS.union(CALLED)
 REACHED = frozenset(("dispatch", *NAMES, *(method for methods in CALLED.values() for method in methods)))
 

@@ -1,4 +1,4 @@
-"""The frames of a sync consumer that its server does not have yet."""
+"""The frames of a sync consumer that have not been passed to the server yet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Unsent", "kept"]
 
 
 def kept(message: Message) -> Message:
-    """Return a copy of ``message``: its handler may change it, or its buffer, when it has been sent."""
+    """Return a copy of ``message``, because its handler may change it, or its buffer, after ``send()``."""
     copy = dict(message)
     for key in ("bytes", "body"):
         data = copy.get(key)
@@ -32,12 +32,12 @@ class Unsent:
         self.socket = socket
         self.out: deque[Message] = deque()
         self.room: threading.Event | None = None
-        """See ``no_room``; made by the first handler that waits in ``send()``."""
+        """Set when a handler that waits in ``send()`` may check again; None until the first one waits."""
         self.begun = self.sent = 0
-        """How many messages were taken from ``out``, and how many of them the server has."""
+        """How many messages have been taken from ``out``, and how many of them the server has taken."""
 
     def write_out(self) -> None:
-        """Write text frames that come first, if they can be made here and leave at once."""
+        """Write the text frames at the front of the queue that can be made here and leave at once."""
         framed = self.socket.framed
         if framed is None or self.socket.kept is not None or self.socket.shut or not is_open(framed):
             return

@@ -1,4 +1,4 @@
-"""What a pool's queue holds, and the state of the threads that work on it."""
+"""The items of a pool's queue, and the state of the threads that work on it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Worker:
         """The connection whose handler it runs, or None."""
 
     def begin(self) -> None:
-        """Note that it takes the queue, and has not been seen in a handler yet."""
+        """Note that this worker takes the queue, and that no tick has seen it in a handler yet."""
         self.slow, self.seen = False, -1
 
     def run(self, connection: Runnable) -> None:
@@ -60,7 +60,7 @@ class Worker:
         self.turns += 1
 
     def look(self) -> bool:
-        """Return True if it is newly stuck: in the handler in which the last look has seen it."""
+        """Return True if it has become stuck: it is in the same handler as at the last tick."""
         stuck = not self.slow and self.turns == self.seen
         if stuck:  # otherwise left alone: its own thread may write it now
             self.slow = True
@@ -68,7 +68,7 @@ class Worker:
         return stuck
 
     def slow_down(self) -> None:
-        """Note that others take the queue."""
+        """Note that other workers take the queue, because this one runs a slow handler."""
         self.slow = True
 
     def speed_up(self) -> None:

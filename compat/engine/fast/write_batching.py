@@ -58,8 +58,8 @@ QUICK = 100
 def protocol_of(receive: Receive, send: Send) -> Any:
     """Return the server's protocol behind ``receive`` or ``send``; None if frames cannot be batched for it.
 
-    Middleware usually wraps only one of the two. If the client may come back, return what knows the protocol
-    of its socket.
+    Middleware usually wraps only one of the two. If the client may come back, the result is the ``Resumed``
+    connection, whose ``protocol`` is that of its present socket.
     """
     for method in (receive, send):
         owner = getattr(method, "__self__", None)
@@ -82,10 +82,10 @@ def readiness_of(protocol: Any, send: Send) -> asyncio.Event | None:
 
 
 class OneWrite:
-    """Writes what is sent in a ``with`` block at once, at its end; ``protocol`` as of ``Bursts.protocol_of``.
+    """Writes all frames of a ``with`` block at once, at its end; ``protocol`` as of ``Bursts.protocol_of``.
 
-    The block must not wait for anything but the server's ``send()``. ``failed``: called with the error of
-    that write, instead of raising it.
+    The block must not wait for anything but the server's ``send()``. ``failed``: called with an error of that
+    write, which is otherwise raised.
     """
 
     __slots__ = ("burst", "failed")
@@ -256,7 +256,7 @@ class Burst:
 
 
 def end_anyhow(burst: Burst) -> None:
-    """End a burst; an error is its client's, and of nobody who waits for it."""
+    """End a burst; log an error, which concerns only its client, and close that client's transport."""
     try:
         burst.end()
     except Exception as error:  # noqa: BLE001 - any transport
@@ -274,7 +274,7 @@ class Recorder:
         self.protocol = protocol
         self.transport = protocol.transport
         self.frames: list[bytes] = []
-        """What has been written; an empty one stands for any other use of the transport, and for an error."""
+        """The written bytes; an empty item stands for a failed write, or another use of the transport."""
 
     def __enter__(self) -> None:
         self.protocol.transport = self
