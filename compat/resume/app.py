@@ -1,4 +1,4 @@
-"""Where a resumable connection begins, and where its client comes back."""
+"""The application in front of a consumer or an endpoint: it makes resumable connections, or finds them."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ __all__ = ["Resumable", "is_offered", "serve"]
 hide_tickets()
 
 OF_PAGE = "page"
-"""Why the client of a page's ticket has no connection: it has never had one."""
+"""The reason for a client with a page's ticket, which has never had a connection."""
 FINAL = frozenset(("used", "position"))
-"""Why a client whose ticket is good is not given what it has missed: it, or a copy of it, has had that."""
+"""The reasons for which a client with a valid ticket gets no history: it, or its copy, has it already."""
 
 
 def is_offered(scope: Scope) -> bool:
-    """Return True if the client of a websocket would come back; its subprotocols are a list afterwards."""
+    """Return True if the client of a websocket offers to come back; make its subprotocols a list."""
     if not any(PROTOCOL in line for line in scope.get("subprotocols") or ()):
         return False
     scope["subprotocols"] = items = offered_in(scope)
@@ -123,10 +123,10 @@ def _application(app: Any) -> App:
 async def serve(
     rules: Any, seconds: float, layer: Any, app: App, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Serve one socket of a client that would come back; other processes are reached over ``layer``.
+    """Serve one socket of a client that can come back; other processes are reached over ``layer``.
 
     ``rules`` may have ``resume_key(scope)`` and ``resume_allowed(scope)``. ``app`` is called for a client
-    that is new, or whose connection is not there any more. Origin and cookies have been checked.
+    that is new, or whose connection does not exist any more. Origin and cookies have been checked.
     """
     made = await _made(rules, seconds, layer, scope, receive, send)
     if made is None:
@@ -141,7 +141,7 @@ async def serve(
 async def _made(
     rules: Any, seconds: float, layer: Any, scope: Scope, receive: Receive, send: Send
 ) -> ResumableConnection | None:
-    """Return a new connection for the socket; None if it was that of a client which came back."""
+    """Return a new connection for the socket; None if its client had one, or was turned away."""
     offer = offer_of(scope["subprotocols"])
     hide_offer(scope)
     carrier = reach(scope)
@@ -150,7 +150,7 @@ async def _made(
     if carrier is not None and carrier.read is not None:
         await arrival.post(carrier, offer or Offer("", 0, only=True))
         return None
-    if registry.stopping:  # it would get what it has missed, and no ticket that says so
+    if registry.stopping:  # the client would get what it has missed, but no ticket with the new positions
         await send_on(scope, receive, send)
         return None
     session = session_of(rules, scope)
@@ -189,7 +189,7 @@ class Arrival:
     receive: Receive
     send: Send
     posts: bool
-    """It is a request."""
+    """True for a request: its client posts its frames."""
     who: str
     """The principal: see ``rules.principal_of``."""
     relay: Relay | None
@@ -215,15 +215,15 @@ class Arrival:
             return None, None, registry.lose("user")
         if place.path != ticket.path and not ticket.is_of_page:
             return None, None, registry.lose("path")
-        # Frames for a link are no link, and the consumer of a page's first one authenticates by itself.
+        # An authenticator is asked for links only, and the consumer of a page's first link asks its own.
         if not await is_allowed(self.rules, self.scope, anew=not (posted or ticket.is_of_page)):
-            if isinstance(self.rules, type):  # what wraps an endpoint may only ask for this socket's Origin
+            if isinstance(self.rules, type):  # a wrapper of an endpoint may only check this socket's Origin
                 await self._end_park(ticket)
             return None, None, registry.lose("refused")
         return ticket, secret, None
 
     async def _end_park(self, ticket: tickets.Ticket) -> None:
-        """End the connection of a client that may not come back any more, if it waits for it."""
+        """End the connection of a client that may not come back, if it is parked."""
         if registry.refuse(ticket.connection, ticket.generation) or self.relay is None:
             return
         if ticket.home not in ("", await self.home()):
@@ -258,7 +258,7 @@ class Arrival:
         if ticket.is_of_page:
             return OF_PAGE
         path, home = path_of(self.scope), await self.home()
-        # A home elsewhere may not have the new key yet: it gets the hashes by that with which it has signed.
+        # Another process may not have the new key yet: it gets hashes made with the key of the ticket.
         place = tickets.place_of(self.who, path, home, secret)
         found = registry.find(ticket.connection)
         if found is None and self.relay is not None and ticket.home not in ("", home):
@@ -268,7 +268,7 @@ class Arrival:
             if why == LATER:
                 await turn_away(self.receive, self.send, TRY_AGAIN_LATER)
                 return None
-            return registry.lose(why) if why == ELSEWHERE else why  # the home has counted what it answers
+            return registry.lose(why) if why == ELSEWHERE else why  # the home has counted its own answers
         if found is None:
             return registry.count_gone(ticket.connection)
         why = found.why_not(ticket.generation, received)

@@ -1,4 +1,4 @@
-"""A resumable connection: what an application takes for its client, while sockets come and go."""
+"""A resumable connection: to the application it is one client, while sockets come and go."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CLOSE_TIMEOUT_S = 2.0
 
 
 class ResumableConnection(Parking):
-    """One client's connection: ``receive`` and ``send`` for the application, and the link of the moment."""
+    """The connection of one client: ``receive`` and ``send`` for the application, and the present link."""
 
     __slots__ = (
         *("admission", "confirmed", "counted_from", "followed", "grace"),
@@ -55,38 +55,38 @@ class ResumableConnection(Parking):
         self.id = secrets.token_bytes(16)
         self.seconds, self.place = seconds, place
         self.why = why
-        """Why it replaces another connection of its client; None: it does not."""
+        """Why it replaces another connection of its client; None if it does not."""
         self.where = where
-        """The path of its URL, for the log; the query string may be a secret."""
+        """The path of its URL, for the log; without the query string, which may be a secret."""
         self.loop = asyncio.get_running_loop()
         self.journal = Journal()
         self.inbound = Inbound(self.loop, self)
         self.confirmed = 0
-        """The oldest generation whose ticket is good."""
+        """The oldest generation whose ticket is valid."""
         self.counted_from = 0
-        """The last generation whose link was a socket: what was posted by then has come again there."""
-        self.socket: Socket | None = None  # its consumer's, if that may write frames by itself
+        """The last generation whose link was a socket: frames posted before have come again over that."""
+        self.socket: Socket | None = None  # the consumer's, if it may write frames by itself
         self.posts = False
-        """The link is a response, or the last one was."""
+        """True if the link is a response, or the last link was: the client posts its frames."""
         self.grace: Grace | None = None
-        """Which tickets are good for posts, if it is."""
+        """Which tickets are valid for posts, if ``posts``."""
         self.subprotocol = PROTOCOL
         self.over = False
-        """Nothing more is taken, from either side."""
+        """Nothing more is taken, neither from the client nor from the application."""
         self.told = False
-        """The application has been given its client's disconnect, or has ended."""
+        """The application has got the client's disconnect, or has ended."""
         self.notices: Callable[[str], None] | None = None
-        """What tells the consumer that it is parked or resumed (``compat.engine.connection``)."""
+        """Tells the consumer that its client is away or back (``engine.connection.Connection.notice``)."""
         self.admission: Admission | None = None
         self.returned = returned
         self.followed: Followed | None = None
 
     def receive(self) -> Awaitable[Message]:
-        """Return the client's next message; a disconnect comes once, when it does not come back."""
+        """Return the client's next message; the disconnect comes once, when the client has left for good."""
         return self.inbound.get()
 
     async def send(self, message: Message) -> None:
-        """Send an ASGI message, now or when the client is back; raise ClientDisconnected after the end."""
+        """Send an ASGI message, now or on the client's return; raise ClientDisconnected after the end."""
         kind = message["type"]
         if kind == "websocket.send":
             link, text = self.link, message.get("text")
@@ -132,7 +132,7 @@ class ResumableConnection(Parking):
     # Its beginning and its end, for ``compat.resume.app``
 
     def begin(self, receive: Receive, send: Send, *, posts: bool = False) -> None:
-        """Attach the socket that it is made for, and read it; ``posts``: it is a response."""
+        """Attach the first socket, and begin to read it; ``posts``: it is a response."""
         self.link = Link(receive, send, self, relayed=posts)
         self.posts, self.counted_from = posts, -1 if posts else 0
         self.grace = Grace(0, self.loop.time()) if posts else None
@@ -140,7 +140,7 @@ class ResumableConnection(Parking):
         self.link.begin()
 
     def count_by(self, admission: Admission) -> None:
-        """Let ``admission`` count it only while it has a link."""
+        """Let ``admission`` count the connection only while its client is here."""
         self.admission = admission
 
     def tell_by(self, notice: Callable[[str], None], *, drained: bool = False) -> None:
@@ -156,13 +156,13 @@ class ResumableConnection(Parking):
         self.followed = Followed(self, inbox, progress)
 
     def hush(self) -> None:
-        """Send nothing more, and take nothing, until the server has closed the socket."""
+        """Send and take nothing more, while the server closes the socket."""
         self.over = True
         if self.link is not None:
             self.link.take_over()
 
     async def finish(self, code: int) -> None:
-        """The application has returned; ``code`` is for a client that it has not closed."""
+        """End the connection, because its application has returned; close an open client with ``code``."""
         if self.final is None and not self.told:
             close = {"type": "websocket.close", "code": code}
             try:
@@ -204,7 +204,7 @@ class ResumableConnection(Parking):
             link.flush()
 
     async def _close(self, message: Message) -> None:
-        # Before the link has done it, which may be stuck: the client may be back on another one meanwhile.
+        # Set before the link has closed: that may be stuck, and the client may come back on another link.
         self.final = message
         if self.followed is not None and self.accepted and message.get("code") in COMES_BACK:
             self.acknowledge(fresh=True)  # its next consumer begins where this one ends
@@ -212,7 +212,7 @@ class ResumableConnection(Parking):
         if self.link is None:
             self.put_disconnect(message.get("code", NORMAL))
             return
-        self.acknowledge_rest()  # what waits is unsure, unless the server stops: it may not be taken
+        self.acknowledge_rest()  # not the frames that wait, unless the server stops: they may not be taken
         try:
             await self.link.close(message)
         except Exception:  # the server does not take the code
@@ -234,25 +234,25 @@ class ResumableConnection(Parking):
     # For its links
 
     def came(self, link: Link | None, message: Message, size: int) -> asyncio.Future[None] | None:
-        """Take a message of the client; see ``link.Owner``."""
+        """Take a message of the client; see ``owner.Owner``."""
         if link is not self.link or self.over:
-            return None  # the client sends it again on its newer link, or nobody wants it
+            return None  # the client sends it again on its newer link, or it is too late
         frame = message["type"] == "websocket.receive"  # the first one is the server's "websocket.connect"
         space = self.inbound.take(message, size) if frame else self.inbound.put(message, size)
         if space is not None and self.inbound.wide:
-            self.journal.wake()  # the answer that somebody waits for is not read any more
+            self.journal.wake()  # the acknowledgement that is waited for is not read any more
         elif space is not None:
             self.journal.look_again()
         return space
 
     def space(self) -> asyncio.Future[None] | None:
-        """See ``link.Owner``."""
+        """See ``owner.Owner``."""
         return None if self.over else self.inbound.wait_for_space()
 
     def acknowledged(self, link: Link | None, count: int, generation: int | None = None) -> None:
-        """The client has so many frames; see ``link.Owner``.
+        """Forget the first ``count`` frames, which the client has; see ``owner.Owner``.
 
-        ``generation`` is that of the ticket it has; a socket's client has at least that of its hello.
+        ``generation``: of the client's ticket. A client with a socket has at least the ticket of its hello.
         """
         if link is not self.link:
             return
@@ -266,14 +266,14 @@ class ResumableConnection(Parking):
         self.renew()
 
     def pinged(self, link: Link) -> None:
-        """See ``link.Owner``."""
+        """See ``owner.Owner``."""
         link.tell(control("pong"))
         self.renew()
 
-    # Resumed
+    # When the client comes back
 
     def why_not(self, generation: int, received: int) -> str | None:
-        """Return why a client with a ticket of this generation, and so many frames, cannot come back here."""
+        """Return why a client with a ticket of ``generation``, and ``received`` frames, cannot come back."""
         if not self.confirmed <= generation <= self.generation:
             return "used"
         if self.link is not None and self.link.goodbye:
@@ -283,15 +283,15 @@ class ResumableConnection(Parking):
         if not self.journal.begin <= received <= self.journal.end:
             return "position"
         if self.said and received == self.journal.end:
-            return "gone"  # it has had the close too, which came after all that
+            return "gone"  # it has got the close too, which came after these frames
         return self._why_gone()
 
     def refuse(self, generation: int) -> None:
-        """The client, whose ticket is of this generation, may not come back any more: end it."""
+        """End the connection, because its client, with a ticket of this generation, may not come back."""
         if not self.confirmed <= generation <= self.generation:
             return
         link = self.link
-        if link is not None:  # it is dead, or the client would not be at another one
+        if link is not None:  # it is dead, because the client has opened another one
             self.ended(link, ABNORMAL, goodbye=False)
             link.drop(TAKEN_OVER)
         self.give_up("refused", counted=True)
@@ -304,12 +304,12 @@ class ResumableConnection(Parking):
     def _why_gone(self) -> str | None:
         if not self.accepted or self.id not in registry.connections:
             return "gone"
-        return "stopped" if self.over and self.final is None else None  # its client has its last ticket
+        return "stopped" if self.over and self.final is None else None  # the client has the last ticket
 
     def resume(self, link: Link, place: tickets.Place, generation: int = 0, *, posts: bool = False) -> None:
-        """Attach another link, which begins after the frames that its client has; it has been accepted.
+        """Attach another link, which has been accepted and begins after the frames that its client has.
 
-        ``generation`` is that of the client's ticket. ``posts``: the link is a response.
+        ``generation``: of the client's ticket. ``posts``: the link is a response.
         """
         replaced, self.link = self.link, link
         self.confirmed = max(self.confirmed, generation)

@@ -24,10 +24,10 @@ __all__ = ["Attach", "AwayEnd", "HomeEnd"]
 log = logging.getLogger("compat.resume")
 
 WINDOW = 64
-"""Messages of a client that may be on their way to the home, or wait there; large ones count as several."""
+"""Messages of a client that may be on their way to the home, or wait there; a large one counts as several."""
 WEIGHT_BYTES = 16 * 1024
 MAX_HELD = 4 * MAX_BYTES
-"""Bytes that may wait at the socket for a client that does not read, before another frame."""
+"""With more bytes waiting at the socket, a client that does not read gets no further frame."""
 MESSAGE_BYTES = 256
 
 
@@ -59,12 +59,12 @@ def _exceeds(message: Message, most: float) -> bool:
 
 
 def _kept(message: Message) -> int:
-    """Return what a frame takes while it waits: an empty one is a message all the same."""
+    """Return how many bytes a frame counts as while it waits; an empty one takes memory too."""
     return MESSAGE_BYTES + size_of(payload_of(message))
 
 
 class Attach(NamedTuple):
-    """What a socket's end asks the home for, in the order in which it travels."""
+    """The request of a socket's end to its home; its fields travel in this order."""
 
     connection: str
     generation: int
@@ -76,10 +76,10 @@ class Attach(NamedTuple):
 
 
 class HomeEnd:
-    """At the home: what a link takes for its socket."""
+    """The end at the home of the connection: to the link it is the socket."""
 
     KINDS = frozenset(("text", "binary", "left"))
-    """What comes from the other end."""
+    """The kinds of items that come from the other end."""
 
     def __init__(self, peer: Peer, number: int) -> None:
         self.peer, self.number = peer, number
@@ -87,20 +87,20 @@ class HomeEnd:
         self.taken = 0
 
     def take(self, kind: str, value: Any) -> None:
-        """Take what the other end has sent."""
+        """Take an item from the other end."""
         if kind == "left":
             self.came.put_nowait({"type": "websocket.disconnect", "code": value})
         else:
             self.came.put_nowait(_unpacked(kind, value, "websocket.receive"))
 
     def drop(self) -> None:
-        """The other process is lost, or something that it has sent."""
+        """End the link, because the other process is lost, or an item from it."""
         self.leave()
         self.came.put_nowait({"type": "websocket.disconnect", "code": ABNORMAL})
         self.peer.put(self.number, "close", [SERVICE_RESTART, ""])
 
     def leave(self) -> None:
-        """Take nothing more: the link has ended, whether its last message was read or not."""
+        """Take nothing more, because the link has ended; its last message may not have been read."""
         self.peer.homes.pop(self.number, None)
 
     async def receive(self) -> Message:
@@ -125,9 +125,9 @@ class HomeEnd:
 
 
 class AwayEnd:
-    """At the socket: passes on what comes, in both directions, and reads nothing of it.
+    """The end at the socket: it passes frames on in both directions, without reading them.
 
-    A frame of more than ``most`` bytes is not passed on, but closes its client.
+    A client that sends a frame of more than ``most`` bytes is closed.
     """
 
     def __init__(
@@ -136,21 +136,21 @@ class AwayEnd:
         self.peer, self.number, self.most = peer, number, most
         self.answered: asyncio.Future[tuple[str, Any]] = loop.create_future()
         self.out: asyncio.Queue[Message] = asyncio.Queue()
-        """What the home sends."""
+        """Frames from the home that wait for the client."""
         self.held = 0
-        """Its bytes. A journal bounds it, unless the client acknowledges what it has not read."""
+        """Their bytes. The journal limits these, unless the client acknowledges what it has not read."""
         self.full = False
-        """The client is asked to come back later, and gets nothing more."""
+        """True once the client has been asked to come back later; it gets nothing more."""
         self.credit = WINDOW
         self.moved = asyncio.Event()
-        """There is more credit, or the home has closed."""
+        """Set when there is more credit, or the home has closed."""
         self.closed = False
-        """The home takes nothing more."""
+        """True if the home takes nothing more."""
         self.final: int | None = None
-        """The code of the home's close; None if there is none, or this end has closed before."""
+        """The code of the home's close; None if it has not closed, or this end has closed before."""
 
     def take(self, kind: str, value: Any) -> None:
-        """Take what the home has sent."""
+        """Take an item from the home."""
         if kind in ("ok", "no"):
             if not self.answered.done():
                 self.answered.set_result((kind, value))
@@ -191,12 +191,12 @@ class AwayEnd:
         self._close(TOO_BIG)
 
     def drop(self) -> None:
-        """The home cannot be reached, or it is lost: the client is asked to come back."""
+        """Ask the client to come back, because the home cannot be reached, or is lost."""
         self.take("no", LATER)
         self._close(SERVICE_RESTART, own=True)
 
     async def serve(self, subprotocol: str, receive: Receive, send: Send) -> None:
-        """Accept the socket, and pass on until the client has left."""
+        """Accept the socket, and pass frames on until the client has left."""
         code = ABNORMAL
         pump: asyncio.Task[None] | None = None
         try:
@@ -222,7 +222,7 @@ class AwayEnd:
         finally:
             if pump is not None:
                 pump.cancel()
-            # That this process stops, or has dropped the link, says nothing of the client.
+            # That this process stops, or has dropped the link, does not mean that the client has left.
             ours = code == SERVICE_RESTART and code != self.final
             self.peer.put(self.number, "left", ABNORMAL if ours else code)
 

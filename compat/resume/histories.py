@@ -1,4 +1,4 @@
-"""Histories and clients that come back: what a ticket says of them, and what a new consumer is given."""
+"""Histories for clients that come back: the positions in tickets, and the messages for a new consumer."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 __all__ = ["Followed", "Returned"]
 
 REFRESH_S = 5.0
-"""The client gets a ticket with new positions this often, at most."""
+"""Seconds between two tickets with new positions."""
 SOON_S = 0.1
-"""The same after its consumer has joined a group."""
+"""Seconds until the next ticket after the consumer has joined a group."""
 KEPT = 8
-"""How many earlier positions are kept, for clients that have not got the newest."""
+"""How many earlier positions are kept, for clients to which newer frames have not been sent."""
 FINISH_S, MOST_S, POLL_S = 2.0, 10.0, 0.01
-"""How long a server that stops waits for a handler that runs, or for a client that reads nothing, and for one
-that reads slowly, so that nothing comes twice.
+"""Seconds for which a stopping server waits, so that no message comes twice: for a running handler, or a
+client that reads nothing; for a client that reads slowly; and between two looks.
 """
 
 
 class Followed:
-    """What the tickets of one connection say of the histories that its consumer follows."""
+    """The positions of one connection's consumer in the histories of its groups, for the client's tickets."""
 
     __slots__ = ("_channel", "_connection", "_given", "_resting", "_timer", "_told", "cursors")
 
@@ -49,15 +49,15 @@ class Followed:
         self._channel = inbox.channel
         self._timer: asyncio.TimerHandle | None = None
         self._told: list[tuple[int, dict[str, Position]]] = []
-        """What the client may be told, each with the number of frames that it has to have by then."""
+        """Positions, each with the number of frames that the client has to have before it is told them."""
         self._given: dict[str, Position] = {}
-        """What its last ticket says."""
+        """The positions in the last ticket."""
         self._resting: asyncio.Event | None = None
 
     def placed(self, ticket: Ticket) -> Ticket:
-        """Return a ticket that is sent now with what the client has of the groups."""
+        """Return ``ticket``, which is about to be sent, with the positions that the client may be told."""
         connection = self._connection
-        if connection.returned is not None:  # until its client knows what was recovered
+        if connection.returned is not None:  # the client does not know yet what was recovered
             return connection.returned.placed(ticket)
         link, end = connection.link, connection.journal.end
         if link is not None and not connection.over and not link.gone:
@@ -83,9 +83,9 @@ class Followed:
             del self._told[1]
 
     def _known(self, sent: int) -> dict[str, Position]:
-        """Return what a client may be told to which so many frames have been sent.
+        """Return the positions for a client to which ``sent`` frames have been sent.
 
-        A ticket overtakes the frames that wait. If it is the last that arrives, they are still missing.
+        A ticket overtakes the frames that wait. If nothing arrives after it, these are still missing.
         """
         return next((places for count, places in reversed(self._told) if count <= sent), {})
 
@@ -95,7 +95,7 @@ class Followed:
             if not soon or self._timer.when() <= loop.time() + SOON_S:
                 return
             self._timer.cancel()
-        # Not all members of a group in the same moment.
+        # The delay is random, so that not all members of a group get a ticket at the same moment.
         delay_s = SOON_S if soon else REFRESH_S * (0.75 + random.random() / 4)
         self._timer = loop.call_later(delay_s, self._refresh)
 
@@ -104,7 +104,7 @@ class Followed:
         connection = self._connection
         link = connection.link
         if link is None or connection.over or not connection.accepted:
-            return  # ``again`` is called when it is there
+            return  # ``again`` is called when there is a link
         if connection.returned is not None:
             self._moved(False)
             return
@@ -112,16 +112,16 @@ class Followed:
         if self._known(link.sent) != self._given:
             connection.acknowledge(fresh=True)
         if self.cursors.is_behind() or (self._told and self._told[-1][1] != self._given):
-            self._moved(not self._given)  # who has none at all would miss everything
+            self._moved(not self._given)  # a client without any position would miss everything
 
     def again(self) -> None:
-        """There is a link, or another one: tell the client soon where it is."""
+        """Tell the client its positions soon, because there is a new link."""
         self._moved(True)
 
     def finish(self) -> float:
-        """Tell the client where it is, and nothing after that, because the server stops.
+        """Tell the client its positions, and nothing after that, because the server stops.
 
-        What the consumer sends later is for nobody: the new consumer of its client sends it again. Returns
+        Frames that the consumer sends later are dropped: the client's next consumer sends them again. Returns
         for how many seconds the server may have to wait (``registry.is_finished``).
         """
         connection = self._connection
@@ -136,27 +136,30 @@ class Followed:
         return MOST_S + POLL_S
 
     async def rest(self) -> None:
-        """``finish()``, and wait until that is done."""
+        """Call ``finish()``, and wait until the client has been told."""
         self._resting = asyncio.Event()
         if self.finish():
             await self._resting.wait()
 
     def _finish(self, sent: int, until: float, at_most: float) -> None:
-        """Tell the client where it is, ``until`` which nothing may happen since ``sent`` frames were sent."""
+        """Tell the client its positions when all frames have been sent and no handler runs, or at ``until``.
+
+        ``sent`` frames have been sent so far; each further one extends ``until``, up to ``at_most``.
+        """
         connection = self._connection
         link = connection.link
         if connection.over or link is None:
             self._finished()
             return
         if connection.returned is not None:
-            connection.returned.tell()  # what it still misses is for the next one
+            connection.returned.tell()  # the next consumer replays what the client still misses
         if link.sent > sent:
             sent, until = link.sent, min(steady() + FINISH_S, at_most)
         waits = self.cursors.is_handling() or link.busy is not None or link.sent < connection.journal.end
         if (waits or connection.returned is not None) and not link.gone and steady() < until:
             connection.loop.call_later(POLL_S, self._finish, sent, until, at_most)
         else:
-            registry.finishing(connection, False)  # so that what waits is acknowledged, too
+            registry.finishing(connection, False)  # so that the frames that wait are acknowledged too
             connection.acknowledge(fresh=True)
             connection.hush()
             self._finished()
@@ -168,32 +171,34 @@ class Followed:
             self._resting.set()
 
     def close(self) -> None:
-        """The connection has ended."""
+        """Stop, because the connection has ended."""
         if self._timer is not None:
             self._timer.cancel()
         self.cursors.close()
 
 
 class Returned:
-    """A client that has come back to a new consumer, with a ticket that says what it has (``Missed``)."""
+    """A client that has come back to a new consumer, with a ticket that has its positions; see ``Missed``."""
 
     def __init__(self, ticket: Ticket, secret: object, why: str) -> None:
         self.why = why
-        """Why its connection is not there."""
+        """Why its former connection is not there."""
         self._ticket = ticket
         self._since = {cursor.group: Position(cursor.epoch, cursor.offset) for cursor in ticket.cursors}
         self._secret = secret
         self._left = set(self._since)
-        """The groups that the new consumer has not joined again."""
+        """The groups that the new consumer has not joined yet."""
         self._incomplete = False
+        """True if a message is known to be missing."""
         self._events: list[Event] = []
+        """The earlier messages that the new consumer has been given."""
         self._connection: ResumableConnection | None = None
         self._is_connected = False
-        """The ``connect()`` of the new consumer has returned."""
+        """True once ``connect()`` of the new consumer has returned."""
         self._delay_s = 0.001
 
     def placed(self, ticket: Ticket) -> Ticket:
-        """Return a ticket for the new connection with what the client had in the former one."""
+        """Return ``ticket``, which is for the new connection, with the positions of the former one."""
         if self._secret != tickets.current_secret():
             return ticket
         return ticket._replace(channel=self._ticket.channel, cursors=self._ticket.cursors)
@@ -216,7 +221,7 @@ class Returned:
         self._incomplete = self._incomplete or not complete
 
     def joined(self, group: str) -> None:
-        """See ``Missed``: the ticket may be from before it was joined, so nothing can be claimed."""
+        """See ``Missed``; the former consumer may have joined that group after its ticket was written."""
         if not self._ticket.is_of_page and print_of("group", group, self._secret) not in self._since:
             self._incomplete = True
 
@@ -227,13 +232,13 @@ class Returned:
     # For the consumer (``scope["compat.progress"]``)
 
     def begin(self, connection: ResumableConnection) -> None:
-        """The client has ``connection`` now."""
+        """Set the client's new connection."""
         self._connection = connection
 
     def watched(
         self, dispatch: Callable[[Message], Any], receive: Receive, threads: bool
     ) -> tuple[Callable[[Message], Any], Receive]:
-        """Return ``receive``, and ``dispatch``, which now tells when ``connect()`` has returned.
+        """Return ``dispatch``, which now also notes when ``connect()`` has returned, and ``receive``.
 
         ``threads``: ``dispatch`` is called in the threads of handlers.
         """
@@ -259,7 +264,7 @@ class Returned:
         return call, receive
 
     def _connected(self) -> None:
-        """Tell the client what has been recovered, once it has been given all of it."""
+        """Tell the client what has been recovered, as soon as it has been sent all of that."""
         self._is_connected = True
         connection = self._connection
         if connection is not None and not self.tell():
@@ -267,7 +272,7 @@ class Returned:
             connection.loop.call_later(self._delay_s, self._connected)
 
     def tell(self) -> bool:
-        """Tell the client what has been recovered; return False if that is too early."""
+        """Tell the client what has been recovered; return False if it is too early for that."""
         connection = self._connection
         if connection is None or connection.over:
             return True
@@ -276,7 +281,7 @@ class Returned:
         link, following = connection.link, connection.followed
         behind = following is not None and following.cursors.waits_for(self._events)
         if link is None or link.gone or link.busy is not None or link.sent < connection.journal.end:
-            behind = True  # the verdict would overtake what waits
+            behind = True  # the verdict would overtake the frames that wait
         if link is None or not connection.accepted or behind:
             return False
         whole = not self._incomplete and not self._left
@@ -291,7 +296,7 @@ class Returned:
         return True
 
     def close(self) -> None:
-        """Forget what was missed; a group that is joined later is joined as by anybody."""
+        """Forget what was missed; a later ``group_add`` is an ordinary one."""
         self._connection = None
         self._events.clear()
         self._since.clear()

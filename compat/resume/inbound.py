@@ -1,4 +1,4 @@
-"""What a client has sent: it waits for the application, and is acknowledged from time to time."""
+"""The frames of a client, which wait for the application and are acknowledged from time to time."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from compat.types import Message
 __all__ = ["Inbound"]
 
 MAX_FRAMES, MAX_BYTES = 64, 64 * 1024
-"""What waits for the application; beyond that the client's socket is not read."""
+"""How much may wait for the application; with more, the client's socket is not read."""
 WIDE_FRAMES, WIDE_BYTES = 4096, 2**20
 """The same while the application waits for an acknowledgement, which comes after the client's frames."""
 LIFE_S = 15.0
-"""A client whose socket is not read hears of its server this often: its pings are not read either."""
+"""Seconds between two signs of life for a client whose socket, and so its pings, are not read."""
 ACK_FRAMES, ACK_BYTES, ACK_S = 128, 64 * 1024, 2.0
-"""The client's frames are acknowledged when the application has taken so many or so many bytes, or later."""
+"""Frames are acknowledged when the application has taken so many of them, or so many bytes, or after so many
+seconds.
+"""
 
 
 class Acknowledging(Protocol):
-    """What sends acknowledgements."""
+    """The object that sends acknowledgements."""
 
     def acknowledge(self) -> None:
         """Send the client an ``ack`` with ``Inbound.note_acknowledged()``, if there is a link."""
@@ -51,21 +53,21 @@ class Inbound:
         self.loop = loop
         self.connection = connection
         self.waiting: deque[Message] | None = None
-        """None while nothing waits: even an empty deque is large."""
+        """None while no message waits, because even an empty deque is large."""
         self.size = 0
         self.wide = False
         self.count = 0
         """How many data frames the client has sent in its resumable connection."""
         self.acked = 0
         self.ack_bytes = 0
-        """The size of what is not acknowledged, as far as it was not waiting at the last acknowledgement."""
+        """The bytes that have come since the last acknowledgement, and those that waited then."""
         self.timer: asyncio.TimerHandle | None = None
         self.life: asyncio.TimerHandle | None = None
-        """One for all waits: a client that sends without a pause makes its link wait at each frame."""
+        """A single timer, because a client that sends without a pause makes its link wait at each frame."""
         self.reading: asyncio.Future[Message | None] | None = None
-        """The application waits for a message: it is given that, or None if it has to look."""
+        """The future that the application waits for: a message, or None to look into ``waiting``."""
         self.space: asyncio.Future[None] | None = None
-        """A link waits for the application to take messages."""
+        """The future that a link waits for until the application has taken messages."""
 
     async def get(self) -> Message:
         """Return the next message; cancelling the call loses nothing."""
@@ -93,7 +95,7 @@ class Inbound:
     def take(self, message: Message, size: int) -> asyncio.Future[None] | None:
         """Take a data frame, and count it; return a future to wait for before the next one, or None.
 
-        What the application has taken so far is acknowledged, or later.
+        The frames that the application has taken are acknowledged now, or within ``ACK_S``.
         """
         new = self._taken() - self.acked
         if new >= ACK_FRAMES or (new and self.ack_bytes - self.size >= ACK_BYTES):
@@ -145,13 +147,13 @@ class Inbound:
         return len(self.waiting or ()) < frames and self.size < size
 
     def widen(self, wide: bool) -> None:
-        """Read on for an acknowledgement, or (False) no longer."""
+        """Allow more frames to wait, to read the acknowledgement behind them; False: no more than usual."""
         self.wide = wide
         if self.has_space():
             self.make_space()
 
     def make_space(self) -> None:
-        """Let a link that waits go on."""
+        """Let a link that waits continue to read."""
         if self.space is not None:
             settle(self.space)
             self.space = None
@@ -164,16 +166,16 @@ class Inbound:
             self.timer = self.loop.call_later(ACK_S, self._acknowledge_taken)
 
     def _taken(self) -> int:
-        """Return how many frames the application has taken, or, if that is more, were acknowledged."""
+        """Return how many frames the application has taken; at least as many as have been acknowledged."""
         waiting = self.waiting or ()
         frames = len(waiting) - bool(waiting and waiting[-1]["type"] == "websocket.disconnect")
         return max(self.acked, self.count - frames)
 
     def note_acknowledged(self, *, whole: bool = False) -> int:
-        """Note which frames the client may forget, and return how many: it is told now, or when it is back.
+        """Return how many frames the client may forget, and note that it is told, now or on its return.
 
         These are the frames that the application has taken: those that wait would vanish with this process.
-        ``whole``: all that have come, because they will be taken yet.
+        ``whole``: count all frames that have come, because the application will take them.
         """
         self.acked = self.count if whole else self._taken()
         self.ack_bytes = self.size

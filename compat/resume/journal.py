@@ -1,4 +1,4 @@
-"""The frames that a client may not have: what the consumer has sent, by reference, counted from 0."""
+"""The journal: frames that were sent and may not have arrived, by reference, counted from 0."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ __all__ = ["MAX_BYTES", "MAX_FRAMES", "Binary", "Journal", "Payload", "payload_o
 
 MAX_FRAMES = 1_000
 MAX_BYTES = 256 * 1024
-"""What a journal holds at most; a single frame may be larger."""
+"""The limits of a journal; a single frame may be larger."""
 
 
 class Binary(bytes):
-    """What a binary frame carries; plain bytes are a text frame that ``engine.fast.framing`` has made."""
+    """The payload of a binary frame; plain bytes are a text frame that ``engine.fast.framing`` has made."""
 
     __slots__ = ()
 
 
 Payload = str | bytes
-"""A text, the bytes of a ``Binary``, or a finished text frame, which all that got it share.
+"""A text, the bytes of a ``Binary``, or a finished text frame, which all its receivers share.
 
-No messages are kept: dicts are large, and work for the collector.
+The journal keeps no messages, because dicts are large, and work for the garbage collector.
 """
 
 
 def payload_of(message: Message) -> str | bytes:
-    """Return what a frame carries."""
+    """Return the payload of a frame."""
     text: str | None = message.get("text")
     # A copy if it is a buffer, which the application may write to again.
     return text if text is not None else bytes(message.get("bytes") or b"")
 
 
 def size_of(payload: Payload) -> int:
-    """Return the bytes of a payload. Raises UnicodeEncodeError."""
+    """Return how many bytes a payload has; raise UnicodeEncodeError for half a surrogate pair."""
     if isinstance(payload, str) and not payload.isascii():
         return len(payload.encode())  # which raises for half a surrogate pair, as the server would
     return len(payload)
 
 
 class Journal:
-    """Keeps what has been sent until the client says that it has come."""
+    """Keeps sent frames until the client acknowledges them."""
 
     __slots__ = (
         *("acknowledged", "begin", "counted", "frames", "free", "queue", "queued", "room", "size"),
@@ -57,22 +57,22 @@ class Journal:
         self.begin = 0
         """How many frames have been forgotten."""
         self.acknowledged = 0
-        """How many frames the client has; as a rule all that are forgotten."""
+        """How many frames the client has acknowledged; usually all forgotten ones."""
         self.frames: list[Payload] = []
         self.free = 0
-        """Up to so many frames, finished ones may be appended to ``frames`` without a look at their size."""
+        """Finished frames may be appended to ``frames`` up to this length, without a look at their size."""
         self.counted = self.size = 0
-        """How many frames have been looked at, and how large they are together."""
+        """How many frames have been counted, and their bytes."""
         self.wide = False
-        """There may be a text whose bytes are more than its characters."""
+        """True if a text may have more bytes than characters."""
         self.waits: list[tuple[int, asyncio.Future[None]]] | None = None
-        """Who waits until the client has so many frames."""
+        """The futures that are done when the client has so many frames."""
         self.room: asyncio.Future[None] | None = None
         """Done when there may be room."""
         self.queue: asyncio.Lock | None = None
-        """Held by who waits for room: sends that run beside each other keep their order."""
+        """Held by a send that waits for room, so that concurrent sends keep their order."""
         self.queued = 0
-        """How many wait for it, or hold it; what comes now goes behind them."""
+        """How many sends wait for the lock, or hold it; a new frame has to wait behind them."""
 
     @property
     def end(self) -> int:
@@ -80,7 +80,7 @@ class Journal:
         return self.begin + len(self.frames)
 
     def opened(self) -> list[Payload]:
-        """Return the frames, to which ``free`` says how many finished ones may be appended."""
+        """Return ``frames``, after setting ``free``."""
         self.count()
         return self.frames
 
@@ -120,7 +120,7 @@ class Journal:
         self.free = min(MAX_FRAMES, self.counted + (MAX_BYTES - self.size) // MOST_BYTES)
 
     def acknowledge(self, count: int) -> None:
-        """The client has the first ``count`` frames since the beginning: forget them."""
+        """Forget the first ``count`` frames since the beginning, because the client has them."""
         self.forget(count)
         self.acknowledged = max(self.acknowledged, min(count, self.end))
         if self.waits is not None:
@@ -129,14 +129,14 @@ class Journal:
                     settle(future)
 
     def forget(self, count: int) -> None:
-        """Keep the first ``count`` frames no longer."""
+        """Drop the first ``count`` frames since the beginning, whether the client has them or not."""
         frames = self.frames
         known = min(count - self.begin, len(frames))
         if known > 0:
             if known < self.counted:
                 self.size -= sum(map(size_of if self.wide else len, islice(frames, known)))
                 self.counted -= known
-            else:  # the rest is finished ones, which are counted when that matters
+            else:  # the rest are finished frames, which are counted when that matters
                 self.counted = self.size = 0
             del frames[:known]
             self.wide = self.wide and bool(frames)
@@ -155,9 +155,9 @@ class Journal:
 
     @contextlib.asynccontextmanager
     async def in_turn(self) -> AsyncIterator[None]:
-        """Wait until nobody else waits for room, and keep that place."""
+        """Wait until no other send waits for room, and make others wait during the block."""
         self.queue = self.queue or asyncio.Lock()
-        self.queued += 1  # the lock counts as free before its next one runs
+        self.queued += 1  # the lock counts as free before its next holder runs
         try:
             async with self.queue:
                 yield
@@ -165,7 +165,7 @@ class Journal:
             self.queued -= 1
 
     def is_awaited(self) -> bool:
-        """Return True while somebody waits, for room or for what the client says that it has."""
+        """Return True while a caller waits for room, or for an acknowledgement of the client."""
         return self.queued > 0 or any(not future.done() for _, future in self.waits or ())
 
     def wait_for_room(self) -> asyncio.Future[None]:
@@ -174,18 +174,18 @@ class Journal:
         return self.room
 
     def look_again(self) -> None:
-        """Let those who wait for room look whether that still makes sense."""
+        """Wake the callers that wait for room, to check whether they should go on waiting."""
         if self.room is not None:
             settle(self.room)
             self.room = None
 
     def wake(self) -> None:
-        """Let everybody who waits go on: nothing more comes."""
+        """Wake all callers that wait, because the client acknowledges nothing more."""
         for _, future in self.waits or ():
             settle(future)
 
     def frame(self, number: int) -> Message:
-        """Return the frame with this number, which must be one that is kept."""
+        """Return the frame with this number, which must still be kept."""
         payload = self.frames[number - self.begin]
         if isinstance(payload, Binary):
             return {"type": "websocket.send", "bytes": bytes(payload)}  # not all servers take a subclass

@@ -1,4 +1,7 @@
-"""One socket of a resumable connection: reads its frames, and knows how it ends; ``Outward`` sends."""
+"""A link: one socket of a resumable connection. It reads the frames, and finds out how the socket has ended.
+
+``Outward`` sends.
+"""
 
 from __future__ import annotations
 
@@ -26,21 +29,21 @@ __all__ = ["PAUSED", "REPLACED", "Link", "send_away"]
 log = logging.getLogger("compat.resume")
 
 PAUSED, REPLACED = "paused", "replaced"
-"""The reasons of closes: the client has asked for it by ``pause``, or it is back on another link."""
+"""The reasons in closes: the client has asked for it by ``pause``, or it is back on another link."""
 CLOSE_TIMEOUT_S = 2.0
 GOODBYE_S, LAST_LOOK_S = 0.3, 0.05
-"""Seconds after a ``bye`` in which the client's close may come, with the code that it has chosen; and those
-in which it is read if it has come while the loop was busy.
+"""Seconds after a ``bye`` in which the client's close may come, with a code of its choice; and seconds for
+reading that close, if it has come while the loop was busy.
 """
 GOODBYES = frozenset((NORMAL, GOING_AWAY, SERVICE_RESTART))
-"""Codes after which nobody comes back. 1005 is none: uvicorn gives it for a cut as well."""
+"""Close codes after which a client does not come back. 1005 is not one: uvicorn reports it for a cut too."""
 MAX_CONTROLS, CONTROLS_S = 500, 1.0
-"""How many control frames are read in this time, in seconds. A client that is not hostile sends a few a
-minute, beside the acknowledgements of what it has got.
+"""How many control frames are read in so many seconds. A client that is not hostile sends a few a minute, in
+addition to its acknowledgements.
 """
 
 _ACK = re.compile(MARK + r'\{"type": ?"ack", ?"n": ?([0-9]{1,15})\}').fullmatch
-"""An acknowledgement as most clients write it; ``_control`` reads all."""
+"""An acknowledgement as most clients write it; ``_control`` reads all forms."""
 
 
 class Link(Outward):
@@ -62,19 +65,19 @@ class Link(Outward):
         super().__init__(raw_send, bursts and bursts.protocol_of(receive, send), owner, sent)
         self.raw_receive = raw_receive
         self.relayed = relayed
-        """Its socket is in another process, or a response: the server does not close it."""
+        """True if the socket is in another process, or a response: the server does not close it."""
         self.task: asyncio.Task[Any] | None = None
-        """Runs ``read``, where nothing else does."""
+        """Runs ``read``, if the socket is not read in steps or by ``until_left``."""
         self.left: asyncio.Future[None] | None = None
-        """Done when nobody reads any more; ``until_left`` waits for it."""
+        """Done when reading has ended; ``until_left`` waits for it."""
         self.overdue: asyncio.TimerHandle | None = None
-        """Fires if the reader does not tell how it has ended: nothing can be sent, or nobody is there."""
+        """Ends the link if the reader does not report its end in time."""
         self.reading: Any = None
-        """The coroutine of ``receive()`` that ``_step`` runs on."""
+        """The coroutine of ``receive()`` that ``_step`` runs."""
         self.heard, self.heard_from = 0, 0.0
-        """Control frames since then, in seconds of the loop."""
+        """How many control frames have come since that time of the loop."""
         self.goodbye = self.paused = False
-        """The client has said that it does not come back, or that it does at once."""
+        """The client has said that it does not come back; that it comes back at once (``pause``)."""
 
     def begin(self) -> None:
         """Read the socket: in steps if its ``receive()`` waits only for a queue, else in a task."""
@@ -84,7 +87,7 @@ class Link(Outward):
             self.task = self.loop.create_task(self.read())
 
     async def until_left(self) -> None:
-        """Read the socket as ``begin``, and return when the client has left it."""
+        """Read the socket as ``begin`` does, and return when the client has left it."""
         try:
             await self._until_left()
         except asyncio.CancelledError:
@@ -120,14 +123,14 @@ class Link(Outward):
     # How it ends
 
     def failed(self, message: Message, error: Exception) -> None:
-        """The server's ``send(message)`` has raised ``error``."""
+        """Handle the ``error`` of the server's ``send(message)``."""
         closed = self.after_close
         if message["type"] == "websocket.close" and closed is not None and not closed.done():
             closed.set_exception(error)  # the server may take another code
             return
         log.debug("a link has ended: %r", error)
         self.drop(SERVICE_RESTART)  # the socket may be open: nothing is sent there any more
-        # Its end is the reader's to tell, which may be about to read the client's goodbye.
+        # The reader reports the end, because it may be about to read the client's goodbye.
         self._end_within(CLOSE_TIMEOUT_S, NO_STATUS)
 
     def _end_within(self, seconds: float, code: int) -> None:
@@ -151,7 +154,7 @@ class Link(Outward):
         try:
             space = self.owner.space()
             if space is not None and not self.relayed:
-                await asyncio.shield(space)  # which others wait for as well
+                await asyncio.shield(space)  # others may wait for this future too
                 space = None
             while True:
                 message = await self.raw_receive()
@@ -171,7 +174,7 @@ class Link(Outward):
             self._end(NO_STATUS, goodbye=False)
 
     def _step(self, awaited: asyncio.Future[Any] | None = None) -> None:
-        """Do what ``read`` does without a task: run ``receive()`` on, up to its next wait."""
+        """Do what ``read`` does, without a task: run ``receive()`` up to its next wait."""
         if self.left is not None and self.left.done():
             return
         try:
@@ -205,7 +208,7 @@ class Link(Outward):
         code = message.get("code", NO_STATUS)
         last = code in GOODBYES or code in OF_A_PAGE
         if self.gone and code == SERVICE_RESTART:
-            last = False  # it was ours, after a frame that could not be written
+            last = False  # this was our close, after a frame that could not be written
         self._end(code, goodbye=self.goodbye or last)
 
     async def _refuse(self, error: Malformed) -> None:
@@ -228,13 +231,13 @@ class Link(Outward):
             if is_control(text):
                 known = self.owner.journal.acknowledged
                 self._control(text)
-                # How often a client acknowledges what is new to us, we say by what we send.
+                # Acknowledgements of new frames are not counted: we send these frames, and so limit them.
                 return None if self.owner.journal.acknowledged > known else self._slowed()
             message = {**message, "text": text[1:]}
         return self.owner.came(self, message, size_of(payload_of(message)))
 
     def _hears(self, text: str, waits: bool) -> bool:
-        """Take a text at once, if that changes nothing but when; return False if ``_step`` has to.
+        """Take a text before ``_step`` reads it, if that makes no other difference; return False if not.
 
         ``waits``: messages wait before it; only acknowledgements are taken then.
         """
@@ -242,7 +245,7 @@ class Link(Outward):
             return False
         if text[0] == MARK and (found := _ACK(text)) is not None:
             count = min(int(found[1]), self.sent)
-            if count <= self.owner.journal.acknowledged:  # it says nothing new: too many are slowed
+            if count <= self.owner.journal.acknowledged:  # it acknowledges nothing new; too many are slowed
                 if self.heard + 1 >= MAX_CONTROLS:
                     return False
                 self.heard += 1
@@ -293,20 +296,21 @@ class Link(Outward):
         self.close(message).add_done_callback(look)
 
     def close_otherwise(self, message: Message) -> None:
-        """Close with another code than that of ``message``, which the server has rejected.
+        """Close with another code, because the server has rejected that of ``message``.
 
-        A client that is to come back does so after no other code, but when its ping is not answered.
+        Do nothing for a client that is to come back: after another code it would not. It notices the end when
+        its ping is not answered.
         """
         if message.get("code") not in COMES_BACK:
             closing = asyncio.wait_for(closes_otherwise(self.raw_send, message), CLOSE_TIMEOUT_S)
             _keep(self.loop.create_task(closing))
 
     def bye(self) -> None:
-        """The client has said that it does not come back."""
+        """Note that the client has said that it does not come back."""
         self.goodbye = True
 
     def drop(self, code: int, reason: str = "") -> None:
-        """Close the socket with ``code`` at once; what waits for it is not sent any more."""
+        """Close the socket with ``code`` at once; the frames that wait for it are not sent."""
         if self.gone:
             return
         self._over()
@@ -322,9 +326,9 @@ class Link(Outward):
 
 
 async def send_away(send: Send) -> None:
-    """Close a socket whose call the server ends, as hypercorn does when it stops; its client comes back.
+    """Close a socket whose call the server cancels, as hypercorn does when it stops; so its client returns.
 
-    After the code that hypercorn sends by itself, 1011, nobody comes back.
+    After 1011, the code that hypercorn sends by itself, a client does not come back.
     """
     try:
         await asyncio.wait_for(send({"type": "websocket.close", "code": SERVICE_RESTART}), CLOSE_TIMEOUT_S)
@@ -333,7 +337,7 @@ async def send_away(send: Send) -> None:
 
 
 def _keep(task: asyncio.Task[Any]) -> None:
-    _closing.add(task)  # a task that nobody else knows
+    _closing.add(task)  # there is no other reference to it
     task.add_done_callback(_closing.discard)
 
 

@@ -1,7 +1,7 @@
 """A logout ends the connections of its session that wait for their client, in every process.
 
-Who has logged out cannot come back: a return is for the same user. A connection that has its client stays
-open, as with Channels, but waits for nobody when its socket ends.
+A user who has logged out cannot come back, because a return is for the same user. A connection whose client
+is here stays open, as with Channels, but is not parked when its socket ends.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ TELL_S, EXIT_S = 5.0, 2.0
 
 
 def mark_of(session_key: str) -> str:
-    """Return what stands for a session: its key is as good as a password, and is told to nobody."""
+    """Return a hash that stands for a session, because its key is as good as a password."""
     return hashlib.sha256(session_key.encode("utf-8", "surrogatepass")).hexdigest()[: 2 * MARK_BYTES]
 
 
@@ -60,11 +60,11 @@ async def belong(layer: Any, mailbox: str) -> None:
 
 
 def logged_out(session_key: str) -> None:
-    """End what waits for the user of a session that is no more; call it in any thread.
+    """End the parks of a session that has ended; may be called in any thread.
 
-    Only for one that has existed, because each process hears of it. Waits for nothing, and raises nothing:
-    other processes are told in the background. What cannot be told is logged, and such a connection ends
-    when its time is over.
+    Call it only for a session that has existed, because all processes are told. It does not block or raise:
+    other processes are told in the background. If they cannot be told, that is logged, and their parks end
+    when their time is over.
     """
     try:
         mark = mark_of(session_key)
@@ -76,16 +76,16 @@ def logged_out(session_key: str) -> None:
 
 
 class _Teller:
-    """Tells other processes, on the background loop: over each layer by itself, and of many together."""
+    """Tells other processes of logouts, on the background loop: over each layer, and many in one message."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._waiting: dict[Any, list[str]] = {}
-        """What they have yet to be told, by layer."""
+        """The sessions that other processes have to be told, by layer."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def tell(self, layer: Any, mark: str) -> None:
-        """Tell of a logout soon, with those that come while others are told."""
+        """Tell of a logout soon, together with those that come meanwhile."""
         waiting = self._waiting.get(layer)
         if waiting is None:
             self._waiting[layer] = [mark]
@@ -113,7 +113,7 @@ class _Teller:
         self._waiting.pop(layer, None)
 
     async def aclose(self) -> None:
-        """Wait until all is told, for ``EXIT_S`` at most."""
+        """Wait until other processes have been told, for ``EXIT_S`` at most."""
         if self._tasks:
             _, late = await asyncio.wait(tuple(self._tasks), timeout=EXIT_S)
             for task in late:
@@ -143,7 +143,7 @@ async def _close_teller() -> None:
 
 
 def _failed(count: int, error: Exception) -> None:
-    """Log that others do not know of so many logouts."""
+    """Log that other processes were not told of ``count`` logouts."""
     if due := _throttle.due(type(error), count):
         log.warning(
             "other processes were not told of %d logouts: what waits there for these users ends when its "
@@ -153,7 +153,7 @@ def _failed(count: int, error: Exception) -> None:
 
 
 def _others() -> list[Any]:
-    """Return the layers over which other processes hear."""
+    """Return the layers that other processes may share."""
     found = []
     for alias in channel_layers:
         with contextlib.suppress(Exception):  # who uses a layer that cannot be made is told

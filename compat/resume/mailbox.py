@@ -1,4 +1,4 @@
-"""The mailbox of a process on a channel layer, in which other processes write to it."""
+"""The mailbox of a process on a channel layer, into which other processes write."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class ProcessMailbox:
         """Its name; empty until it is open."""
         self.opening: asyncio.Task[None] | None = None
         self.closed_since: float | None = None
-        """When it could not be opened first; None: that has not been tried, or it is open."""
+        """The time of the first failed attempt to open it; None if there was none, or it is open."""
         self.listens = asyncio.Event()
-        """What is sent to it arrives."""
+        """Set once a message to it has arrived."""
         self.reading: asyncio.Task[None] | None = None
         self.belonging: asyncio.Task[None] | None = None
         """Keeps it in the group of all processes."""
@@ -56,7 +56,7 @@ class ProcessMailbox:
         return not self.channel and waits
 
     async def _open(self) -> None:
-        """Open it; it has a name when what is sent there arrives."""
+        """Open it; it has a name as soon as messages to it arrive."""
         try:
             channel: str = await self.layer.new_channel()
             if self.reading is not None:
@@ -94,5 +94,5 @@ class ProcessMailbox:
                     self.listens.set()
                 else:
                     self.take(message)
-            except Exception:  # one of another version, perhaps; the others must be heard
+            except Exception:  # the message may be of another version; the next ones have to be read
                 log.exception(NOT_UNDERSTOOD)

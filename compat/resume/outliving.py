@@ -1,4 +1,4 @@
-"""Calls of applications that go on when the socket for which the server has made them is no more."""
+"""Calls of applications that continue after the socket for which the server has made them has ended."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class ResponseOver(ClientDisconnected):
-    """A frame was sent by a response that is over, as servers raise it of a socket whose client has left."""
+    """Raised by a send to a response that is over, as a server's send raises after the client has left."""
 
 
 class Ending:
-    """Ends a connection as the call of its application has ended: ``async with Ending(made):``."""
+    """Ends a connection when the call of its application ends: ``async with Ending(made):``."""
 
     __slots__ = ("made",)
 
@@ -38,7 +38,7 @@ class Ending:
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
         made, code = self.made, NORMAL if error is None else INTERNAL_ERROR
         if isinstance(error, asyncio.CancelledError):
-            made.give_up("stopped")  # the server ends: nobody will come back to hear of it
+            made.give_up("stopped")  # the server stops, so its client cannot come back to it
             if not is_a_handlers_own(error):
                 code = SERVICE_RESTART  # hypercorn cancels calls before it closes their sockets
         has_left = isinstance(error, ClientDisconnected) and made.told
@@ -52,7 +52,7 @@ async def _run(app: App, scope: Scope, made: ResumableConnection) -> None:
 
 
 async def run_on(app: App, scope: Scope, made: ResumableConnection) -> None:
-    """Run ``app``, which goes on when the server cancels its own call because the first link has ended."""
+    """Run ``app``; it continues if the server cancels the call because the first link has ended."""
     first = made.link
     task = asyncio.ensure_future(_run(app, scope, made))
     try:
@@ -66,9 +66,9 @@ async def run_on(app: App, scope: Scope, made: ResumableConnection) -> None:
 
 
 def outlive(task: asyncio.Future[None]) -> None:
-    """Let a call of an application go on by itself, and log its failure, which no server sees.
+    """Let the call of an application continue in a task, and log its exception, which no server sees.
 
-    That its client has left is none: servers pass over that too.
+    The exception for a client that has left is not logged; servers do not log it either.
     """
     _outliving.add(task)
     task.add_done_callback(_outlived)

@@ -1,11 +1,11 @@
-"""The sending half of a link: sends what the journal holds, in order.
+"""The sending half of a link: it sends the frames of the journal, in order.
 
-A consumer never waits for a socket. What the server takes at once is sent at once, without a task: the
-coroutine of its ``send()`` is run up to its first wait. If it waits, because the client does not read, a task
-sees it through, and what follows stays in the journal until then.
+A consumer never waits for a socket. A frame that the server takes at once is sent at once, without a task:
+the coroutine of ``send()`` is run up to its first wait. If it waits, because the client does not read, a task
+runs the rest of it, and the frames that follow stay in the journal until then.
 
-While nothing waits, the consumer's ``Socket`` does by itself what ``writes`` does: it writes a frame that was
-made before, and appends it to the journal.
+While nothing waits, the consumer's ``Socket`` does what ``writes`` does, without a call of the link: it
+writes a finished frame and appends it to the journal.
 """
 
 from __future__ import annotations
@@ -45,24 +45,24 @@ class Outward:
         self.ready = readiness_of(protocol, send)
         self.framed = framed_by(self.loop, send)
         self.wrapped = not hasattr(behind_starlette(send), "__self__")
-        """The server's ``send()`` is in a function of a middleware; Starlette's own one only calls it."""
+        """True if a function of middleware wraps the server's ``send()``; Starlette's own does not count."""
         self._sent = sent
         self.controls: deque[Message] | None = None
-        """Control frames that wait for the socket; None: none do."""
+        """Control frames that wait for the socket, or None."""
         self.closing: Message | None = None
-        """The close that follows when everything has been sent."""
+        """The close that is sent after all frames."""
         self.after_close: asyncio.Future[None] | None = None
         self.direct = False
-        """The consumer's ``Socket`` writes frames by itself."""
-        self.busy: asyncio.Task[None] | None = None  # sees a send through for which the server waits
+        """True while the consumer's ``Socket`` writes frames by itself."""
+        self.busy: asyncio.Task[None] | None = None  # runs a ``send()`` that waits
         self.gone = False  # nothing can be sent any more
 
     def failed(self, message: Message, error: Exception) -> None:
-        """The server's ``send(message)`` has raised ``error``."""
+        """Handle the ``error`` of the server's ``send(message)``."""
         raise NotImplementedError
 
     def _closed(self, message: Message) -> None:
-        """The socket has been closed with ``message``."""
+        """Handle that the socket has been closed with ``message``."""
         raise NotImplementedError
 
     @property
@@ -83,7 +83,7 @@ class Outward:
         return True
 
     def writes(self, text: Any) -> bool:
-        """Do for most texts what ``flush`` does for all, for less; see ``engine.contracts.Resumed``."""
+        """Do what ``flush`` does, for most texts and at less cost; see ``engine.contracts.Resumed``."""
         if type(text) is not str or not text or not self._can_write(text) or not self.takes(text):
             return False
         if self._write(text):
@@ -104,7 +104,7 @@ class Outward:
         return True
 
     def let_write(self) -> None:
-        """Have the consumer's socket write the next frames by itself, if nothing waits here."""
+        """Let the consumer's socket write the next frames by itself, if nothing waits here."""
         journal = self.owner.journal
         waits = self.busy is not None or self.gone or self._sent < journal.end or self.owner.over
         waits = waits or journal.queued > 0
@@ -118,20 +118,20 @@ class Outward:
             socket.frame_by(self.framed, journal.opened(), journal.free)
 
     def acknowledged(self, count: int) -> None:
-        """The client has so many frames, or says so: it cannot have more than were sent."""
+        """Forget the first ``count`` frames, which the client has; at most those that were sent."""
         owner = self.owner
         owner.journal.acknowledge(min(count, self.sent))
         if self.direct and owner.socket is not None:
             owner.socket.frame_by(self.framed, owner.journal.frames, owner.journal.free)
 
     def take_over(self) -> None:
-        """Write the next frames itself: something may wait, or the journal is another one."""
+        """Let this link write the next frames, because something may wait, or the journal changes."""
         if self.direct and self.owner.socket is not None:
             self._sent, self.direct = self.owner.journal.end, False
             self.owner.socket.frame_by(None)
 
     def flush(self) -> None:
-        """Send what waits, as far as the server takes it at once."""
+        """Send the frames that wait, as far as the server takes them at once."""
         while self.busy is None and not self.gone and (message := self._next()) is not None:
             self._send(message)
 
@@ -146,12 +146,12 @@ class Outward:
             self.controls.append(message)
 
     def close(self, message: Message) -> asyncio.Future[None]:
-        """Close the socket after what waits for it; return a future that is done when that has happened.
+        """Close the socket after the frames that wait; return a future that is done when it has been closed.
 
         The future raises what the server's ``send()`` raises.
         """
         former, closed = self.after_close, self.loop.create_future()
-        closed.add_done_callback(lambda done: done.cancelled() or done.exception())  # not everybody waits
+        closed.add_done_callback(lambda done: done.cancelled() or done.exception())  # not all callers wait
         if former is not None:
             closed.add_done_callback(lambda done: settle(former))
         self.after_close = closed

@@ -1,4 +1,4 @@
-"""What a link needs of its connection."""
+"""The interface of a resumable connection that its links use."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ class Owner(Protocol):
     where: str
     """The path of its URL, for the log."""
     over: bool
-    """Nothing more is sent."""
+    """True if nothing more is sent or taken."""
     socket: Socket | None
-    """The socket of the consumer, if it may write frames by itself."""
+    """The consumer's socket, if it may write frames by itself."""
 
     def came(self, link: Link, message: Message, size: int) -> asyncio.Future[None] | None:
         """Take a data frame of the client; return a future to wait for before the next one."""
 
     def space(self) -> asyncio.Future[None] | None:
-        """Return a future to wait for before the first data frame, or None: others may wait already."""
+        """Return a future to wait for before the first data frame, if the queue is full, or None."""
 
     def acknowledged(self, link: Link, count: int) -> None:
-        """The client has so many frames."""
+        """Note that the client has the first ``count`` frames."""
 
     def pinged(self, link: Link) -> None:
-        """The client asks for a sign of life."""
+        """Answer the client's ping."""
 
     def watch_people(self, link: Link, members: dict[str, Any]) -> None:
-        """The client's page asks who is in a group; raise Malformed."""
+        """Handle a frame by which the client's page asks who is in a group; raise Malformed."""
 
     def may_pause(self) -> bool:
         """Return False if the link ends soon for good, because the server stops."""
         ...
 
     def ended(self, link: Link, code: int, *, goodbye: bool) -> None:
-        """The link is no more."""
+        """Handle the end of the link; ``goodbye``: the client does not come back."""

@@ -1,4 +1,4 @@
-"""A resumable connection without a link: how long it waits, and what ends it."""
+"""Parking: a resumable connection without a link waits for its client, for a limited time."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ __all__ = ["Parking"]
 log = logging.getLogger("compat.resume")
 
 PAUSE_S = 10.0
-"""How long a client that has said ``pause`` may take to come back before it counts as away."""
+"""Seconds in which a client that has said ``pause`` may come back before it counts as away."""
 MAX_UNTOLD = 12
-"""Control frames that are kept for it; when they are more, it counts as away at once."""
+"""The number of control frames that are kept for it; with more it counts as away at once."""
 CLOSED_S = 60.0
-"""How long frames are kept for a client that has been closed: its link may have been dead."""
+"""Seconds for which frames are kept for a client that was closed, because its link may have been dead."""
 
 
 class Parking(Telling):
@@ -50,22 +50,22 @@ class Parking(Telling):
         super().__init__()
         self.link: Link | None = None
         self.accepted = False
-        """The client has been sent its first ticket."""
+        """True once the client has been sent its first ticket."""
         self.back_at = -math.inf
-        """When it came back last, in seconds of the loop."""
+        """The loop's time of the client's last return."""
         self.drained = False
-        """The drain of a server that stops closes its consumer."""
+        """True if the drain of a stopping server closes the consumer."""
         self.final: Message | None = None
-        """The close of the application, for a client that was away, or has not got what came before."""
+        """The close of the application, for a client that is away or has not got all frames before it."""
         self.said = False
-        """That close has been written to a link, behind all frames."""
+        """True once that close has been written to a link, after all frames."""
         self.session = ""
-        """What stands for the session that says whose it is (``logouts.mark_of``); empty: none does."""
+        """The mark (``logouts.mark_of``) of the session that names its user; empty if none does."""
         self.logged_out = False
-        """Its user has logged out: its client cannot come back."""
+        """True once that user has logged out: the client cannot come back."""
         self.park_timer: asyncio.TimerHandle | None = None
         self.untold: list[Message] | None = None
-        """The control frames for a client that has said ``pause``; None: it has not."""
+        """The control frames for a client that has said ``pause``; None if it has not."""
 
     def put_disconnect(self, code: int) -> None:
         """Tell the application, once, that its client has left for good."""
@@ -87,7 +87,7 @@ class Parking(Telling):
         return self.link and self.link.protocol
 
     def ended(self, link: Link | None, code: int, *, goodbye: bool) -> None:
-        """A link is no more; see ``link.Owner``."""
+        """Handle the end of a link; see ``owner.Owner``."""
         if link is not self.link:
             return
         if link is not None:
@@ -100,9 +100,9 @@ class Parking(Telling):
             closed = self.final.get("code", NORMAL)
             self.put_disconnect(closed)
             self.said = link is not None and code == closed
-            if link is not None and self.said:  # servers give our own code, even if the link was dead
+            if link is not None and self.said:  # servers report our own code, even if the link was dead
                 goodbye = link.goodbye or self.journal.begin == self.journal.end
-            goodbye = goodbye or not self.accepted  # nobody has a ticket
+            goodbye = goodbye or not self.accepted  # the client has no ticket
         elif goodbye or not self.accepted:
             if self.accepted and not registry.stopping:
                 registry.said_goodbye(self)
@@ -116,7 +116,7 @@ class Parking(Telling):
             self.park()
 
     def is_shut_out(self) -> bool:
-        """Return True, and log it, while others have the places of a client that is away: it comes later."""
+        """Return True, and log it, if a limit of connections allows no return now: the client comes later."""
         full = None if self.admission is None else self.admission.full()
         if full:
             log.warning("a client of %s is asked to come back later: %s", shown(self.where), full)
@@ -130,21 +130,21 @@ class Parking(Telling):
         seconds = min(self.seconds, CLOSED_S) if self.said else self.seconds
         self.park_timer = self.loop.call_later(seconds, self.give_up, "gone")
         registry.park(self)  # which may end it at once, and so the timer
-        self.journal.look_again()  # nobody reads now
+        self.journal.look_again()  # the client reads nothing now
         if registry.stopping:
             self.stop()
         elif self.notices is not None and not self.over:
             self.notices("compat.parked")
 
     def unpark(self) -> None:
-        """Wait no more."""
+        """Stop waiting for the client."""
         if self.park_timer is not None:
             self.park_timer.cancel()
             self.park_timer = None
         self.untold = None
 
     def pause(self) -> None:
-        """Wait for a client that comes back at once: the application need not know, nor who watches it."""
+        """Wait for a client that comes back at once: neither the application nor other clients are told."""
         self.untold = []
         self.park_timer = self.loop.call_later(PAUSE_S, self._park_after_all)
         self.journal.look_again()  # nobody reads now
@@ -157,7 +157,7 @@ class Parking(Telling):
         self.park()
 
     def tell(self, message: Message) -> None:
-        """Send a control frame, now or to a client that comes back at once; one that is away gets none."""
+        """Send a control frame, now or after a pause; a client that is away does not get it."""
         if self.link is not None:
             self.link.tell(message)
         elif self.untold is not None:
@@ -166,7 +166,7 @@ class Parking(Telling):
                 self._park_after_all()
 
     def stop(self) -> float:
-        """The server stops: end a park, or a link that it does not close itself.
+        """End a park, or a link that the server does not close itself, because the server stops.
 
         Returns for how many seconds the link has to stay open.
         """
@@ -183,7 +183,7 @@ class Parking(Telling):
         return wait_s
 
     def takes_all(self) -> bool:
-        """See ``Telling``: until its last moment a consumer may fail, and an endpoint ends as it sends."""
+        """See ``Telling``; False while a consumer may fail, and for an endpoint, which its next send ends."""
         if self.notices is None or not registry.stopping:
             return False
         if self.final is not None:
@@ -191,18 +191,18 @@ class Parking(Telling):
         return not (self._is_drained() or registry.is_finishing(self))
 
     def _is_drained(self) -> bool:
-        """Return True if the drain closes it in its turn; what a client polls it would refuse meanwhile."""
+        """Return True if the drain closes it in its turn; False for a client that polls: it is refused."""
         return admissions.draining and self.drained and not self.posts
 
     def end_relayed(self) -> None:
-        """The server stops, and the client has been told where it is: end a link that is not the server's."""
+        """End a relayed link, after its client has been told its positions, because the server stops."""
         link = self.link
         if link is not None and link.relayed:
             link.close({"type": "websocket.close", "code": SERVICE_RESTART})
             self.ended(link, SERVICE_RESTART, goodbye=True)
 
     def may_pause(self) -> bool:
-        """See ``link.Owner``."""
+        """See ``owner.Owner``."""
         return not registry.is_finishing(self)
 
     async def rest(self) -> None:
@@ -214,11 +214,11 @@ class Parking(Telling):
         self.end_relayed()
 
     def belongs_to(self, session: str) -> None:
-        """Its client is its user by this session, which may be another one than before."""
+        """Set the session that names its user, which may be another one than before."""
         self.session, self.logged_out = session, False
 
     def log_out(self, session: str) -> None:
-        """This session has ended by a logout: end the park, or wait for nobody later."""
+        """End the park if its own ``session`` has ended by a logout; with a link, do not park any more."""
         if session == self.session:
             self.logged_out = True
             self.give_up("logout")
@@ -226,7 +226,7 @@ class Parking(Telling):
     def give_up(self, why: str, *, counted: bool = False) -> None:
         """End a park: the application gets its disconnect, unless it has ended already.
 
-        ``counted``: the return of its client has been counted with this reason.
+        ``counted``: the return of the client has been counted with this reason already.
         """
         if self.link is not None or self.id not in registry.connections:
             return
@@ -238,7 +238,7 @@ class Parking(Telling):
         self.forget()
 
     def forget(self) -> None:
-        """It is over, and its client need not come back to hear of it."""
+        """Forget the connection: it has ended, and the client need not come back to learn that."""
         self.unpark()
         self.inbound.stop()
         registry.leave(self)

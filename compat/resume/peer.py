@@ -1,4 +1,4 @@
-"""Another process with which this one shares links: what goes there, batch by batch."""
+"""A peer: another process with which this one shares links, and the batches that are sent to it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Peer"]
 log = logging.getLogger("compat.resume")
 
 DEAD_S = 30.0
-"""Seconds for which a process that has not answered is not asked again: a storm costs one time limit."""
+"""Seconds for which a process that has not answered is not asked again: so many returns wait only once."""
 SILENT_S = 8.0
 """Seconds of silence after which a process counts as lost, and the links with it."""
 PAUSE_S = 0.1
@@ -29,11 +29,11 @@ PAUSE_S = 0.1
 MAX_BATCH = 128 * 1024
 """Characters of payload after which a batch is full."""
 MAX_WAITING = 8 * 2**20
-"""Characters that may wait for a process, beside the longest frame, before the largest link is dropped."""
+"""Characters that may wait for a process, without the longest frame, before the largest link is dropped."""
 ITEM = 64
-"""What one thing that is said counts at least: there may be many empty ones."""
+"""Characters that an item counts at least, because there may be many empty ones."""
 TO_HOME = frozenset(("attach", "post", "refused", "text", "binary", "left"))
-"""What the end at the socket says; all else is from the home's."""
+"""The kinds of items that go to the home; all others come from it."""
 
 
 def _length(value: Any) -> int:
@@ -50,12 +50,12 @@ class Peer:
         self.aways: dict[int, AwayEnd] = {}
         """The links whose socket is here."""
         self.posts: dict[int, asyncio.Future[str]] = {}
-        """The requests with frames that came here: what became of them."""
+        """The outcomes of requests with frames that came here."""
         self.slow: set[int] = set()
-        """Those whose consumer is slow, as the other process says."""
+        """The numbers of those whose consumer is slow, as the other process says."""
         self.heard = self.shown = steady()
         self.dead_until = 0.0
-        """It is not asked for a connection before."""
+        """It is not asked for a connection before this time."""
         self.waiting: list[tuple[list[int], str, Any]] = []
         self.size = 0
         self.shrinking = False
@@ -65,10 +65,10 @@ class Peer:
         """The number of its next batch; None before the first one."""
         self.sending: asyncio.Task[None] | None = None
 
-    # What goes there
+    # To the peer
 
     def put(self, number: int, kind: str, value: Any) -> None:
-        """Send one thing that an end of a link says; the same text for several links is sent once."""
+        """Send an item of one end of a link; the same text for several links is sent once."""
         last = self.waiting[-1] if self.waiting else None
         if last is not None and last[2] is value and last[1] == kind and value is not None:
             last[0].append(number)
@@ -79,7 +79,7 @@ class Peer:
         self._begin()
 
     def _shrink(self) -> None:
-        """Drop links until what waits is less; they put more here as they end."""
+        """Drop links until fewer characters wait; links that end put more items here, hence the flag."""
         if self.shrinking:
             return
         self.shrinking = True
@@ -92,14 +92,14 @@ class Peer:
     def _is_full(self) -> bool:
         if self.size <= MAX_WAITING:
             return False
-        # A frame that is longer by itself would never pass.
+        # The longest frame does not count, because it could be longer than the limit.
         return self.size - max(_length(value) for _, _, value in self.waiting) > MAX_WAITING
 
     def _drop_largest(self) -> bool:
-        """Drop the link for which the most waits, as the others may be well; return False if there is none.
+        """Drop the link for which the most characters wait; return False if there is none.
 
-        What several links share counts in parts. That a client has left is never dropped: nobody would say it
-        again.
+        An item that several links share counts in parts. The item that a client has left is never dropped,
+        because it is not repeated.
         """
         waits: Counter[tuple[bool, int]] = Counter()
         for numbers, kind, value in self.waiting:
@@ -133,11 +133,11 @@ class Peer:
             self.sending = start_apart(self.loop, self._send(empty=True, asks=asks))
 
     def has_links(self) -> bool:
-        """Return True if it has to know that this process lives."""
+        """Return True if the peer has to know that this process is alive."""
         return bool(self.homes or self.aways or self.posts)
 
     def is_idle(self) -> bool:
-        """Return True if nothing is on its way."""
+        """Return True if no batch is on its way."""
         return self.sending is None
 
     def _begin(self) -> None:
@@ -145,11 +145,11 @@ class Peer:
             self.sending = start_apart(self.loop, self._send())
 
     async def _send(self, *, empty: bool = False, asks: bool = False) -> None:
-        """Send what waits, and what comes meanwhile, one batch after another.
+        """Send the items that wait, and those that come meanwhile, one batch after another.
 
-        After one that could not be sent, another one goes, until the other side sees the gap: it knows
-        nothing else of it, and its clients would wait. One for which its mailbox has no room is sent again,
-        with what has come meanwhile: it only reads late.
+        If a batch cannot be sent, further batches are sent until the peer sees the gap in their numbers:
+        otherwise it would not know of the loss, and its clients would wait. If its mailbox is full, the batch
+        is repeated, with the items that have come meanwhile.
         """
         failing_since: float | None = None
         full_since: float | None = None
@@ -184,14 +184,14 @@ class Peer:
                     log.debug("a batch could not be sent: %r", error)
                     self.drop_links()
                     failing_since = failing_since or self.shown
-                    empty = self.shown - failing_since < SILENT_S  # then it has noticed the silence
+                    empty = self.shown - failing_since < SILENT_S  # after that it has noticed the silence
                     await asyncio.sleep(PAUSE_S)  # a layer that is away may fail at once, each time
                 else:
                     failing_since = full_since = None
         finally:
             self.sending = None
 
-    # Whether it lives
+    # Whether it is alive
 
     def does_not_answer(self) -> None:
         """Record that it has not answered."""
@@ -200,10 +200,10 @@ class Peer:
             self.dead_until = steady() + DEAD_S
 
     def is_dead(self) -> bool:
-        """Return True if it has not answered a short time ago."""
+        """Return True if it has not answered within the last ``DEAD_S``."""
         return self.dead_until > steady()
 
-    # What comes from there
+    # From the peer
 
     def follows(self, number: int) -> bool:
         """Record a batch with this number; return False if others are missing before it."""

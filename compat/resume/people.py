@@ -31,9 +31,9 @@ log = logging.getLogger("compat.resume")
 MAX_GROUP, MAX_GROUPS = 100, 32
 """Characters of a group's name, and groups of one connection that its page may ask for."""
 JOINS_S, LOOK_S = 2.0, 0.1
-"""How long a page may ask before its consumer has joined the group, in seconds."""
+"""Seconds that a page's request waits for its consumer to join the group, and between two looks."""
 AGAIN_S = 1.0
-"""All people of a group are sent to a page this often, at most."""
+"""Seconds between two messages with all people of a group, at least."""
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -50,12 +50,12 @@ class PagePeople:
         self._consumer = consumer
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._ends: dict[str, Callable[[], None]] = {}
-        """The groups that are watched: what ends that."""
+        """For each watched group, the function that ends the watching."""
         self._sent: dict[str, float] = {}
-        """The groups that the page has asked for: when it was answered, by ``steady()``."""
+        """For each group that the page has asked for, the time of the last answer, by ``steady()``."""
 
     def asked(self, members: dict[str, Any]) -> None:
-        """The page wants to see a group, or, with ``on`` False, no more; raise Malformed."""
+        """Begin to watch a group for the page, or end that if ``on`` is False; raise Malformed."""
         group = members.get("group")
         if not isinstance(group, str) or not 0 < len(group) <= MAX_GROUP:
             raise Malformed('"group" of a presence frame must be the name of a group')
@@ -91,7 +91,7 @@ class PagePeople:
             log.error("presence: %s: %s", type(error).__name__, error, exc_info=error)
 
     def _later(self, group: str) -> None:
-        """Send all people later, unless the page wants to see them no more by then."""
+        """Send all people later, unless the page has stopped watching them by then."""
         self._forget(group)
         self._ends[group] = self._inbox.loop.call_later(AGAIN_S, self._ask, group).cancel
 
@@ -111,7 +111,7 @@ class PagePeople:
             channel = self._inbox.channel
             end = await self._layer.show(group, channel, lambda text: self._show(group, text))
             if end is not None and group in self._ends:
-                end()  # what was shown at once has not passed: all are sent later
+                end()  # a change came meanwhile and could not be sent, so all people are sent later
             elif end is not None:
                 self._ends[group] = end
 
@@ -136,7 +136,7 @@ class PagePeople:
             self._refuse(group, "not joined")
         elif link is None or link.busy is None:
             self._tell(text)
-        else:  # what has changed now is left out, because the client reads slowly
+        else:  # the change is left out, because the client reads slowly
             self._later(group)
 
     def _refuse(self, group: str, why: str) -> None:
@@ -146,7 +146,7 @@ class PagePeople:
         self._connection.tell({"type": "websocket.send", "text": f'{MARK}{{"type":"presence",{text[1:]}'})
 
     def _forget(self, group: str) -> None:
-        """Watch a group no more."""
+        """Stop watching a group."""
         end = self._ends.pop(group, None)
         if end is not None:
             end()
@@ -158,7 +158,7 @@ class PagePeople:
             asking.cancel()
 
     def close(self) -> None:
-        """The page has left its link, or the connection has ended; a page that comes back asks again."""
+        """Stop watching all groups; a page that comes back asks for them again."""
         for group in (*self._ends, *self._asking):
             self._end(group)
 
@@ -182,16 +182,16 @@ class WatchesPeople(Resumed):
         raise NotImplementedError
 
     def watch_people(self, link: Link | None, members: dict[str, Any]) -> None:
-        """See ``link.Owner``; without presence nobody answers, as to any frame that is not known."""
+        """See ``owner.Owner``; without presence there is no answer, as for any unknown frame."""
         if link is self.link and self.people is not None:
             self.people.asked(members)
 
     def watch_nobody(self) -> None:
-        """The client is away."""
+        """Stop watching, because the client is away."""
         if self.people is not None:
             self.people.close()
 
     def watch_no_more(self) -> None:
-        """The connection has ended."""
+        """Stop watching for good, because the connection has ended."""
         self.watch_nobody()
         self.people = None

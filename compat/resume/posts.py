@@ -1,8 +1,8 @@
 """Frames that a client posts, because its link is a response: see ``compat.fallback``.
 
 A post is a JSON list of frames in their order: a text, or a control frame, is a string; a binary frame is a
-list with one string, its base64. Data frames are numbered as in ``hello.have``, so that one which comes again
-is left out.
+list with one string, its base64. Data frames are numbered as in ``hello.have``, so a frame that comes twice
+is taken once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["BUSY_S", "GAP", "LATER", "TAKEN", "Carrier", "Grace", "carry", "frames_of", "reach", "take"]
 
 KEY = "compat.carrier"
-"""The key of a scope under which the request stands that is served as a websocket."""
+"""The scope's key for the request that is served as a websocket."""
 TAKEN, GAP, LATER = "", "gap", "later"
 """What became of a post: the connection has its frames, some before them are missing, or it is busy.
 
@@ -34,28 +34,29 @@ same ticket.
 """
 MAX_FRAMES = 1024
 MAX_VALUES = 2 * MAX_FRAMES
-"""Those of a list of binary frames, each of which is a list with one string."""
+"""The values of the longest list of binary frames, each of which is a list with one string."""
 BUSY_S = 20.0
-"""Seconds that a post waits for a consumer that is slow."""
+"""Seconds that a post waits for a slow consumer."""
 GRACE_S = 60.0
-"""Seconds for which a ticket is good for posts, at least, after a response has brought its successor."""
+"""Seconds for which a ticket stays valid for posts, at least, after a response has brought the next one."""
 
 
 class Grace:
-    """Which tickets are good for posts while responses follow each other: a post may outlast some of them.
+    """Which tickets are valid for posts while responses follow each other: a post may outlast some of them.
 
-    A return after a loss has another one, so that older tickets are of no use any more. Times are passed in.
+    A return after a loss begins with a new ``Grace``, so that older tickets are not valid any more. Times are
+    passed in.
     """
 
     __slots__ = ("_at", "_next", "oldest")
 
     def __init__(self, generation: int, now: float) -> None:
         self.oldest = self._next = generation
-        """``oldest`` is the oldest generation whose ticket is good."""
+        """``oldest`` is the oldest generation whose ticket is valid."""
         self._at = now
 
     def follow(self, generation: int, now: float) -> None:
-        """The next response has begun, by a ticket of this generation."""
+        """Note that the next response has begun, with a ticket of this generation."""
         if now - self._at >= GRACE_S:
             self.oldest, self._next, self._at = self._next, generation, now
 
@@ -67,13 +68,13 @@ class Carrier:
 
     def __init__(self, read: Callable[[], Awaitable[str | None]] | None = None) -> None:
         self.read = read
-        """Reads the body, once the ticket has been found good; returns None if it is refused."""
+        """Reads the body, once the ticket has been found valid; returns None if it is refused."""
         self.reached = False
-        """The request has come to something that is resumable."""
+        """True once the request has come to something that is resumable."""
         self.outcome: str | None = None
         """What became of the frames: one of the words above, or why there is no connection."""
         self.malformed = False
-        """The frames are no frames; ``outcome`` says how."""
+        """True if the frames are malformed; then ``outcome`` says how."""
 
     def settle(self, outcome: str, *, malformed: bool = False) -> None:
         """Say what became of the frames."""
@@ -120,7 +121,7 @@ def _messages(frames: list[Any]) -> Iterator[Message]:
 
 
 def _whole(text: str) -> str:
-    """Return a text; JSON can express half of a surrogate pair, which no websocket brings."""
+    """Return a text; raise Malformed for half a surrogate pair, which JSON allows and websockets do not."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -129,13 +130,13 @@ def _whole(text: str) -> str:
 
 
 _waiting: set[ResumableConnection] = set()
-"""Those for which a post waits: the frames of another one are not kept beside it."""
+"""The connections for which a post waits; a second one is refused, because its frames would be kept too."""
 
 
 async def take(connection: ResumableConnection, generation: int, first: int, frames: list[Message]) -> str:
-    """Hand the frames of a post to a connection, from the number ``first`` on; return what became of them.
+    """Hand the frames of a post, numbered from ``first``, to a connection; return what became of them.
 
-    ``generation`` is that of the client's ticket. Raises Malformed for a control frame that is none.
+    ``generation`` is that of the client's ticket. Raises Malformed for a control frame that is malformed.
     """
     why = connection.why_no_post(generation)
     if why is not None:

@@ -1,4 +1,4 @@
-"""What an application waits for: that its client has what was sent, or that there is room for more."""
+"""Waiting for a client: until it has the frames that were sent, or until there is room for more."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ log = logging.getLogger("compat.resume")
 UNREAD_S = 30.0
 """Seconds that an application waits for a client that reads, but acknowledges nothing."""
 FORGOTTEN = 100
-"""How many frames leave a full journal at once where no acknowledgement gets through."""
+"""How many frames a full journal drops at once if no acknowledgement gets through."""
 LEFT = "the client has left, or the application has closed the connection"
-"""Said to what sends after the end; without that error, a handler that only sends would never end."""
+"""The error of a send after the end; without it, a handler that only sends would never end."""
 
 
 def ask(connection: ResumableConnection) -> None:
-    """Have the client say how many frames it has, and read on until it does.
+    """Ask the client how many frames it has, and read on until it answers.
 
-    If there is no room to read on, who waits for the answer waits no more.
+    If there is no room to read on, wake the callers that wait for the answer.
     """
     inbound, link = connection.inbound, connection.link
     inbound.widen(True)
@@ -52,7 +52,7 @@ def drop(connection: ResumableConnection) -> None:
 async def delivered(connection: ResumableConnection, within_s: float | None, count: int) -> bool:
     """Return True when the client has the first ``count`` frames; False after ``within_s``, or at the end.
 
-    Also if so many of the client's frames wait for the application that its answer cannot be read.
+    Also False if so many of the client's frames wait for the application that its answer cannot be read.
     """
     journal = connection.journal
     if journal.acknowledged < count and not connection.over:
@@ -67,10 +67,9 @@ async def delivered(connection: ResumableConnection, within_s: float | None, cou
 
 
 async def add_later(connection: ResumableConnection, payload: Payload, size: int) -> None:
-    """Wait for a client that reads, and add a frame to its journal.
+    """Add a frame to a full journal, as soon as the client has made room by an acknowledgement.
 
-    The park of a client that is away ends when its journal is full. Raises ClientDisconnected if the
-    connection ends.
+    If the client is away, its park ends. Raises ClientDisconnected if the connection ends.
     """
     try:
         async with connection.journal.in_turn():
@@ -81,7 +80,7 @@ async def add_later(connection: ResumableConnection, payload: Payload, size: int
 
 
 def _ask_no_more(connection: ResumableConnection) -> None:
-    """Read as usual again, unless somebody else waits for what the client says that it has."""
+    """Read no further ahead than usual, unless another caller waits for an acknowledgement."""
     if not connection.journal.is_awaited():
         connection.inbound.widen(False)
 
@@ -94,13 +93,13 @@ async def _add_in_turn(connection: ResumableConnection, payload: Payload, size: 
             link.take_over()
         if journal.add(payload, size):
             return not connection.over
-        pauses = link is None and connection.untold is not None  # the client is back at once, and says more
+        pauses = link is None and connection.untold is not None  # it is back at once, and acknowledges
         if link is None and not pauses:
             connection.give_up("overflow")
         if connection.over or (link is None and not pauses):
             return False
         if link is not None:
-            ask(connection)  # each time: what was on its way is not in the last answer
+            ask(connection)  # each time, because the last answer does not count frames that were on their way
         if link is not None and inbound.space is not None and link.sent > journal.begin:
             # The acknowledgement is behind too many frames of the client, which cannot resume before it.
             journal.forget(min(link.sent, journal.begin + FORGOTTEN))

@@ -1,4 +1,4 @@
-"""The resumable connections of this process: by their number, and those that are parked."""
+"""The registry of this process's resumable connections, by id, and the limits for those that are parked."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ if TYPE_CHECKING:
 __all__ = ["MAX_PARKED_BYTES", "Registry", "registry"]
 
 MAX_PARKED_BYTES = 64 * 2**20
-"""The journals of all parked connections hold at most this; beyond it the oldest park ends."""
+"""The limit for the journals of all parked connections together; beyond it the oldest park ends."""
 GREEDY_BYTES = 8 * 2**20
-"""Where there is no room, a park that grows beyond this ends before older ones: it is a huge frame."""
+"""Beyond that limit, a park that is larger than this ends before older ones: it has a huge frame."""
 PARKED_BYTES = 4096
-"""What a parked connection counts beside its journal: their number is bounded too."""
+"""Bytes that a parked connection counts in addition to its journal, so that their number is limited too."""
 
 MAX_GIVEN_UP = MAX_LEFT = 10_000
 
 
 class Registry:
-    """Finds the connection of a ticket, and bounds what parked ones keep."""
+    """Finds the connection of a ticket, and limits the memory of parked connections."""
 
     def __init__(self) -> None:
         self.connections: dict[bytes, ResumableConnection] = {}
         self.parked: OrderedDict[bytes, Parking] = OrderedDict()
-        """Those without a link, the longest parked one first."""
+        """Connections without a link, the one that has been parked longest first."""
         self.sizes: dict[bytes, int] = {}
-        """What each of them counts."""
+        """The bytes that each of these counts."""
         self.parked_bytes = 0
         self.resumed = 0
         """How many returns have found their connection."""
         self.rejoined = 0
         """How many returns have found all that the groups of a new consumer had missed."""
         self.lost: dict[str, int] = {}
-        """How many returns have not, and how many parks have ended, by the reason."""
+        """How many returns have found neither, and how many parks have ended, by reason."""
         self.given_up: OrderedDict[bytes, str] = OrderedDict()
-        """Why connections that were parked are not here any more."""
+        """Why parked connections have ended, by id."""
         self.left: OrderedDict[bytes, None] = OrderedDict()
-        """Those whose clients have said goodbye; apart, since there are so many of them."""
+        """The ids of connections whose clients have said goodbye; apart, because there are many more."""
         self.responses: dict[Callable[[], None], asyncio.AbstractEventLoop] = {}
-        """What asks the clients that have a response for a link to ask again (``compat.fallback``)."""
+        """Functions that make clients whose link is a response ask again (``compat.fallback``)."""
         self._stopping: asyncio.AbstractEventLoop | None = None
         self._finishing: set[Parking] = set()
-        """Those whose clients have yet to be told where they are, before the server stops."""
+        """Connections whose clients have to be told their positions before the server stops."""
 
     @property
     def stopping(self) -> bool:
@@ -65,17 +65,17 @@ class Registry:
         self.connections[connection.id] = connection
 
     def find(self, connection: bytes) -> ResumableConnection | None:
-        """Return the connection with this number; None if it is not in this event loop."""
+        """Return the connection with this id; None if this event loop has none."""
         found = self.connections.get(connection)
         return found if found is not None and found.loop is asyncio.get_running_loop() else None
 
     def opened(self, pause: Callable[[], None]) -> None:
-        """Call ``pause()`` when the server stops: a response has begun, which it waits for."""
+        """Note a response, for which a stopping server waits; call ``pause()`` when the server stops."""
         drain.tell_stop(self)
         self.responses[pause] = asyncio.get_running_loop()
 
     def closed(self, pause: Callable[[], None]) -> None:
-        """The response has ended."""
+        """Note that the response has ended."""
         self.responses.pop(pause, None)
 
     def leave(self, connection: Parking) -> None:
@@ -87,7 +87,7 @@ class Registry:
         """Count a connection as parked."""
         self.parked[connection.id] = connection
         self.sizes[connection.id] = 0
-        if connection.told:  # only its last frames are kept: it makes room before any that waits
+        if connection.told:  # it has ended, and keeps only its last frames: it is dropped before all others
             self.parked.move_to_end(connection.id, last=False)
         self.grow(connection, connection.journal.count() + PARKED_BYTES)
         if connection.told or connection.admission is None:
@@ -105,7 +105,7 @@ class Registry:
                 return
 
     def _end(self, connection: Parking) -> None:
-        """End a park, in its own event loop, because there is no room for it; it counts no more."""
+        """End a park, in its own event loop, because there is no room for it; stop counting it at once."""
         self.unpark(connection)
         if connection.loop is asyncio.get_running_loop():
             connection.give_up("overflow")
@@ -114,14 +114,14 @@ class Registry:
                 connection.loop.call_soon_threadsafe(connection.give_up, "overflow")
 
     def unpark(self, connection: Parking) -> None:
-        """Count a connection as parked no more."""
+        """Stop counting a connection as parked."""
         if self.parked.pop(connection.id, None) is not None:
             self.parked_bytes -= self.sizes.pop(connection.id)
 
     def grow(self, connection: Parking, size: int) -> None:
         """Count ``size`` more bytes in the journal of a connection, if it is parked.
 
-        Where there is no room, the oldest park ends, or this one if it is ``GREEDY_BYTES``.
+        If there is no room for them, the oldest park ends, or this one if it has more than ``GREEDY_BYTES``.
         """
         if connection.id not in self.parked:
             return
@@ -132,11 +132,11 @@ class Registry:
             self._end(connection if greedy else next(iter(self.parked.values())))
 
     def finishing(self, connection: Parking, begins: bool) -> None:
-        """Note that the server has to leave a socket open, or no more."""
+        """Note that the server has to leave a connection's socket open; ``begins=False``: no longer."""
         (self._finishing.add if begins else self._finishing.discard)(connection)
 
     def is_finishing(self, connection: Parking) -> bool:
-        """Return True if its client has yet to be told where it is, before the server stops."""
+        """Return True if its client has to be told its positions before the server stops."""
         return connection in self._finishing
 
     def is_finished(self) -> bool:
@@ -167,42 +167,42 @@ class Registry:
         self.rejoined += 1
 
     def lose(self, why: str) -> str:
-        """Count a return that has not found its connection, or one that waits no more; return ``why``."""
+        """Count a return that has not found its connection, or a park that has ended; return ``why``."""
         self.lost[why] = self.lost.get(why, 0) + 1
         return why
 
     def give_up(self, connection: Parking, why: str) -> None:
-        """Count a connection that waits no more, and keep the reason for its client."""
+        """Count a park that has ended, and keep the reason, in case its client comes back."""
         self.given_up[connection.id] = self.lose(why)
         if len(self.given_up) > MAX_GIVEN_UP:
             self.given_up.popitem(last=False)
 
     def refuse(self, connection: bytes, generation: int) -> bool:
-        """End a connection whose client may not come back any more; return False if ``find`` finds none."""
+        """End a connection whose client may not come back; return False if there is none here."""
         found = self.find(connection)
         if found is not None:
             found.refuse(generation)
         return found is not None
 
     def log_out(self, sessions: Collection[str]) -> None:
-        """End what waits for the users of these sessions, and will wait; call it in any thread."""
+        """End the parks of these sessions, now and in the future; may be called in any thread."""
         for connection in tuple(self.connections.values()):
             if connection.session and connection.session in sessions:
                 with contextlib.suppress(RuntimeError):  # its loop is no more
                     connection.loop.call_soon_threadsafe(connection.log_out, connection.session)
 
     def said_goodbye(self, connection: Parking) -> None:
-        """Keep that its client has said goodbye, should that come back all the same."""
+        """Note that its client has said goodbye, in case it comes back all the same."""
         self.left[connection.id] = None
         if len(self.left) > MAX_LEFT:
             self.left.popitem(last=False)
 
     def count_gone(self, connection: bytes) -> str:
-        """Count, once, a return whose connection is not here; return why that is so."""
+        """Return why the connection of a return is not here; count that, unless its end has been counted."""
         return self.given_up.get(connection) or self.lose("left" if connection in self.left else "gone")
 
     def counts(self) -> dict[str, Any]:
-        """Return how many connections are live and parked, and what came of the returns so far."""
+        """Return how many connections are live and parked, and the outcomes of all returns so far."""
         return {
             "live": len(self.connections) - len(self.parked),
             "parked": sum(not connection.told for connection in tuple(self.parked.values())),
@@ -213,6 +213,6 @@ class Registry:
 
 
 registry = Registry()
-"""Those of this process."""
+"""The registry of this process."""
 
 report_resumable(registry.counts)

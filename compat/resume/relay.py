@@ -1,9 +1,9 @@
-"""Any worker: a client that comes back to another process is relayed to the home of its connection.
+"""The relay: a client that comes back to another process is connected to the home of its connection.
 
-Each process has one mailbox on the channel layer. What the ends of its links say to one other process goes
-there in batches, one at a time: each is numbered, so a lost one is noticed, and the links between the two are
-dropped. Their clients come back, and the journal has what was lost. Batches go both ways every few seconds,
-so each side knows that the other one lives.
+Each process has one mailbox on the channel layer. The ends of its links send items to another process in
+batches, one at a time. Batches are numbered, so a lost one is noticed, and the links between the two
+processes are dropped. Their clients come back, and the journal has the lost frames. Batches go both ways
+every few seconds, so that each side knows that the other one is alive.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["ELSEWHERE", "Relay", "relay_of"]
 log = logging.getLogger("compat.resume")
 
 ELSEWHERE = "elsewhere"
-"""Why a client cannot come back whose home does not answer."""
+"""Why a client cannot come back: its home does not answer."""
 ANSWER_S = 1.0  # a home may take so many seconds to answer
 NO_LINK = 0  # the number of what concerns none; links have numbers from 1
 ALIVE_S = 2.0
@@ -71,7 +71,7 @@ class Relay:
         peer = self._peer(str(message["from"]))
         if not peer.follows(message["seq"]):
             log.warning("a batch from another process is lost: the clients of its links come back")
-            # A link that begins with this batch has lost nothing.
+            # Links that begin with this batch have lost nothing.
             begun = [numbers for numbers, kind, _ in message["items"] if kind == "ok"]
             peer.drop_links(but={number for numbers in begun for number in numbers})
         for numbers, kind, value in message["items"]:
@@ -82,9 +82,9 @@ class Relay:
                     log.exception(NOT_UNDERSTOOD)
                     if kind == "attach" and number not in peer.homes:
                         peer.put(number, "no", ELSEWHERE)
-                    else:  # that of one link may be lost, and nobody knows of which
+                    else:  # an item of some link is lost, and it is not known of which
                         peer.drop_links()
-        if message.get("asks") and not peer.has_links():  # it has some, and sees that something is lost
+        if message.get("asks") and not peer.has_links():  # the peer has some, and sees that a batch is lost
             peer.show_life()
 
     def _take_item(self, peer: Peer, number: int, kind: str, value: Any) -> None:
@@ -105,7 +105,7 @@ class Relay:
                 peer.put(number, "close", [SERVICE_RESTART, ""])
         elif (away := peer.aways.get(number)) is not None:
             away.take(kind, value)
-        elif kind == "ok" or kind.startswith("out "):  # what was said of its end is lost
+        elif kind == "ok" or kind.startswith("out "):  # the item about its end is lost
             peer.put(number, "left", ABNORMAL)
 
     def _posted(self, task: asyncio.Task[None]) -> None:
@@ -133,7 +133,7 @@ class Relay:
         return found
 
     def _look(self) -> None:
-        """Show the others that this process lives, and drop the links with those that do not."""
+        """Show the peers that this process is alive, and drop the links with those that are silent."""
         now = steady()
         for channel, peer in tuple(self.peers.items()):
             if peer.has_links():
@@ -145,7 +145,7 @@ class Relay:
         self.timer = self.loop.call_later(ALIVE_S, self._look) if self.peers else None
 
     def _not_reached(self) -> str:
-        """Return why another process cannot be asked; for a while it is this one that cannot."""
+        """Return why another process cannot be asked; ``LATER`` while this one's mailbox may still open."""
         return LATER if self.mailbox.may_open() else ELSEWHERE
 
     def _reached(self, home: str) -> Peer | None:
@@ -160,7 +160,7 @@ class Relay:
         found = registry.find(identity)
         if found is None:
             why: str | None = registry.count_gone(identity)
-        elif registry.stopping:  # nobody would tell its socket when that is over
+        elif registry.stopping:  # this process could not tell the socket's end when it has stopped
             why = LATER
         elif (why := found.why_not(asked.generation, asked.received)) is not None:
             registry.lose(why)
@@ -176,12 +176,12 @@ class Relay:
         found.belongs_to(asked.session)
         found.resume(link, place, asked.generation, posts=asked.posts)
         link.begin()
-        if link.task is not None:  # it reads no further than a malformed frame
+        if link.task is not None:  # reading ends at a malformed frame
             link.task.add_done_callback(lambda _: end.leave())
 
     async def _post(self, peer: Peer, number: int, value: str) -> None:
         alive = self.loop.create_task(self._show_posting(peer, number))
-        outcome = ELSEWHERE  # what cannot be read could not be at the next attempt either
+        outcome = ELSEWHERE  # an item that cannot be read could not be read at the next attempt either
         try:
             connection, generation, first, text = value.split(" ", 3)
             identity, posted = bytes.fromhex(connection), (int(generation), int(first), frames_of(text))
@@ -198,7 +198,7 @@ class Relay:
             alive.cancel()
 
     async def _show_posting(self, peer: Peer, number: int) -> None:
-        """Tell where the request came that it is not forgotten."""
+        """Tell the process of the request, from time to time, that the post is under way."""
         while True:
             await asyncio.sleep(ANSWER_S / 2)
             peer.put(number, "posting", "")
@@ -260,7 +260,7 @@ class Relay:
         self.links += 1
         number = self.links
         away = peer.aways[number] = AwayEnd(peer, number, self.loop, most)
-        untold = True  # the home may have a link that nobody else ends
+        untold = True  # the home may have a link that has to be ended from here
         try:
             whose = place.user.hex(), place.path.hex()
             asked = Attach(ticket.connection.hex(), ticket.generation, received, *whose, posts, session)
@@ -271,7 +271,7 @@ class Relay:
                 return ELSEWHERE
             kind, value = away.answered.result()
             if kind == "no":
-                untold = value == LATER  # which this side says too, of an answer that was lost
+                untold = value == LATER  # this side says so too, if the answer was lost
                 return str(value)
             untold = False
             await away.serve(str(value), receive, send)

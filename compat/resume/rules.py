@@ -1,4 +1,4 @@
-"""What an application says of clients that come back: for how long, whose a connection is, and who may."""
+"""An application's rules for clients that come back: for how long, whose a connection is, and who may."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ SAYS_WHO = re.compile(
     "(?!sec-|user-agent).*(account|api|auth|cookie|credential|email|identity|jwt|key|secret|session|signature|"
     "tenant|token|user)"
 )
-"""Names of headers that may say who it is. Proxies add others, which are not the same on each link."""
+"""Names of headers that may identify the client. Proxies add other headers, which differ between links."""
 OURS = __name__.partition(".")[0]
 MAX_NAME = 128
-"""Characters of a name that are looked at: the pattern takes its time for a long one."""
+"""Characters of a name that are matched, because the pattern takes long for a long one."""
 
 
 def resume_seconds(own: Any, whose: str = "resume_seconds") -> float:
     """Return how long a connection waits for its client, in seconds; 0: not at all.
 
-    ``own`` is the value of the consumer's class, or None; then the environment counts, then the setting.
-    Raises ImproperlyConfigured if it is not a number; ``whose`` names it there.
+    ``own`` is the value of the consumer's class, or None for the environment variable, else the setting.
+    Raises ImproperlyConfigured, which names it by ``whose``, if it is not a number.
     """
     value = own
     if own is None:
@@ -59,10 +59,10 @@ def resume_seconds(own: Any, whose: str = "resume_seconds") -> float:
 
 
 def frame_limit(rules: Any) -> float | None:
-    """Return how many bytes a frame of a client may have; None: any number, or its consumer alone knows.
+    """Return how many bytes a frame of a client may have; None if there is no limit, or it is not known here.
 
-    The consumer applies its limit anyhow, and other endpoints have none. Its class does not tell it if it is
-    computed, or if an ``__init__`` of the application may set another one.
+    The consumer applies its limit in any case, and other endpoints have none. The limit is not known if the
+    class computes it, or if an ``__init__`` of the application may set another one.
     """
     own = inspect.getattr_static(rules, "max_message_size", None)
     if not isinstance(rules, type) or not isinstance(own, int | float | None) or _is_set_up(rules):
@@ -77,7 +77,7 @@ def _is_set_up(rules: type) -> bool:
 
 
 async def principal_of(rules: Any, scope: Scope) -> str:
-    """Return whose a connection is, as text; raise TypeError for what would be another one at the return."""
+    """Return the principal of a connection as text; raise TypeError if it would differ at the return."""
     named = await _answer(rules, "resume_key", scope, lambda scope: _known(rules, scope))
     text = f"{named!r}"
     if not isinstance(named, str | bytes) and shows_address(text):
@@ -89,17 +89,17 @@ async def principal_of(rules: Any, scope: Scope) -> str:
 
 
 def principal_of_page(rules: Any, scope: Scope, who: str) -> str:
-    """Return the principal of a page's ticket, which knows a user or a key and no credentials.
+    """Return the principal of a page's ticket, which has a user or a key, and no credentials.
 
-    ``who`` is that of the connection.
+    ``who`` is the principal of the connection.
     """
     return who if getattr(rules, "resume_key", None) is not None else repr(_user_of(scope))
 
 
 def session_of(rules: Any, scope: Scope) -> str:
-    """Return what stands for the session that says whose a connection is; empty if none does.
+    """Return the mark of the session that names the user of a connection; empty if no session does.
 
-    With a ``resume_key``, or a user whom the application knows otherwise, the end of a session says nothing.
+    With a ``resume_key``, or a user whom the application knows from elsewhere, no session does.
     """
     user = scope.get(SESSION_USER_KEY)
     if user is None or getattr(rules, "resume_key", None) is not None:
@@ -118,11 +118,11 @@ def _user_of(scope: Scope) -> Any:
 
 
 def _known(rules: Any, scope: Scope) -> Any:
-    """Return the key of the scope's user or, for a class that authenticates by itself, what is presented.
+    """Return the key of the scope's user, or for a class that authenticates by itself a hash of credentials.
 
-    That class has an ``authenticator_class``, and meets it only after its first ticket is written. So the
-    ticket is good for who presents the same subprotocols, headers with a name as of credentials, and cookies,
-    of which the declared ``credentials`` may name those that count. The query string is a part of the path.
+    Such a class has an ``authenticator_class``, which runs after the first ticket is written. So a ticket is
+    valid for a client with the same subprotocols, headers with names of credentials, and cookies; a declared
+    ``credentials`` may say which cookies count. The query string is a part of the path.
     """
     key = _user_of(scope)
     authenticator = _authenticator_of(rules)
@@ -141,15 +141,15 @@ def _known(rules: Any, scope: Scope) -> Any:
 
 
 def _authenticator_of(rules: Any) -> Any:
-    """Return the ``authenticator_class`` of a typed consumer; another class may mean something else by it."""
+    """Return the ``authenticator_class`` of a typed consumer; other classes may use the name differently."""
     return rules.authenticator_class if getattr(rules, AUTHENTICATES, False) else None
 
 
 async def is_allowed(rules: Any, scope: Scope, *, anew: bool = True) -> bool:
-    """Return True if the client of ``scope``, whose ticket is good, may come back.
+    """Return True if the client of ``scope``, whose ticket is valid, may come back.
 
-    The ``resume_allowed`` of the application says so; without one, its ``authenticator_class``, if this is a
-    link (``anew``) and not frames for one.
+    The application's ``resume_allowed`` decides, else its ``authenticator_class``, if the client opens
+    a link (``anew``) and does not post frames.
     """
     authenticator = _authenticator_of(rules) if anew else None
     if authenticator is None or getattr(rules, "resume_allowed", None) is not None:

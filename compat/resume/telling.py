@@ -1,4 +1,4 @@
-"""What the client of a resumable connection is told: its ticket, what has come, and what was recovered."""
+"""The control frames for the client of a resumable connection: tickets, acknowledgements and verdicts."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["Telling", "Verdict"]
 
 
 class Verdict(NamedTuple):
-    """What was recovered of a client's former connection."""
+    """What a new consumer has recovered of a client's former connection."""
 
     recovered: str
     why: str
     replayed: int
-    """How many messages its new consumer was given."""
+    """How many earlier messages the new consumer was given."""
 
 
 class Telling(WatchesPeople):
@@ -41,17 +41,17 @@ class Telling(WatchesPeople):
     def __init__(self) -> None:
         super().__init__()
         self.generation = 0
-        """That of the newest ticket."""
+        """The number of the newest ticket."""
         self.ticket_expires = 0
         self.returned: Returned | None = None
-        """What its client says of the groups of its former connection, until it is told the outcome."""
+        """What the client has of the groups of its former connection, until the verdict on that is sent."""
         self.verdict: Verdict | None = None
-        """What its client may not have been told yet."""
+        """A verdict that may not have arrived."""
         self.verdict_generation = 0
-        """That of the ticket which came with it: a client that presents an older one has not had it."""
+        """The generation of the ticket that was sent with it: a client with an older one has not got it."""
 
     def hello(self, recovered: str | None, why: str | None = None, *, again: bool = False) -> Message:
-        """Return the frame that begins a link; ``again``: it goes on where a pause has begun."""
+        """Return the frame that begins a link; ``again``: the link ends a pause."""
         verdict = {"recovered": recovered, "why": why, "again": again or None}
         told = {name: value for name, value in verdict.items() if value is not None}
         have = self.inbound.note_acknowledged(whole=self.final is None)  # it may have left what waits
@@ -65,28 +65,28 @@ class Telling(WatchesPeople):
         return tickets.write(ticket if self.followed is None else self.followed.placed(ticket))
 
     def acknowledge(self, *, fresh: bool = False) -> None:
-        """Tell the client, if there is a link, how many frames it may forget; ``fresh``: with a ticket."""
+        """Tell a client that is here how many frames it may forget; ``fresh``: and send a new ticket."""
         count = self.inbound.note_acknowledged(whole=self.takes_all())
         if self.link is not None:
             ticket = {"ticket": self._ticket()} if fresh or tickets.is_old(self.ticket_expires) else {}
             self.link.tell(control("ack", n=count, **ticket))
 
     def acknowledge_rest(self) -> None:
-        """Tell the client how many frames it may forget, if some have come since it was told."""
+        """Tell the client how many frames it may forget, if it has sent more since the last time."""
         if self.inbound.acked < self.inbound.count:
             self.acknowledge()
 
     def takes_all(self) -> bool:
-        """Return True if the application takes yet what has come, because the server stops."""
+        """Return True if the server stops, and the application will still take all frames that have come."""
         raise NotImplementedError
 
     def renew(self) -> None:
-        """Give a client that stays for long, and lives, a ticket that lasts."""
+        """Send a new ticket if the client's is old."""
         if tickets.is_old(self.ticket_expires):
             self.acknowledge()
 
     def judged(self, verdict: Verdict) -> None:
-        """Tell its client what was recovered of its former connection."""
+        """Tell the client what was recovered of its former connection."""
         self.returned = None
         if self.followed is not None:
             self.followed.cursors.recovered()
@@ -100,7 +100,7 @@ class Telling(WatchesPeople):
         self.tell(control("verdict", **verdict._asdict(), ticket=self._ticket()))
 
     def judge_again(self, generation: int) -> None:
-        """Tell the verdict to a client that has come back with a ticket of before it: it was lost."""
+        """Repeat the verdict for a client that has come back with an older ticket: the verdict was lost."""
         verdict, self.verdict = self.verdict, None
         if verdict is not None and generation < self.verdict_generation:
             self._judge(verdict)

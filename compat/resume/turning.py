@@ -1,4 +1,4 @@
-"""Turns away a client that gets no connection now: it comes again."""
+"""Turn away a client that gets no connection now, so that it tries again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["send_on", "turn_away"]
 
 
 async def turn_away(receive: Receive, send: Send, code: int) -> None:
-    """Close the socket of a client with ``code``, which tells it why."""
+    """Accept the socket of a client and close it with ``code``, which says why."""
     message = await receive()
     if message["type"] == "websocket.connect":
         await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
@@ -20,7 +20,7 @@ async def turn_away(receive: Receive, send: Send, code: int) -> None:
 
 
 async def send_on(scope: Scope, receive: Receive, send: Send) -> None:
-    """Turn away a client of a server that stops: with 503 if it can, so that a balancer tries another."""
+    """Turn away a client of a stopping server; with 503 if possible, so that a balancer tries another one."""
     if can_respond(scope):
         await refuse(scope, receive, send, SERVICE_UNAVAILABLE, "the server is about to stop")
     else:
