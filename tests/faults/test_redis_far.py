@@ -14,7 +14,7 @@ import redis
 from compat.engine.inbox import Inbox
 from compat.engine.parts import inbox_of
 from compat.layers.redis import RedisChannelLayer
-from compat.layers.redis.plain import HELD_S, MOST_AHEAD
+from compat.layers.redis.plain_channels import HELD_S, MOST_AHEAD
 from compat.layers.redis.scripts import POP, TAKE
 from tests.support.layers import close, unique_prefix
 from tests.support.proxy import Proxy

@@ -20,7 +20,7 @@ from compat.layers.redis.kept_groups import KeptGroups
 from compat.layers.redis.keys import DEFAULT_WORD, EXCLUDE_KEY, PLACE_KEY, RESERVED_KEY, lease_of
 from compat.layers.redis.membership import Membership
 from compat.layers.redis.own_station import OwnStation
-from compat.layers.redis.plain import PlainChannels
+from compat.layers.redis.plain_channels import PlainChannels
 from compat.layers.redis.queue_reader import QueueReader
 from compat.layers.redis.recordings import without_reserved
 from compat.layers.redis.scripts import ALL, DISCARD

@@ -12,7 +12,7 @@ from compat.manager.connections.parts import ManagerParts, id_of
 from compat.manager.connections.state import Connection
 from compat.manager.exceptions import BackendError, ValidationError
 from compat.manager.frames import Frame, frame_of
-from compat.manager.plain import plain_message
+from compat.manager.json_types import plain_message
 from compat.manager.relay import EXCEPT_KEY
 from compat.manager.typed import Message
 from compat.manager.utils.batching import run_with_concurrency_limit

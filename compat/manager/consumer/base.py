@@ -16,9 +16,9 @@ from compat.manager.connections.state import Connection
 from compat.manager.current import get_manager
 from compat.manager.exceptions import BaseError, MessageError, ValidationError, create_error_context
 from compat.manager.frames import Frame, content_of, frame_of, text_frame
+from compat.manager.json_types import plain
 from compat.manager.middleware.base import UNREADABLE, Entered, Step, tell_refused
 from compat.manager.middleware.validation import too_large
-from compat.manager.plain import plain
 from compat.manager.typed import ConnectionState, Message, MessagePriority
 
 __all__ = ["BaseConsumer"]

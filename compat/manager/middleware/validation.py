@@ -13,8 +13,8 @@ from compat.codes import TOO_BIG
 from compat.engine.problems import problems
 from compat.engine.refusal import shown
 from compat.manager.exceptions import ValidationError, create_error_context
+from compat.manager.json_types import plain
 from compat.manager.middleware.base import Middleware, Step
-from compat.manager.plain import plain
 from compat.manager.typed import Message
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import msgpack  # type: ignore[import-untyped]
 import pytest
 
 from compat.exceptions import ChannelFull
-from compat.layers.redis import RedisChannelLayer, plain, queue_sending
+from compat.layers.redis import RedisChannelLayer, plain_channels, queue_sending
 from compat.layers.redis.core import ChannelFull as ChannelFullThere
 from compat.layers.redis.queue_sending import RisingClock
 from compat.layers.redis.scripts import TAKE
@@ -234,7 +234,7 @@ async def test_a_reader_that_is_never_idle_finds_what_a_dead_one_has_left(
     make_queue: Make, wire: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Was: only after five seconds without a message, and by then the old one could have expired."""
-    monkeypatch.setattr(plain, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(plain_channels, "LOOK_EVERY_S", 0.05)
     layer = make_queue()
     await layer.send("plain", {"type": "first"})
     assert await receive(layer, "plain") == {"type": "first"}
@@ -298,7 +298,7 @@ async def test_what_a_dead_worker_of_ours_had_comes_again(
     await station.plain.take("plain")  # never acknowledged
     queue = layer.keys.queue("plain")
     assert await wire.zcard(f"{queue}$held") == 1
-    monkeypatch.setattr(plain, "TOO_LONG_S", -1)
+    monkeypatch.setattr(plain_channels, "TOO_LONG_S", -1)
     assert [(await receive(other, "plain"))["n"] for _ in range(3)] == [0, 1, 2]
     await nothing_left(wire, other)
     await wire.zadd(f"{queue}$held", {b"left": time.time()})

@@ -1,4 +1,4 @@
-"""Convert messages to the types that JSON and msgpack share, so that they work on every backend. Pure."""
+"""Convert messages to the types that JSON and msgpack share, so that they work on every backend."""
 
 from __future__ import annotations
 
