@@ -72,7 +72,7 @@ def require_message(message: object) -> None:
 
 
 def require_group(layer: Any, group: object) -> None:
-    """Raise TypeError for a name that is none for a group of ``layer``, which may be one of others."""
+    """Raise TypeError if ``group`` is not a valid name on ``layer``, which may be of another library."""
     getattr(layer, "require_group", layer.require_valid_group_name)(group)
 
 
@@ -147,7 +147,7 @@ class BaseChannelLayer:
         return self._require("Group", self.group_name_regex, name)
 
     def require_group(self, group: object) -> None:
-        """Raise TypeError for a name that is none for a group of this layer."""
+        """Raise TypeError if ``group`` is not a valid name on this layer."""
         self.require_valid_group_name(group)
 
     def _require(self, kind: str, rule: re.Pattern[str], name: object) -> bool:
@@ -212,7 +212,7 @@ class BaseChannelLayer:
         """Send ``message`` to all members of ``group`` except ``exclude``; members at capacity lose it."""
         raise NotImplementedError("group_send() not implemented (groups extension)")
 
-    if TYPE_CHECKING:  # what each of our layers has, and those of others need not (``KeepsPresence``)
+    if TYPE_CHECKING:  # each of our layers has these (``KeepsPresence``), others need not
 
         async def presence(self, group: str) -> Presence: ...
 
@@ -234,23 +234,23 @@ class BaseChannelLayer:
         The newest ``count`` (None: all that are kept), or with ``since``, the ``id`` of an entry or the
         ``position`` of a result, the first ``count`` after that one; ``""``, the position of a group that has
         had no message, is before the first one. Raises ImproperlyConfigured if the group has no history,
-        TypeError and ValueError if ``count`` or ``since`` is none, LayerUnavailable without Redis.
+        TypeError or ValueError for an invalid ``count`` or ``since``, and LayerUnavailable without Redis.
         """
         raise NotImplementedError("history() not implemented (history extension)")
 
     async def forget(self, group: str, id: str | None = None) -> int:
         """Delete the entry ``id`` of a group's history, or all of it; return how many entries there were.
 
-        Who joins later does not get them. Raises like ``history``.
+        Members that join later do not get them. Raises like ``history``.
         """
         raise NotImplementedError("forget() not implemented (history extension)")
 
     async def position(self, group: str) -> str:
-        """Return where the history of ``group`` is, for ``since=`` and ``ticket``; raise like ``history``."""
+        """Return the position of a group's history, for ``since=`` and ``ticket``; raise like ``history``."""
         raise NotImplementedError("position() not implemented (history extension)")
 
     async def ticket(self, groups: Iterable[str] | Mapping[str, str | None], user: Any = None) -> str:
-        """Return a ticket for a page, whose first connection then gets what its groups have had since now.
+        """Return a ticket for a page: its first connection gets the messages of its groups from now on.
 
         ``groups``: those that the page's consumer joins, or a mapping to their positions, such as that of a
         ``history()`` which the page shows (None: now). ``user``: that of the request, or what the consumer's

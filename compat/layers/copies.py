@@ -4,8 +4,8 @@ Immutable scalars are shared, plain containers are copied, and other values are 
 contain any value that Channels' in-memory layer accepts, at a fraction of the cost of ``copy.deepcopy``. As
 with ``copy.deepcopy``, an object that occurs several times is copied once, and a message may contain itself.
 
-What is sent is also checked: a client can send JSON that the sender just reads, and at which every receiver
-fails that passes it on.
+Messages are also checked before they are sent: a client can send JSON that the sender can read, but that no
+receiver can pass on.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NO_TEXT = _SHARED - {str}
 
 
 def copier(message: dict[str, Any]) -> Copies:
-    """Return what returns a new private copy of ``message`` at each call."""
+    """Return a function that returns a new private copy of ``message`` at each call."""
     if message.__class__ is dict:
         for value in message.values():
             if value.__class__ not in _SHARED:
@@ -71,7 +71,7 @@ def private(message: Any) -> Any:
 
 
 def _checked(value: Any, memo: dict[int, Any], levels: int) -> Any:
-    """Return what ``_copy`` does, and raise what ``sent`` does; ``levels``: how many more there may be."""
+    """Return a copy as ``_copy`` does, and raise as ``sent`` does; ``levels``: how many more are allowed."""
     kind = value.__class__
     if kind is str:
         if not value.isascii():

@@ -51,7 +51,7 @@ class History(list[HistoryEntry]):
 
 
 ORDERS = ("compat_", "__")
-"""How the names of handlers begin that do what the library asks for, such as a close."""
+"""The beginning of names of handlers for the library's own orders, such as a close."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Rule:
     on_join: int = 0
 
     def keeps(self, message: Message) -> bool:
-        """Return True if ``message`` belongs into the history; an order is for those who are there."""
+        """Return True if ``message`` belongs into the history; an order is only for present members."""
         kind = message.get("type")
         if isinstance(kind, str) and kind.replace(".", "_").startswith(ORDERS):
             return False

@@ -1,4 +1,4 @@
-"""Calls under way that add channels to groups: one that fails takes out no member by another one."""
+"""Concurrent calls that add channels to groups: one that fails removes no member that another has added."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Joins"]
 
 
 class _Calls:
-    """Those that add one channel to one group."""
+    """The calls that add one channel to one group."""
 
     __slots__ = ("count", "is_member")
 
@@ -32,7 +32,7 @@ class Joins:
 
     @contextmanager
     def call(self, group: str, channel: str) -> Iterator[None]:
-        """Add a channel to a group in the block; if that fails, take it out, unless it is a member anyhow."""
+        """Add a channel to a group in the block; if that fails, remove it, unless it is a member already."""
         place = group, channel
         calls = self._under_way.get(place)
         if calls is None:
@@ -56,10 +56,10 @@ class Joins:
         return True
 
     def left(self, group: str, channel: str) -> None:
-        """Note that a channel is no member any more: calls from now on are others."""
+        """Note that a channel has left; calls from now on are counted separately."""
         self._under_way.pop((group, channel), None)
 
     def is_new(self, group: str, channel: str) -> bool:
-        """Return True while calls add a channel that was no member before, and none has succeeded yet."""
+        """Return True while calls add a channel that was not a member, and none of them has succeeded."""
         calls = self._under_way.get((group, channel))
         return calls is not None and not calls.is_member

@@ -89,7 +89,7 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
         return "!" in channel
 
     def attach(self, channel: str, inbox: Inbox) -> None:
-        """Push the messages of ``channel`` into ``inbox``, first those that wait already."""
+        """Push the messages of ``channel`` into ``inbox``, beginning with those that wait already."""
         inbox.belong_to(self, channel, self.get_capacity(channel), self.on_overflow)
         with self._changing:
             waiting = self.channels.get(channel)
@@ -305,7 +305,7 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
         return sum(len(inbox.events) for inbox in tuple(self.channels.values()))
 
     def box(self, channel: str) -> Inbox | Mailbox:
-        """Return where the messages of ``channel`` wait; a new mailbox if nobody reads it yet."""
+        """Return the inbox or mailbox of ``channel``; a new mailbox if it has none."""
         box = self.channels.get(channel)
         return self.channels.setdefault(channel, self._unread.mailbox(channel)) if box is None else box
 

@@ -26,7 +26,7 @@ __all__ = ["KeepsHistories", "MemoryHistories", "offer_placed", "pass_by"]
 LONGER_S = 600
 """Seconds for which the position of a group is kept after its messages."""
 SWEPT = 2
-"""Each message makes room by removing what is too old of so many groups: the messages, then the position."""
+"""Each message removes old messages, and then the position, of so many groups."""
 
 
 class Joined(Protocol):
@@ -80,7 +80,7 @@ class MemoryHistories:
         """Those of them that may have messages, in the same order."""
 
     def append(self, group: str, rule: Rule, message: dict[str, Any], excluded: Iterable[str] = ()) -> Kept:
-        """Append ``message``, which nobody changes any more, and return its entry; hold ``lock``."""
+        """Append ``message``, which must not change any more, and return its entry; hold ``lock``."""
         kept = self._current(group, rule) or self._begin(group, rule)
         kept.offset += 1
         until = steady() + rule.seconds
@@ -113,7 +113,7 @@ class MemoryHistories:
             del groups[quietest]
 
     def _current(self, group: str, rule: Rule) -> _Group | None:
-        """Return a group's history; None if it has none, or all of it is too old."""
+        """Return a group's history; None if it has none, or all its messages are too old."""
         groups = self._groups.get(rule)
         found = None if groups is None else groups.get(group)
         if groups is not None and found is not None and found.quiet <= steady():
@@ -166,7 +166,7 @@ class MemoryHistories:
             layer.enter(group, channel)
 
     def read(self, group: str, count: int | None, since: str | None) -> History:
-        """Do what ``layer.history()`` does."""
+        """Return the result of ``layer.history()``."""
         rule = self.rules.require(group, count)
         after = position_of(since) if since else None
         with self.lock:
@@ -188,13 +188,13 @@ class MemoryHistories:
         return History((entry.entry() for entry in wanted), complete=complete, position=position)
 
     def position(self, group: str) -> Position:
-        """Do what ``layer.position()`` does."""
+        """Return the result of ``layer.position()``."""
         rule = self.rules.require(group)
         with self.lock:
             return (self._current(group, rule) or self._begin(group, rule)).position
 
     def forget(self, group: str, id: str | None) -> int:
-        """Do what ``layer.forget()`` does."""
+        """Return the result of ``layer.forget()``."""
         rule = self.rules.require(group)
         position = None if id is None else position_of(id)
         with self.lock:
@@ -215,7 +215,7 @@ def _position(kept: _Group | None) -> Position:
 
 
 class KeepsHistories(BaseChannelLayer):
-    """Base of the in-memory layer: what its users see of histories."""
+    """Base of the in-memory layer: its public methods for histories."""
 
     histories: MemoryHistories
     channels: dict[str, Inbox | Mailbox]

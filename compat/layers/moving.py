@@ -204,7 +204,7 @@ class MovingChannelLayer(MovesPresence):
             own.groups.discard(group)
 
     def require_group(self, group: object) -> None:
-        """Raise TypeError for a name that is none for a group of both layers."""
+        """Raise TypeError if ``group`` is not a valid name on both layers."""
         self.sending.require_group(group)
         self.other.require_group(group)
 

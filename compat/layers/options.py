@@ -1,4 +1,4 @@
-"""The options of layers, and of their rules: what is checked, and how a mistake is explained."""
+"""The options of layers, and of their rules: checks, and errors that explain a mistake."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Capacities = Mapping[Any, int]
 
 
 def check_capacities(capacity: Any, channel_capacity: Any) -> None:
-    """Raise ValueError, which says what to write instead, if a capacity is not valid."""
+    """Raise ValueError if a capacity is not valid; the text says what to write instead."""
     require_positive("capacity", capacity)
     if channel_capacity is None:
         return

@@ -19,7 +19,7 @@ __all__ = ["Kept", "Tail", "admit", "events_of", "missed_by"]
 
 
 class Kept(NamedTuple):
-    """A message of a history. Nobody changes ``message``: who takes it gets a copy."""
+    """A message of a history. ``message`` must not be changed; each reader gets a copy."""
 
     epoch: str
     offset: int

@@ -47,7 +47,7 @@ class Boxes(dict[str, "Inbox | Mailbox"]):
         self._mailbox = mailbox
 
     def setdefault(self, channel: str, default: Any = None) -> Any:
-        """Return what ``channel`` has, or else ``default``, or a mailbox in its place."""
+        """Return the inbox or mailbox of ``channel``, else ``default``, or a new mailbox in place of it."""
         if channel in self or isinstance(default, (Inbox, Mailbox)):
             return super().setdefault(channel, default)
         return super().setdefault(channel, self._mailbox(channel))
@@ -70,7 +70,7 @@ class Unread:
         self._sweeping = new_lock()
 
     def mailbox(self, channel: str) -> Mailbox:
-        """Return a new mailbox for a channel that nobody reads yet."""
+        """Return a new mailbox for a channel without a reader."""
         self.channels[channel] = None
         return Mailbox(channel, self.layer, self.layer.get_capacity(channel))
 

@@ -35,7 +35,7 @@ def note_of(channel: str) -> str:
 
 
 class Roll:
-    """The counted members of one group, and what has changed lately."""
+    """The counted members of one group, and their recent changes."""
 
     __slots__ = ("changes", "members")
 
@@ -105,11 +105,11 @@ class Census:
         _forget(roll.changes, self._arrived())
 
     def clear(self) -> None:
-        """Count nobody."""
+        """Remove all members."""
         self._rolls.clear()
 
     def sweep(self) -> None:
-        """Forget what no message on its way can ask for: changes, and groups that have become empty."""
+        """Forget old changes and empty groups, which no message on its way can refer to."""
         arrived = self._arrived()
         for group, roll in tuple(self._rolls.items()):
             _forget(roll.changes, arrived)

@@ -43,7 +43,7 @@ class FollowedGroup:
         self.rule = rule
         self.expiry = expiry
         self.least = 0 if rule is None else rule.on_join
-        """How many messages somebody who joins has wanted."""
+        """How many messages are kept at least, for new members."""
         self.members: dict[str, None] = {}
         """In the order of joining."""
         self.left: dict[str, float] = {}
@@ -65,7 +65,7 @@ class FollowedGroup:
         self.loading: asyncio.Task[None] | None = None
 
     def wants(self, count: int) -> None:
-        """Keep so many messages while somebody joins who gets them."""
+        """Keep at least ``count`` messages, for a new member; 0: only as many as the rule says."""
         least = 0 if self.rule is None else max(self.rule.on_join, min(count, self.rule.count))
         self.least = max(self.least, least) if count else least
         if self.tail is not None:

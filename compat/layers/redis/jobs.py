@@ -70,7 +70,7 @@ class Job:
             self._jobs.shards.tell(self._jobs.shard_of(self.channel), delete, acknowledge)
 
     def put_back(self) -> None:
-        """Let another caller have the message, which nobody has tried to handle."""
+        """Give the message, which has not been handled, to another caller."""
         self._release(self.tries - 1)
 
     def failed(self) -> None:

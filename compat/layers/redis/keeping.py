@@ -1,4 +1,4 @@
-"""The part of a Redis layer that its users see of histories, and what it counts of them."""
+"""The public methods of a Redis layer for histories, and their metrics."""
 
 from __future__ import annotations
 

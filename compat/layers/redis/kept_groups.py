@@ -1,4 +1,4 @@
-"""The groups of one event loop whose messages are followed: each in its order, and none left out.
+"""The groups of one event loop whose messages are followed: in order, and without gaps.
 
 It also keeps the newest messages of those with a history, so that many who join at once, or come back, cost
 one look into Redis.
@@ -27,12 +27,12 @@ from compat.redis.waiting import shared
 __all__ = ["KeptGroups"]
 
 SLACK = 50
-"""Messages that may come while those are read which somebody has missed."""
+"""How many messages may come while missed ones are read."""
 TRIES = 3
 LATE_S = 1.0
 """How long it is waited for messages that a client has had elsewhere."""
 FRESH_S = 1.0
-"""Seconds for which newcomers may get what has been forgotten meanwhile."""
+"""Seconds for which new members may still get messages that have been forgotten."""
 
 
 class KeptGroups:
@@ -62,7 +62,7 @@ class KeptGroups:
         return () if found is None else found.members
 
     def has_left(self, group: str, channel: str) -> bool:
-        """Return True if ``channel`` was a member of a group here, and is none any more."""
+        """Return True if ``channel`` was a member of a group here, and is not any more."""
         found = self.groups.get(group)
         return found is not None and channel in found.left
 
@@ -93,7 +93,7 @@ class KeptGroups:
     async def _prepare(
         self, group: str, found: FollowedGroup, rule: Rule, channel: str, count: int, *, new: bool
     ) -> None:
-        """Have in ``found.tail`` what ``channel`` gets first."""
+        """Put the messages that ``channel`` gets first into ``found.tail``."""
         box = self._station.boxes.get(channel)
         if not self.position(group).epoch and isinstance(box, Inbox) and box.cursors is not None:
             # So that its client can say later that it had nothing yet.
@@ -120,7 +120,7 @@ class KeptGroups:
                 return
 
     def _admit(self, group: str, found: FollowedGroup, channel: str, count: int, *, new: bool) -> None:
-        """Give ``channel`` what it gets first."""
+        """Give ``channel`` the messages that it gets first."""
         station, tail = self._station, found.tail
         box = station.boxes.get(channel) or station.unknown(channel)
         if box is None:
@@ -141,7 +141,7 @@ class KeptGroups:
         station.metrics.count_replayed(given)
 
     def leave(self, group: str, channel: str) -> bool:
-        """Remove a member; return True if the group has none any more, and has been forgotten."""
+        """Remove a member; return True if it was the last one, so that the group has been forgotten."""
         found = self.groups.get(group)
         if found is None:
             return False
@@ -198,7 +198,7 @@ class KeptGroups:
         return pause
 
     def stranger(self, group: str) -> None:
-        """Note that somebody who knows nothing of histories has sent to a group: it is not in its history."""
+        """Note a message of a sender without histories (channels_redis): it is not in the group's history."""
         found = self.groups.get(group)
         if found is not None:
             found.taint(self.position(group).offset + 1)
@@ -280,7 +280,7 @@ class KeptGroups:
         return await self._recordings.read(self._station.shards, group, most, first, whole=whole)
 
     def reconnected(self, groups: Collection[str]) -> None:
-        """Read what was sent to these groups while nothing came."""
+        """Read the messages that were sent to these groups while the connection was lost."""
         self.follower.reconnected({group for group in groups if group in self.groups})
 
     async def aclose(self) -> None:

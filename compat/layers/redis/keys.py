@@ -213,7 +213,7 @@ class Keys:
 
     @property
     def last_version(self) -> str:
-        """The highest version of a group that nobody is in any more, where new groups go on."""
+        """The highest version of an empty group, at which new groups continue."""
         return f"{self.prefix}:last-version"
 
     @property
@@ -225,7 +225,7 @@ class Keys:
 
     @property
     def reports(self) -> str:
-        """The hash of what each process says of itself."""
+        """The hash of the reports of all processes."""
         return f"{self.prefix}:reports"
 
     @property

@@ -29,7 +29,7 @@ GROUPS_AT_ONCE = 100
 MEMBERS_AT_ONCE = 2000
 """Members of a dead process's groups that one script looks at, which takes Redis a few milliseconds."""
 MISSING = 2
-"""What ``renew.lua`` says of a lease that is not in Redis."""
+"""The answer of ``renew.lua`` for a lease that is not in Redis."""
 HELD_UP = "this process was held up, or cut off, for more than its lease of {} s"
 TURNS = 4
 """How often within a lease a process renews its own, and removes the members of dead processes.

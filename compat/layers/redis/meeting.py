@@ -14,7 +14,7 @@ __all__ = ["Meeting"]
 log = logging.getLogger("compat.layers")
 
 CLOCKS_DIFFER_S = 5.0
-"""The difference of two clocks, in seconds, that is worth a warning."""
+"""A larger difference of two clocks, in seconds, is logged as a warning."""
 
 
 class Meeting:
@@ -31,7 +31,7 @@ class Meeting:
         return len(self._met) == len(self._hosts)
 
     def met(self, index: int, server: Server) -> None:
-        """Note a server that is now connected to; log a warning if the clocks differ."""
+        """Note a connection to a server; log a warning if its clock and ours differ."""
         self._met.add(index)
         if abs(server.ahead_s) < CLOCKS_DIFFER_S or not self._metrics.throttle.due(("clock", index)):
             return

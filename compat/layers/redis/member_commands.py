@@ -1,4 +1,4 @@
-"""The commands that tell Redis who has joined a group, who has left it, and how many are counted there."""
+"""The commands that tell Redis which channels have joined or left a group, and how many are counted there."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class MemberCommands:
         return [*self.remove(group, (channel,)), *self._unlist(group, (channel,) if last else ())]
 
     def remove(self, group: str, channels: Collection[str]) -> Commands:
-        """Return the commands that take out those channels that are no members any more."""
+        """Return the commands that remove the channels that are not members any more."""
         members = self.groups.get(group, ())
         gone = [channel for channel in channels if channel not in members]
         commands = self.count(group, *gone)

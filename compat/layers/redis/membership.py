@@ -81,7 +81,7 @@ class Membership:
         self._all = False
         """True if every membership must be written to Redis again."""
         self._joins = Joins(lambda group, channel: channel in self.groups.get(group, ()), self.withdraw)
-        """Redis need not have the new ones yet."""
+        """The calls that add members; Redis may not have these members yet."""
         self._explained = False
         """True if an outage is recorded because of which members may be missing in Redis."""
         self._refreshed = 0.0
@@ -241,7 +241,7 @@ class Membership:
         self._seen = asked
 
     def _firsts(self) -> dict[str, str]:
-        """Return the first member of each group, of those that have joined it."""
+        """Return the first member of each group, except members that are still being added."""
         firsts: dict[str, str] = {}
         for group, members in self.groups.items():
             for channel in members:

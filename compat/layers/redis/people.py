@@ -68,7 +68,7 @@ class RedisPeople:
         self._names: dict[int, str] = {}
         """What this event loop is called on each host where it has a lease, or gets its first one."""
         self._fresh: set[int] = set()
-        """The hosts on which that name has had no lease yet."""
+        """The hosts that have not given this name a lease yet."""
         self._former: dict[int, set[str]] = {}
         """What it was called on the hosts on which its connections have to enter again."""
         self._entering: set[str] = set()
@@ -84,7 +84,7 @@ class RedisPeople:
         """The hosts on which the last beat has failed."""
 
     def _start(self) -> None:
-        """Show from now on that this process lives, and take out those that do not."""
+        """Keep showing that this process is alive, and remove dead processes."""
         if self._beating is None:
             self._beating = start_apart(self._station.loop, self._beat())
 
@@ -222,7 +222,7 @@ class RedisPeople:
         return None
 
     def _confirmed(self, topics: set[str]) -> None:
-        """Read again what may have changed while there was no connection."""
+        """Read again, because changes may have been missed without a connection."""
         for topic in topics:
             watched = self._attendance.groups.get(self._topics.get(topic, ""))
             if watched is not None:

@@ -38,7 +38,7 @@ TOO_LONG_S = 10
 LOOK_EVERY_S = 5.0
 """Seconds after which the messages in flight are checked again, also if there always are new ones."""
 HELD_S = 0.2
-"""Seconds for which a message that nobody waits for is held; a caller that comes back later gets one."""
+"""Seconds for which a message without a waiting caller is held, for callers that come back soon."""
 MOST_AHEAD = 63
 """How many messages are taken ahead of the callers at most."""
 LAST_READ_S = 1.0
@@ -94,14 +94,14 @@ class PlainChannels:
         held.append(taken)
 
     def _put_back(self, channel: str, held: deque[Taken]) -> None:
-        """Put back what was held for nobody."""
+        """Put back the messages that no caller has come for."""
         if self._held.get(channel) is held:
             del self._held[channel]
         while held:
             held.pop().put_back()
 
     def forget(self) -> None:
-        """Forget what was taken ahead: the layer is flushed."""
+        """Forget the messages that were taken ahead, because the layer is flushed."""
         for held in self._held.values():
             held.clear()
 
@@ -283,7 +283,7 @@ class PlainReader(Reader):
         return queue, keys.held(queue), keys.taken(queue)
 
     def _foreign(self, channel: str) -> str:
-        """Return the key of what workers with channels_redis have in flight."""
+        """Return the key of the messages that workers with channels_redis have in flight."""
         keys = self.channels.keys
         return keys.inflight(keys.queue(channel))
 

@@ -293,7 +293,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
     # Upkeep
 
     async def flush(self) -> None:
-        """Leave all groups, and remove all channels of this loop that nobody reads."""
+        """Leave all groups, and remove all channels of this loop that have no reader."""
         station = self._station()
         if station is None:
             await background.run(self.flush())

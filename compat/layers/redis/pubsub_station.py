@@ -75,7 +75,7 @@ class PubSubStation(Station):
         return box
 
     def attach(self, channel: str, inbox: Inbox) -> None:
-        """Push the messages of ``channel`` into ``inbox``, first those that wait already."""
+        """Push the messages of ``channel`` into ``inbox``, beginning with those that wait already."""
         self.take_over(channel, inbox)
         self.layer.owners[channel] = self
         if not self.subscriptions.is_subscribed(self.keys.channel_topic(channel)):
@@ -152,7 +152,7 @@ class PubSubStation(Station):
             self.subscriptions.unsubscribe(topic)
 
     def _confirmed(self, topics: set[str]) -> None:
-        """Fetch what was sent to groups with a history while there was no connection."""
+        """Fetch the messages that were sent to groups with a history while there was no connection."""
         self.kept.reconnected([self._kept_topics[topic] for topic in topics if topic in self._kept_topics])
 
     def hears(self, topic: str) -> bool:
@@ -217,7 +217,7 @@ class PubSubStation(Station):
     # Upkeep
 
     async def flush(self) -> None:
-        """Leave all groups, and remove the channels that nobody reads."""
+        """Leave all groups, and remove the channels that have no reader."""
         for channel, box in tuple(self.boxes.items()):
             if isinstance(box, Mailbox) and not box.waiters:
                 self._abandon(channel)

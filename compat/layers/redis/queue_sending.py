@@ -318,7 +318,7 @@ class QueueSending:
         )
 
     def _count_expired(self, where: str, count: int) -> None:
-        """Count messages that nobody has taken in time, which a send has found."""
+        """Count expired messages that a send has found."""
         self._layer.metrics.drop(
             "expired",
             count,

@@ -174,7 +174,7 @@ class Recordings:
     async def read(
         self, commands: Commands, group: str, most: int, first: int | None = None, *, whole: bool = False
     ) -> Found:
-        """Return what ``Record.read`` does, decoded; raise LayerUnavailable."""
+        """Return the result of ``Record.read``, decoded; raise LayerUnavailable."""
         record = self.record(group)
         if record is None:
             return Found(Part())
@@ -183,7 +183,7 @@ class Recordings:
         return Found(part, [entry for entry in entries if entry is not None])
 
     async def begin(self, commands: Commands, group: str) -> str:
-        """Return the epoch of a group's history, which begins if it has none; raise LayerUnavailable."""
+        """Return the epoch of a group's history; begin one if there is none; raise LayerUnavailable."""
         record, (shard, keys) = self.record(group), self.where(group)
         keep_s = 1 if record is None else record.position_s
         epoch: bytes = await commands.run(shard, BEGIN, keys, new_epoch(), keep_s)
@@ -206,7 +206,7 @@ class Recordings:
     async def history_by(
         self, commands: Commands, group: str, count: int | None, since: str | None
     ) -> History:
-        """Do what ``layer.history()`` does."""
+        """Return the result of ``layer.history()``."""
         rule = self.rules.require(group, count)
         after = position_of(since) if since else None
         part = (await self.read(commands, group, 0)).part
@@ -236,14 +236,14 @@ class Recordings:
         )
 
     async def position_by(self, commands: Commands, group: str) -> str:
-        """Do what ``layer.position()`` does."""
+        """Return the result of ``layer.position()``."""
         self.rules.require(group)
         part = (await self.read(commands, group, 0)).part
         epoch = part.epoch or await self.begin(commands, group)
         return str(Position(epoch, part.last))
 
     async def forget_by(self, commands: Commands, group: str, id: str | None) -> int:
-        """Do what ``layer.forget()`` does."""
+        """Return the result of ``layer.forget()``."""
         self.rules.require(group)
         shard, keys = self.where(group)
         position = None if id is None else position_of(id)

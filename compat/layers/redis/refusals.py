@@ -43,7 +43,7 @@ class Refusals:
                 raise error
 
     def without(self, channels: Iterable[str]) -> list[str]:
-        """Return those of ``channels`` that are not left out now."""
+        """Return the ``channels`` without those that are left out now."""
         now = steady()
         self._until = {channel: until for channel, until in self._until.items() if until > now}
         return [channel for channel in channels if channel not in self._until]

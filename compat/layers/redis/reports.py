@@ -1,4 +1,4 @@
-"""What each process says of itself, kept in the Redis of a layer for all the others (``compat.fleet``).
+"""The reports of all processes, kept in the Redis of a layer (``compat.fleet``).
 
 A report has a lease, by the clock of Redis: who does not renew it is gone when it ends. With
 ``symmetric_encryption_keys`` reports are encrypted like messages.

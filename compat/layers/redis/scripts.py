@@ -61,7 +61,7 @@ PUT_BACK = Script(FOLDER, "put_back")
 REJOIN = Script(FOLDER, "rejoin")
 """Enter the members of a process in some groups again."""
 RENEW = Script(FOLDER, "renew")
-"""Renew a lease, and find those that have run out."""
+"""Renew a lease, and find leases that have run out."""
 SEND = Script(FOLDER, "send", CLOCK)
 """Put a message into one queue."""
 TAKE = Script(FOLDER, "take")

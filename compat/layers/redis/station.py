@@ -227,7 +227,7 @@ class Station:
         return False
 
     def unknown(self, channel: str) -> Mailbox | None:
-        """Return a mailbox for a channel that has none yet, or None to drop its message."""
+        """Return a new mailbox for a channel without one, or None to drop its message."""
         return None
 
     def gone(self, channel: str) -> None:
@@ -331,7 +331,7 @@ class Station:
             await self._end()
 
     async def _end(self) -> None:
-        """Close every connection, and end the outages: nobody here uses a host any more."""
+        """Close every connection, and end the outages, because no host is used here any more."""
         try:
             await self._disconnect()
         finally:

@@ -216,7 +216,7 @@ class StreamsStation(OwnStation):
         return message
 
     async def dead_letters(self, most: int) -> dict[str, tuple[int, list[Message]]]:
-        """Return what ``RedisStreamsChannelLayer.dead_letters`` does."""
+        """Return the result of ``RedisStreamsChannelLayer.dead_letters``."""
         found: dict[str, tuple[int, list[Message]]] = {}
         for index in range(self.keys.ring_size):
             head = self.keys.at(index).dead("")

@@ -18,7 +18,7 @@ __all__ = ["Subscriptions"]
 
 
 TRIES = 3
-"""How often a topic is subscribed to that others withdraw at the same time."""
+"""How often the subscription to a topic is repeated if other calls withdraw it at the same time."""
 
 
 class Subscriptions:

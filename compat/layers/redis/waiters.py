@@ -58,7 +58,7 @@ class Waiters(Generic[T]):
                 self._changed(channel)
 
     def counts(self) -> dict[str, int]:
-        """Return how many callers wait for each channel; a channel for which none does is left out."""
+        """Return how many callers wait for each channel, without channels that have none."""
         counts = {
             channel: sum(not future.done() for future in waiting)
             for channel, waiting in self._waiting.items()
