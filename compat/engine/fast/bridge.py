@@ -252,7 +252,7 @@ class Bridge(Handling):
         require_own_thread()
         socket, out = self.socket, self.out
         if len(out) >= MAX_UNSENT:  # before the append, so that a handler that sends once need not wait
-            worker = self.worker if threading.get_ident() == self.home else None
+            worker = self.worker if threading.get_ident() == self.thread else None
             with contextlib.nullcontext() if worker is None else self.pool.step_aside(worker):
                 self._wait_for_room()
         if (socket.closed or message["type"] != "websocket.send") and not socket.admit(message):

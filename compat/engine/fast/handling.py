@@ -60,7 +60,7 @@ class Judged:
 class Handling(Unsent):
     """Base of ``Bridge``."""
 
-    __slots__ = ("closing", "consumer", "context", "handle", "home", "inbox", "judged", "nested", "pool")
+    __slots__ = ("closing", "consumer", "context", "handle", "inbox", "judged", "nested", "pool", "thread")
 
     inbox: SyncInbox
 
@@ -70,7 +70,7 @@ class Handling(Unsent):
         self.pool = pool
         self.context = contextvars.copy_context()
         self.handle: Callable[[Message], None]
-        self.home: int = 0
+        self.thread: int = 0
         """The identifier of the thread that ran the last handler."""
         self.nested: list[Any] = []
         """The tasks that ``async_to_sync`` in a handler runs on the loop (asgiref's task context)."""
@@ -89,7 +89,7 @@ class Handling(Unsent):
         """
         if len(self.out) >= MAX_UNSENT or self.closing or (message := self.inbox.take()) is None:
             return
-        self.home = enter(self.pool.home, self.home, self.context, self.nested)
+        self.thread = enter(self.pool.loop_for_threads, self.thread, self.context, self.nested)
         pool, inbox, began = self.pool, self.inbox, steady()
         until = began + MAX_TURN_S
         for others in range(MOST_AT_ONCE - 1, -1, -1):  # how many more may follow
@@ -106,7 +106,7 @@ class Handling(Unsent):
                     return
                 if steady() - began > MAX_GATHERED_S or not pool.await_turn():
                     return
-                self.home = enter(pool.home, self.home, self.context, self.nested)
+                self.thread = enter(pool.loop_for_threads, self.thread, self.context, self.nested)
                 until = steady() + MAX_TURN_S
             elif not inbox.events and inbox.frame is None:
                 return
@@ -135,5 +135,5 @@ class Handling(Unsent):
 
     def handle_alone(self, message: Message) -> None:
         """Handle a message outside the queue; called in a thread while no other handler runs."""
-        self.home = enter(self.pool.home, self.home, self.context, self.nested)
+        self.thread = enter(self.pool.loop_for_threads, self.thread, self.context, self.nested)
         self.context.run(closing_old_connections, blocking_dispatch(self.consumer.dispatch), message)

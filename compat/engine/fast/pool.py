@@ -28,7 +28,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 
 from compat.clock import steady
-from compat.engine.fast.thread_locals import Home
+from compat.engine.fast.thread_locals import LoopForThreads
 from compat.engine.fast.workers import FrameSlot, Runnable, Worker
 from compat.engine.scheduler import made_for
 from compat.engine.shielding import begun
@@ -62,7 +62,7 @@ class Pool:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.home = Home(loop, self._used)
+        self.loop_for_threads = LoopForThreads(loop, self._used)
         self.size = thread_limit()
         self.ready: deque[Runnable] = deque()
         self.again: deque[Runnable] = deque()

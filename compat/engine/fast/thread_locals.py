@@ -19,7 +19,7 @@ from asgiref.sync import SyncToAsync
 from compat.engine.fast import leave_out
 from compat.engine.shielding import begun
 
-__all__ = ["Home", "enter"]
+__all__ = ["LoopForThreads", "enter"]
 
 if not hasattr(SyncToAsync, "threadlocal"):
     leave_out("bridge", "asgiref keeps no event loop for the threads of SyncToAsync")
@@ -28,11 +28,11 @@ LOCAL = "asgiref.local"
 """The name of the context variables behind asgiref's ``Local``."""
 
 
-class Home:
-    """The event loop that asgiref's ``async_to_sync`` uses in the thread of a handler.
+class LoopForThreads:
+    """What asgiref's ``async_to_sync`` takes for the event loop in the thread of a handler.
 
-    The thread waits until its task has ended, so ``create_task`` makes sure that the task begins. ``used()``
-    is called there each time.
+    The thread waits until its task has ended, so ``create_task`` makes sure that the task begins. It calls
+    ``used()`` each time.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, used: Callable[[], None]) -> None:
@@ -60,12 +60,12 @@ def enter(loop: Any, last: int, context: contextvars.Context, nested: list[Any])
         local.main_event_loop_pid = os.getpid()
     thread = threading.get_ident()
     if thread != last and any(variable.name == LOCAL for variable in context):
-        context.run(_rehome, context)
+        context.run(_restore_locals, context)
     local.task_context = nested  # set it each time, because a nested sync_to_async overwrites it
     return thread
 
 
-def _rehome(context: contextvars.Context) -> None:
+def _restore_locals(context: contextvars.Context) -> None:
     """Make the values of asgiref's ``Local`` in ``context`` visible on this thread, as asgiref does."""
     restore = getattr(asgiref_sync, "_restore_context", None)
     if restore is not None:
