@@ -14,7 +14,7 @@ from typing import Any
 
 from compat import fleet
 from compat.clock import Timer, call_later
-from compat.engine.doorman import attached
+from compat.engine.direct_inbox import attached
 from compat.engine.subscription import Subscription
 from compat.exceptions import ChannelFull, LayerUnavailable
 from compat.metrics import Throttle

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from compat.clock import call_later, steady
-from compat.engine.doorman import attached
+from compat.engine.direct_inbox import attached
 from compat.engine.subscription import Subscription
 from compat.exceptions import LayerUnavailable
 from compat.live.redacting import Rule, as_text

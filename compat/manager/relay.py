@@ -13,7 +13,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from compat.engine.doorman import attached
+from compat.engine.direct_inbox import attached
 from compat.engine.subscription import LAYER_TIMEOUT_S, Subscription
 from compat.exceptions import LayerUnavailable
 from compat.redis.waiting import within

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 
-from compat.engine.doorman import attached
+from compat.engine.direct_inbox import attached
 from compat.engine.inbox import Inbox
 from compat.engine.parts import inbox_of
 from compat.engine.subscription import pushes

@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from redis.asyncio import Redis
 
-from compat.engine.doorman import Doorman
+from compat.engine.direct_inbox import DirectInbox
 from compat.manager import BaseConsumer, ConnectionManager, Message, WSConfig, add_exception_handlers
 from compat.manager.connections.outbox import Outbox
 from compat.manager.connections.state import Connection
@@ -109,7 +109,7 @@ async def inside() -> dict[str, Any]:
     """What there is in this process of everything that could leak."""
     gc.collect()
     objects = gc.get_objects()
-    kinds = (Connection, Outbox, Consumer, GroupRelay, Doorman)
+    kinds = (Connection, Outbox, Consumer, GroupRelay, DirectInbox)
     found = {kind.__name__: sum(isinstance(one, kind) for one in objects) for kind in kinds}
     with open("/proc/self/statm", encoding="ascii") as file:
         resident = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -9,7 +9,7 @@ from typing import Any
 from compat.closing import CLOSE
 from compat.codes import POLICY_VIOLATION, TRY_AGAIN_LATER
 from compat.engine.contracts import RESUMABLE_KEY
-from compat.engine.doorman import attached
+from compat.engine.direct_inbox import attached
 from compat.engine.refusal import shown
 from compat.engine.subscription import Subscription
 from compat.layers.presence.layer import PERSON

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from compat.engine.doorman import attached
+from compat.engine.direct_inbox import attached
 from compat.exceptions import ImproperlyConfigured
 from compat.layers import InMemoryChannelLayer
 from compat.layers.presence import Presence, attendance

@@ -1,4 +1,4 @@
-"""An inbox for code that is no consumer: it passes each message of a channel on at once."""
+"""An inbox for code that is not a consumer: it passes each message of a channel to a function at once."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from compat.engine.subscription import Subscription
 from compat.tracing import without_trace
 from compat.types import Message
 
-__all__ = ["Doorman", "attached"]
+__all__ = ["DirectInbox", "attached"]
 
 log = logging.getLogger("compat.layers")
 
 
-class Doorman(Inbox):
+class DirectInbox(Inbox):
     """An inbox that stores nothing, but passes each message to ``deliver`` at once.
 
     Other inboxes may have the same message, so ``deliver`` must not change it.
@@ -61,10 +61,10 @@ async def attached(
 ) -> Subscription:
     """Pass every message for ``channel`` to ``deliver``, until ``end()`` of the returned subscription.
 
-    ``on_failure(error)`` is called if the layer is one of others, and its ``receive()`` raises: no message
-    comes any more. By default it is logged.
+    ``on_failure(error)`` is called when the ``receive()`` of a layer that cannot push raises; after that no
+    message comes. By default the error is logged.
     """
-    inbox = Doorman(asyncio.get_running_loop(), deliver, on_failure)
+    inbox = DirectInbox(asyncio.get_running_loop(), deliver, on_failure)
     subscription = Subscription(layer, channel, inbox)
     inbox.hand_on()
     return subscription
