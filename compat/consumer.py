@@ -74,7 +74,7 @@ class ConsumerApp(Returning):
         self.origin_told = False
         """The missing Origin check of this application has been reported."""
         self._plain_under: Any = None
-        """The ``settings.snapshot`` under which no check or limit applies to its connections."""
+        """The ``settings.snapshot`` for which it is known that no check or limit applies."""
         for name in ("__module__", "__name__", "__qualname__", "__doc__"):
             setattr(self, name, getattr(consumer_class, name))
         markcoroutinefunction(self)  # as what Channels returns is one
@@ -89,7 +89,7 @@ class ConsumerApp(Returning):
         await self.connection(*connection_of(scope, receive, send))
 
     def fresh(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Return the awaitable that serves a new connection; to await it here would keep a frame for each."""
+        """Return an awaitable that serves a new connection; awaiting it here would cost a frame for each."""
         if "path_params" in scope and "url_route" not in scope:  # Starlette's routes
             scope["url_route"] = {"args": (), "kwargs": scope["path_params"]}
         if self._plain_under is settings.snapshot and not admissions.draining:
@@ -98,17 +98,17 @@ class ConsumerApp(Returning):
         if admissions.open_to_all():
             if not (enforced() or self._has_dependencies):
                 self._plain_under = settings.snapshot
-            return self._entered(scope, receive, send)
-        return self._admitted(scope, receive, send)
+            return self._run_after_origin(scope, receive, send)
+        return self._run_if_admitted(scope, receive, send)
 
-    async def _admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with admissions.admit(scope, receive, send) as admitted:
-            if admitted:
+    async def _run_if_admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with admissions.admit(scope, receive, send) as admission:
+            if admission:
                 if RESUMABLE_KEY in scope:
-                    scope[RESUMABLE_KEY].count_by(admitted)
-                await self._entered(scope, receive, send)
+                    scope[RESUMABLE_KEY].count_by(admission)
+                await self._run_after_origin(scope, receive, send)
 
-    def _entered(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    def _run_after_origin(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         return self.origin_checked(self._run, scope, receive, send)
 
     def origin_checked(self, run: Run, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -128,7 +128,7 @@ class ConsumerApp(Returning):
     def _make(self) -> AsyncConsumer:
         """Create a consumer whose connection has passed all checks."""
         made = self.consumer_class(**self.consumer_initkwargs)
-        made._compat_entered = True
+        made._compat_checked = True
         return made
 
     def tell_origin(self) -> None:
@@ -187,7 +187,7 @@ class AsyncConsumer(Returns, HasPresence):
     _compat_socket: Socket = cast(Socket, NoSocket())
     _compat_own_send: Any = None
     """The original ``base_send``."""
-    _compat_entered: bool = False
+    _compat_checked: bool = False
     """The connection has passed the checks of its application."""
     _compat_own_call: OwnCall | None = None
     _compat_database: bool = True
@@ -200,7 +200,7 @@ class AsyncConsumer(Returns, HasPresence):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run this consumer for one connection, with the limits and the Origin check of ``as_asgi()``."""
-        run = self._compat_conversation if self._compat_entered else InstanceApp(self).connection
+        run = self._compat_conversation if self._compat_checked else InstanceApp(self).connection
         await run(scope, receive, send)
 
     def _compat_conversation(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -316,23 +316,23 @@ class SyncConsumer(HasPresenceInThreads, AsyncConsumer):
         one_thread = self._compat_on_one_thread(scope)
         plain = awaited or one_thread or concurrency_of(self) > 1
         bridge = None if plain else bridge_of(self, socket)
-        if bridge is None:
-            self.base_send = async_to_sync(socket.send) if one_thread else blocking_send(socket)
-            handle = blocking_dispatch(MethodType(SyncConsumer.dispatch, self) if awaited else self.dispatch)
-            threads = dispatch_in_threads(handle, one_thread, lambda: connection.cancelled)
-            self._compat_threads = threads if awaited else None
-            dispatch = self.dispatch if awaited else threads
-            connection = Connection(self, inbox_of(socket.loop), socket, dispatch, receive)
-            try:
-                await converse(connection)
-            finally:
-                if self._compat_own_call is None:  # otherwise it may end later
-                    del connection, dispatch, threads, self._compat_threads  # they form reference cycles
+        if bridge is not None:
+            self.base_send = bridge.emit
+            connection = Connection(self, bridge.inbox, socket, bridge.call, receive)
+            if await join(connection):
+                await bridge.run(connection)
             return
-        self.base_send = bridge.emit
-        connection = Connection(self, bridge.inbox, socket, bridge.call, receive)
-        if await join(connection):
-            await bridge.run(connection)
+        self.base_send = async_to_sync(socket.send) if one_thread else blocking_send(socket)
+        handle = blocking_dispatch(MethodType(SyncConsumer.dispatch, self) if awaited else self.dispatch)
+        threads = dispatch_in_threads(handle, one_thread, lambda: connection.cancelled)
+        self._compat_threads = threads if awaited else None
+        dispatch = self.dispatch if awaited else threads
+        connection = Connection(self, inbox_of(socket.loop), socket, dispatch, receive)
+        try:
+            await converse(connection)
+        finally:
+            if self._compat_own_call is None:  # otherwise the connection may end later
+                del connection, dispatch, threads, self._compat_threads  # they form reference cycles
 
     def _compat_on_one_thread(self, scope: Scope) -> bool:
         if self.thread_sensitive or settings.get("CHANNEL_THREADS") == 0:

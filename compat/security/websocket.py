@@ -157,7 +157,7 @@ class WebsocketDenier(AsyncWebsocketConsumer):
     communicator.
     """
 
-    _compat_entered = True  # every client is refused, so its Origin need not be checked
+    _compat_checked = True  # every client is refused, so its Origin need not be checked
 
     async def connect(self) -> None:
         await self.close()
