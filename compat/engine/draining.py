@@ -44,13 +44,13 @@ LOOPS = ("asyncio", "uvloop")
 
 PARKED_TIMEOUT_S, POLL_S = 1.0, 0.01
 LOOK_S = 1.0
-"""How often it is looked whether the server has stopped without a signal."""
+"""Seconds between two checks whether the server has stopped without a signal."""
 
 Handler = Callable[[int, FrameType | None], Any]
 
 
 class Running(Protocol):
-    """What a drain needs of a consumer that runs."""
+    """The methods of a running connection that a drain calls."""
 
     async def close(self, code: int) -> None: ...
 
@@ -65,10 +65,10 @@ class Running(Protocol):
 
 
 class Waiting(Protocol):
-    """What keeps connections open that the server waits for, but does not close."""
+    """An object with connections that the server waits for, but does not close."""
 
     def stop(self) -> float:
-        """``release()``, because a server begins to stop, and keep nothing on its event loop from now on."""
+        """Call ``release()``, because a server begins to stop; keep no connection on its loop after that."""
         ...
 
     def release(self) -> float:
@@ -89,19 +89,19 @@ class Drain:
     def __init__(self) -> None:
         self.open: dict[Running, asyncio.AbstractEventLoop] = {}
         self.servers: dict[int, Handler] = {}
-        """The server's own handlers, by signal."""
+        """The server's own signal handlers."""
         self.watching = False
         self.loop: asyncio.AbstractEventLoop | None = None
-        """That of the server whose handlers they are."""
+        """The event loop of the server with these handlers."""
         self.task: asyncio.Task[None] | None = None
         self.waiting: Waiting | None = None
-        """Told on the event loop when the server stops."""
+        """The object to call on the event loop when the server stops."""
         self.gone: asyncio.Event | None = None
         """Set when the last connection has ended; None while no task waits for that."""
 
     def enter(self, consumer: Running, loop: asyncio.AbstractEventLoop) -> None:
         """Register a connection on the running ``loop``; the first one installs the signal handlers, and
-        tells that a server runs.
+        reports that a server runs.
         """
         self.open[consumer] = loop
         if not self.watching:
@@ -117,9 +117,9 @@ class Drain:
                     )
 
     def tell_stop(self, waiting: Waiting) -> None:
-        """Call ``waiting.stop()`` on the running event loop when its server begins to stop, if that is seen.
+        """Call ``waiting.stop()`` on the running event loop when a signal stops its server.
 
-        If it stops without a signal, ``waiting.release()`` is called.
+        If uvicorn stops without a signal, ``waiting.release()`` is called.
         """
         self.waiting = waiting
         if self.loop is not asyncio.get_running_loop():  # a process may run one server after another
@@ -143,7 +143,7 @@ class Drain:
                 loop.run_until_complete(self._all_gone())
 
     async def _all_gone(self, within_s: float = CLOSED_TIMEOUT_S) -> bool:
-        """Return True as soon as all connections have ended, and False if that takes so many seconds."""
+        """Return True as soon as all connections have ended, or False after ``within_s`` seconds."""
         self.gone = asyncio.Event()
         if self.open:
             with contextlib.suppress(asyncio.TimeoutError):
@@ -156,7 +156,7 @@ class Drain:
     def _drains(self) -> bool:
         """Return True if the server has a handler of SIGTERM that can be called later.
 
-        It has none if it has the event loop call it: the loop does so at once, whatever handles the signal.
+        A handler that is called by the event loop does not count: the loop calls it at once in any case.
         """
         handler = self.servers.get(signal.SIGTERM)
         return handler is not None and _module(handler) not in LOOPS
@@ -176,7 +176,7 @@ class Drain:
             self._look(loop, server)
 
     def _look(self, loop: asyncio.AbstractEventLoop, server: Any) -> None:
-        """Look whether the server has stopped without a signal; release what it waits for then."""
+        """Check whether the server has stopped without a signal; if so, release the connections it awaits."""
         if not any(listener.is_serving() for listener in server.servers):
             if not server.server_state.tasks:
                 self.loop = None  # the loop may have another server next
@@ -207,10 +207,10 @@ class Drain:
         self._end_at_once()
 
     def _pass_on(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
-        """Let the server stop, after what has to be done before.
+        """Let the server stop, after ``waiting`` has finished.
 
-        It does not wait for the consumers of clients that have no socket here, as it does for others; so
-        their ``disconnect()`` gets a moment first.
+        The server does not wait for the consumers of clients without a socket here, so these get a moment for
+        their ``disconnect()`` first.
         """
         assert self.waiting is not None
         is_finished, finish_by = self.waiting.is_finished, loop.time() + self.waiting.stop()
@@ -259,7 +259,7 @@ class Drain:
         began, pause = loop.time(), seconds / max(len(consumers) - 1, 1)
         closing = []
         for number, consumer in enumerate(consumers):
-            # Each has its own time: what the closes take, and how late a timer is, does not add up.
+            # Each connection has its own time, so that slow closes and late timers do not add up.
             if await self._all_gone(began + number * pause - loop.time()):
                 break
             if consumer in self.open:
@@ -306,7 +306,7 @@ def _stop_server(handler: Handler) -> None:
 
 
 def drain_seconds() -> float:
-    """Return the setting ``DRAIN_SECONDS``: the seconds over which a stop spreads its closes; 0: no drain."""
+    """Return the setting ``DRAIN_SECONDS``: the seconds over which the closes are spread; 0: no drain."""
     return settings.seconds("DRAIN_SECONDS")
 
 

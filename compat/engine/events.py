@@ -1,4 +1,4 @@
-"""What waits in an inbox: messages of the layer, each with a deadline, which members of a group may share."""
+"""Events: messages of the layer that wait in an inbox, with deadlines; members of a group may share them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ HEARTBEAT = "compat.heartbeat"
 """Type of the event that the engine itself creates; it is not counted if it is lost."""
 
 NOTHING_MADE: dict[type, bytes | None] = {}
-"""What ``Copies`` have before a handler has sent something; it stays empty."""
+"""The ``made`` of all ``Copies`` before a handler has sent something; it stays empty."""
 
 
 class Copies:
-    """Makes each member's own copy of a message; keeps what one's handler has sent, for the others."""
+    """Makes each member's own copy of a message; keeps the frame that one member has sent, for the others."""
 
     __slots__ = ("copy", "made")
 
@@ -32,7 +32,7 @@ class Copies:
         return self.copy()
 
     def keep(self, kind: type, frame: bytes | None) -> None:
-        """Keep the ``frame`` that each consumer of the class ``kind`` sends; None: they may differ."""
+        """Keep the ``frame`` that each consumer of the class ``kind`` sends; None: frames may differ."""
         if self.made is NOTHING_MADE:
             self.made = {}
         self.made[kind] = frame
@@ -44,12 +44,12 @@ BETWEEN: Message = {"type": "between two messages"}
 Event = tuple[float, Message, Callable[[], Message] | None]
 """(deadline, message, copy): the members of a group share a message until ``copy()`` makes a member's own.
 
-None: only this inbox has the message. With a copy at each push, ten messages for ten thousand members would
-be 100,000 objects for the garbage collector.
+``copy`` is None if only this inbox has the message. With a copy at each push, ten messages for ten thousand
+members would be 100,000 objects for the garbage collector.
 """
 
 One = tuple[Event]
-"""An event in a tuple, which every inbox in which nothing else waits keeps as it is: they share it, too."""
+"""An event in a tuple; an empty inbox keeps this tuple as its events, so that inboxes share it too."""
 
 NOTHING: tuple[()] = ()
 """The events of an empty inbox."""

@@ -1,4 +1,4 @@
-"""The consumers that run in this process by their channels, to say of a channel whose it is."""
+"""The running consumers of this process by their channels, so that a log line can name the consumer."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ _consumers: dict[str, Any] = {}
 
 
 def enter(channel: str, consumer: Any) -> None:
-    """Note that ``consumer`` reads ``channel`` from now on; do nothing for one without a channel."""
+    """Note that ``consumer`` reads ``channel`` from now on; do nothing for an empty ``channel``."""
     if channel:
         _consumers[channel] = consumer
 
 
 def leave(channel: str) -> None:
-    """Note that nobody reads ``channel`` any more."""
+    """Note that no consumer reads ``channel`` any more."""
     _consumers.pop(channel, None)
 
 
 class Whose:
-    """Says in a log line whose a channel is; looked up when the line is written."""
+    """An argument of a log line that names a channel's consumer; it is looked up when the line is written."""
 
     def __init__(self, channel: str) -> None:
         self.channel = channel
 
     def __str__(self) -> str:
-        """Return a sentence, or nothing for a channel that no consumer here reads."""
+        """Return a sentence, or an empty string for a channel without a consumer here."""
         consumer = _consumers.get(self.channel)
         if consumer is None:
             return ""

@@ -1,4 +1,4 @@
-"""The open sockets of this process, for whoever looks at them; found when somebody asks, and not kept."""
+"""A list of the open sockets of this process, for the live page; it is made at each request, and not kept."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class OpenSocket:
     """A socket of this process, or a resumable connection that waits for its client."""
 
     channel: str
-    """Empty if it has none: a consumer without a channel layer."""
+    """Empty for a consumer without a channel layer."""
     consumer: str
     path: str
     user: str
@@ -27,23 +27,23 @@ class OpenSocket:
     groups: Collection[str]
     """The names of its groups in the layer."""
     waiting: int
-    """The messages that wait for its handlers, or the frames that wait for its client."""
+    """How many messages wait for its handlers, or how many frames for its client."""
     parked: bool
-    """Its client is away, and may come back."""
+    """True while its client is away, and may come back."""
     close: Callable[[int], Awaitable[object]]
-    """Closes it with a code; to be called on any event loop."""
+    """Closes it with a code; may be called on any event loop."""
 
 
 _sources: list[Callable[[], Iterable[OpenSocket]]] = []
 
 
 def report_sockets(source: Callable[[], Iterable[OpenSocket]]) -> None:
-    """Register the function ``source()``, which returns sockets that are no consumer's."""
+    """Register a function that returns the open sockets of other objects than consumers."""
     _sources.append(source)
 
 
 def open_sockets() -> Iterator[OpenSocket]:
-    """Yield the sockets of this process; those that begin meanwhile are not among them."""
+    """Yield the sockets of this process, without those that begin meanwhile."""
     for running in tuple(drain.open):
         if isinstance(running, Connection):
             yield _socket(running)
@@ -56,7 +56,7 @@ def _socket(connection: Connection) -> OpenSocket:
     fields = about(connection.consumer, inbox.channel)
     groups: Collection[str] = inbox.groups
     if subscription is not None and subscription.pump is not None:
-        groups = ()  # a layer of others, which does not say
+        groups = ()  # a layer that cannot push does not list the groups of a channel
     return OpenSocket(
         inbox.channel,
         fields["consumer"],
@@ -70,7 +70,7 @@ def _socket(connection: Connection) -> OpenSocket:
 
 
 def _text(name: str) -> str:
-    """Return a name that has a form in JSON, whoever has chosen it."""
+    """Return ``name`` without half surrogate pairs, which JSON cannot express."""
     return name.encode(errors="replace").decode()
 
 

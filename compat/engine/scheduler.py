@@ -16,12 +16,12 @@ RELIEF_TURNS = 128
 
 
 class Reader(Protocol):
-    """What is woken: an inbox, or the outbox of a managed connection."""
+    """An object that can be woken: an inbox, or the outbox of a managed connection."""
 
     def wake(self) -> bool | None:
-        """Let the reader's task look, unless it runs; to be called from a callback of the loop.
+        """Wake the reader's task, unless it runs; call it from a callback of the loop.
 
-        Return True if the task has looked already, and waits again.
+        Returns True if the task has run already, and waits again.
         """
 
 
@@ -44,7 +44,7 @@ class Scheduler:
         """The inboxes that were half full when a message came, oldest first."""
 
     def call(self, reader: Reader, urgent: bool = False) -> None:
-        """Wake ``reader``; ``urgent`` is for schedulers that wait for more. Only on the loop."""
+        """Wake ``reader``, on the loop only; ``urgent`` is for schedulers that delay wake-ups."""
         reader.wake()
 
     def is_called(self, reader: Reader) -> bool:
@@ -74,7 +74,7 @@ def made_for(
     made: dict[asyncio.AbstractEventLoop, T],
     make: Callable[[asyncio.AbstractEventLoop], T],
 ) -> T:
-    """Make what ``loop`` has one of, and keep it in ``made``; those of closed loops are forgotten."""
+    """Return ``make(loop)``, and keep it in ``made`` under ``loop``; forget the objects of closed loops."""
     for other in [other for other in tuple(made) if other.is_closed()]:
         made.pop(other, None)
     found = made[loop] = make(loop)

@@ -153,7 +153,7 @@ class Watches:
             await self._close_if_empty(key, watch)
 
     def _lost(self, key: Key, watch: Watch) -> None:
-        """End a watch whose layer, one of others, has raised an error; who watches asks again."""
+        """End a watch whose layer, of another library, has raised an error; its viewers ask again."""
         self._watched.pop(key, None)
         for watcher in watch.watchers:
             watcher.end()

@@ -42,8 +42,8 @@ class Relays:
     """The groups of the connections on one event loop.
 
     ``deliver(group, message, members)`` is called for each message to a group; ``name_of(group)`` returns the
-    group's name in the layer. ``lost(members, error)`` is called if the layer is one of others, and its
-    ``receive()`` raises: no message of the group comes to these members any more.
+    group's name in the layer. ``lost(members, error)`` is called when ``receive()`` of a layer that cannot
+    push has raised: no further message of the group reaches these members.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class Relays:
         return subscription
 
     async def _forget_channel(self, group: str, lost: Subscription) -> None:
-        """Give up a channel that nobody reads any more, or that nobody will; its error is known already."""
+        """Give up a channel that is not read (any more); ignore errors, because the first one is known."""
         with contextlib.suppress(Exception):  # any layer
             await self._give_up(group, lost)
 

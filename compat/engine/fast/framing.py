@@ -1,16 +1,15 @@
 """Make text frames here, once for all clients that get the same text, instead of in the server for each.
 
-A server turns each message into a frame by itself: two thirds of what a delivery costs beside the system
-call. The members of a group mostly get equal texts, so a frame is kept for the next ones.
+A server makes a frame of each message: that is two thirds of the cost of a delivery, without the system call.
+The members of a group mostly get equal texts, so a frame is kept for the next clients.
 
-A client that takes compressed frames, as browsers do, gets short texts uncompressed: that is allowed, and
-compressing one costs more than all else. Longer ones are the server's to compress.
+A client that takes compressed frames, as browsers do, gets short texts uncompressed: this is allowed, and
+compressing one would cost more than all other steps. The server compresses longer ones.
 
-This relies on uvicorn's ``websockets-sansio``: that its ``send()`` waits only for ``writable``, that frames
-are what RFC 6455 says, unless an extension is in use other than compression (RFC 7692), and that a frame may
-be written to ``transport`` whenever the connection's ``state`` is OPEN. Other servers make their frames
-themselves. It also looks through the ``send()`` of Starlette's exception handling, which only passes on what
-a websocket sends.
+This relies on uvicorn's ``websockets-sansio``: its ``send()`` waits only for ``writable``, its frames are
+those of RFC 6455, unless an extension other than compression (RFC 7692) is in use, and a frame may be written
+to ``transport`` whenever the connection's ``state`` is OPEN. Other servers make their frames themselves. It
+also relies on the ``send()`` of Starlette's exception handling, which only passes on what a websocket sends.
 """
 
 from __future__ import annotations
@@ -53,18 +52,20 @@ NEEDED = "conn disconnected handshake_complete queue request response transport 
 """The attributes of the server's protocol."""
 
 MOST_AT_ONCE = 16
-"""How many frames are written for one client before others have their turn."""
+"""How many frames are written for one client before other clients have their turn."""
 MOST_FRAMES, MOST_BYTES = 256, 4096
-"""How many frames are kept, and the longest one; none with ``MARK``, which not all clients read alike."""
+"""How many frames are kept, and the size of the longest one; none that begins with ``MARK`` is kept, because
+clients that may come back read it in another way than others.
+"""
 
 MOST_PLAIN = 1024
-"""Up to how many characters a text is not compressed: as with Node's ws."""
+"""The number of characters up to which a text is not compressed, as in Node's ws."""
 
 _frames: dict[str, bytes] = {}
 _HEADERS = {126: 4, 127: 10}
 """The bytes before the text, by the frame's second byte; 2 for others."""
 _open: Any = None
-"""``websockets.protocol.OPEN``; False if no frame can be made here, None before that is known."""
+"""``websockets.protocol.OPEN``; False if no frames can be made here, None if that is not known yet."""
 _compressing: frozenset[type] = frozenset()
 """The extension that compresses, once ``_open`` is known."""
 
@@ -84,7 +85,7 @@ def attach(socket: Socket) -> None:
 
 
 def behind_starlette(send: Any) -> Any:
-    """Return the ``send`` that Starlette's exception handling has wrapped; another one as it is."""
+    """Return the ``send`` inside that of Starlette's exception handling, and any other ``send`` as it is."""
     while getattr(send, "__qualname__", "") == SENDER and send.__module__ == "starlette._exception_handler":
         send = send.__closure__[send.__code__.co_freevars.index("send")].cell_contents
     return send
@@ -118,9 +119,9 @@ def passes_frames(connection: Connection) -> bool:
 
 
 def pass_frames(consumer: Any, events: Collection[Event]) -> int:
-    """Write the frames that come first and are not too late, in one piece, and return their number.
+    """Write the finished frames at the front that have not expired, in one piece, and return their number.
 
-    0 if the consumer's handler of them would not send them unchanged.
+    Returns 0 if the consumer's handler would not send them unchanged.
     """
     socket: Socket = consumer._compat_socket
     if socket.closed or consumer.base_send is not consumer._compat_own_send or not is_open(socket.framed):
@@ -130,16 +131,16 @@ def pass_frames(consumer: Any, events: Collection[Event]) -> int:
     now = steady()
     in_time = itertools.takewhile(lambda event: event[0] > now, events)
     messages: Iterable[Message] = (message for _, message, _ in in_time)
-    is_finished = getattr(consumer, "_compat_is_finished", None)  # else each message of that type is
+    is_finished = getattr(consumer, "_compat_is_finished", None)  # without it, all messages of that type are
     if is_finished is not None:
         messages = itertools.takewhile(is_finished, messages)
     return write_frames(socket.framed, messages)
 
 
 def write_frames(protocol: Any, messages: Iterable[Message]) -> int:
-    """Write the text frames that come first, in one piece of some 64 KiB, and return their number.
+    """Write the text frames at the front, in one piece of about 64 KiB, and return their number.
 
-    0 also if the transport raises: whoever sends the first one then meets that, and reports it.
+    Returns 0 if the transport raises: the caller then sends the first one as usual, and gets the error.
     """
     frames: list[bytes] = []
     size = 0
@@ -151,7 +152,7 @@ def write_frames(protocol: Any, messages: Iterable[Message]) -> int:
             break
         try:
             frame = frame_of(text)
-        except UnicodeEncodeError:  # whoever sends it says so
+        except UnicodeEncodeError:  # the caller sends it in the usual way, and gets the error
             break
         frames.append(frame)
         size += len(frame)
@@ -166,7 +167,7 @@ def write_frames(protocol: Any, messages: Iterable[Message]) -> int:
 def write_made(socket: Socket, frames: Sequence[bytes], most: int) -> int:
     """Write finished frames, in pieces of up to ``most`` bytes or one frame, and return their number.
 
-    The first one that is not written is the server's to send, or to say why it cannot.
+    The first frame that is not written has to be sent by the server, which may raise.
     """
     count = len(frames)
     if count == 1:
@@ -205,14 +206,14 @@ def write_made(socket: Socket, frames: Sequence[bytes], most: int) -> int:
 
 
 def text_alone(message: Message) -> str | None:
-    """Return the text of a message that is a text frame and nothing else, else None."""
+    """Return the text of ``message`` if it is a text frame and nothing else, else None."""
     text = message.get("text")
     plain = type(text) is str and message.get("type") == "websocket.send" and message.get("bytes") is None
     return text if plain else None
 
 
 def is_open(protocol: Any) -> bool:
-    """Return True if a frame that is made here may be written now, without a wait."""
+    """Return True if a frame may be written now, without waiting."""
     conn = protocol.conn
     return conn.state is _open and not protocol.disconnected and protocol.writable.is_set()
 
@@ -226,14 +227,14 @@ def goes_plain(protocol: Any, size: int) -> bool:
 
 
 def framed_of(socket: Socket) -> Any:
-    """Return the protocol for which the socket may write frames by itself now; None if there is none."""
+    """Return the protocol to which ``socket`` may write frames by itself now, or None."""
     if socket.framed is None and socket.resumed is not None and socket.resumed.link is not None:
         socket.resumed.link.let_write()
     return socket.framed
 
 
 def write_now(socket: Socket, text: Any) -> bool:
-    """Write ``text`` as a frame; return False if the server has to do it, or to say why it cannot."""
+    """Write ``text`` as a frame; return False if the server has to send it, or to raise an error."""
     protocol = socket.framed
     if protocol is None:
         link = None if socket.resumed is None else socket.resumed.link
@@ -249,7 +250,7 @@ def write_now(socket: Socket, text: Any) -> bool:
         return True
     if frame is None:
         frame_of(text)
-        frame = _frames.get(text)  # a long one, or one with ``MARK``, is the link's
+        frame = _frames.get(text)  # None for a long one, or one with ``MARK``: the link sends it
     if frame is None or len(kept) >= socket.most:
         return bool(socket.resumed.link.writes(text))
     kept.append(frame)

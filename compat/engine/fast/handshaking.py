@@ -1,15 +1,15 @@
-"""Read the handshake of a client here, if it is one that most clients send.
+"""Read the handshake of a client here, if it has the form that most clients send.
 
-The server's libraries take a request apart line by line, and each list in it by itself: a fifth of what a
-connection costs. Here two patterns do. All that is unusual or wrong is for the server to answer, and the
-response is made here, but changed and sent by the server.
+The server's libraries parse a request line by line, and each list in it separately: a fifth of the cost of a
+connection. Here two patterns suffice. The server answers all requests that are unusual or wrong. For the
+others the response is made here, but the server may change it, and sends it.
 
-This relies on uvicorn's ``websockets-sansio``, as ``framing`` does: that each connection gets its protocol
-from ``config.ws_protocol_class``; that the first data of one is the whole request, as uvicorn's HTTP
-protocols have read it and written it again; that it asks ``conn.accept()`` for the response; and that the
-parser is a generator that begins with frames where the state is OPEN. A server is known by the first
-connection of a consumer; after that, the handshakes of all its connections are read here. Import this where
-the server is loaded: it needs uvicorn and websockets.
+This relies on uvicorn's ``websockets-sansio``, as ``framing`` does: each connection gets its protocol from
+``config.ws_protocol_class``; its first data is the whole request, as uvicorn's HTTP protocols have read it
+and written it again; it calls ``conn.accept()`` for the response; and the parser is a generator that begins
+with frames if the state is OPEN. The first connection of a consumer makes its server known; after that, the
+handshakes of all connections of the server are read here. This module needs uvicorn and websockets, so import
+it only where the server is loaded.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ if list(Headers.__slots__) != ["_dict", "_list"]:
 
 NAME = rb"[-!#$%&'*+.^_`|~0-9a-z]+"
 VALUE = rb"(?:[!-~](?:[\t -~]*[!-~])?)?"
-"""Versions of the server and of websockets do not agree on what others than these characters mean."""
+"""Other characters mean different things in different versions of the server and of websockets."""
 REQUEST = re.compile(rb"GET ([!-~]+) HTTP/1\.1\r\n((?:" + NAME + b": " + VALUE + rb"\r\n)+)\r\n")
-"""As the server writes it (RFC 9112, 3 and 5): names in small letters, and no blanks around values."""
+"""A request as the server writes it (RFC 9112, 3 and 5): lower-case names, and no blanks around values."""
 HEADER = re.compile("([^:]+): ([^\r]*)\r\n")
 KEY = re.compile("[A-Za-z0-9+/]{22}==")
 """16 bytes (RFC 6455, 4.1)."""
@@ -44,22 +44,22 @@ GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 ACCEPTED = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
 LINES = re.compile("(?:[\t -~]*\r\n)*")
 SUBPROTOCOLS = re.compile("TOKEN(?:, ?TOKEN)*".replace("TOKEN", "[-!#$%&'*+.^_`|~0-9A-Za-z]+"))
-"""A list without empty items, which the server would have to look at."""
+"""A list without empty items; lists with empty items are left to the server."""
 UPGRADES = ("Upgrade", "upgrade", "keep-alive, Upgrade")
-"""The header Connection of browsers and proxies."""
+"""The values of the header Connection that browsers and proxies send."""
 
 
 def read_for(config: Any) -> None:
     """Read the handshakes of the server with this ``uvicorn.Config`` from now on.
 
-    Nothing happens if its connections have another class than uvicorn's own.
+    Nothing happens if the class of its connections is not uvicorn's own.
     """
     if config.ws_protocol_class is WebSocketsSansIOProtocol:
         config.ws_protocol_class = _Handshaking
 
 
 class _Handshaking(WebSocketsSansIOProtocol):
-    """Reads the request that opens a connection; then it is the server's own protocol again."""
+    """Reads the request that opens a connection; after that it becomes the server's own protocol again."""
 
     __slots__ = ()  # an instance keeps its layout
 
@@ -81,7 +81,7 @@ class _Request(Request):
 
 
 class _Answered(ServerProtocol):
-    """Has read a request, and knows the response."""
+    """A connection whose request has been read, and whose response is known."""
 
     __slots__ = ()
 
@@ -98,12 +98,12 @@ class _Answered(ServerProtocol):
 
 
 class _Later(Headers):
-    """Headers that are put together when somebody asks for more than the server does."""
+    """Headers that are put together only if more of them is used than the server uses."""
 
     __slots__ = ()
 
     def __getattr__(self, name: str) -> Any:
-        # All else of the class uses two attributes, which the server does not need.
+        # The other methods of the class use two attributes, which the server does not need.
         if name not in Headers.__slots__:
             raise AttributeError(name)
         super().__init__(self.known())
