@@ -40,6 +40,18 @@ __all__ = ["converse"]
 _paces: weakref.WeakKeyDictionary[type, Pace] = weakref.WeakKeyDictionary()
 
 
+def _at_once(connection: Connection, message: Message, name: str | None, pace: Pace) -> AtOnce | None:
+    """Return an AtOnce for messages of the type of ``message``, if their handler ``name`` only sends."""
+    tracing, send = connection.tracing, connection.socket.raw_send
+    if name is None or (tracing is not None and tracing.sampled):
+        return None
+    judgement = judge(connection.consumer, name)
+    if judgement is None or not is_servers_own(send):
+        return None
+    queued = isinstance(getattr(send, "__self__", None), asyncio.Queue)
+    return AtOnce(connection, message["type"], name, pace, judgement, queued=queued)
+
+
 @types.coroutine
 def converse(connection: Connection) -> Generator[Any, Any, None]:
     """Run a consumer until it stops, its client leaves, a handler raises, or the task is cancelled."""
@@ -133,15 +145,9 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
                         burst = bursts.begin(protocol, inbox, steady(), pace)
             name = None if handlers is None else handlers.get(message.get("type"))
             if name is not judged and not inbox.turn:
-                judged, at_once = name, None
-                traced = tracing is not None and tracing.sampled
-                if not traced and reader is not NO_STEPS and name is not None:
-                    send = connection.socket.raw_send
-                    found = judge(consumer, name)
-                    if found is not None and is_servers_own(send):
-                        queued = isinstance(getattr(send, "__self__", None), asyncio.Queue)
-                        at_once = AtOnce(connection, message["type"], name, pace, found, queued=queued)
-                inbox.handle_by(at_once)
+                judged = name
+                if reader is not NO_STEPS:
+                    inbox.handle_by(_at_once(connection, message, name, pace))
             if inbox.begun is not None:
                 handling = awaiting(inbox.begun)  # it is measured there
                 inbox.go_on_with(None)
