@@ -85,8 +85,8 @@ async def take_steps(
     socket = connection.socket
     connection.inbox.ending()
     refuses = code == TRY_AGAIN_LATER and socket.served and not connection.inbox.ended and socket.refusable()
-    steps = (_tell, _idle, _disconnect)
-    for step in steps if code is not None or connection.work is not None else ():
+    steps = (_tell, _idle, _disconnect) if code is not None or connection.work is not None else ()
+    for step in steps:
         try:
             await step(connection, code)
         except asyncio.CancelledError as error:
@@ -102,7 +102,7 @@ async def take_steps(
         connection.report(second, "websocket.disconnect", level)
     turned_away = refuses and socket.closed and not socket.opened  # the handshake was answered with 503
     connection.let_go()
-    for what, release in _last(connection, turned_away):
+    for what, release in _releases(connection, turned_away):
         try:
             await release()
         except asyncio.CancelledError as error:
@@ -116,17 +116,17 @@ async def take_steps(
     return second
 
 
-def _last(connection: Connection, turned_away: bool) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
-    """Return the steps after the disconnect handler, each with a text for the log."""
-    last: list[tuple[str, Callable[[], Awaitable[None]]]] = []
+def _releases(connection: Connection, turned_away: bool) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
+    """Return the steps after the disconnect handler, which release the connection, each with its log text."""
+    releases: list[tuple[str, Callable[[], Awaitable[None]]]] = []
     if connection.reader is not None:
-        last.append(("stop to read its socket", connection.reader.stop))
+        releases.append(("stop to read its socket", connection.reader.stop))
     if connection.subscription is not None:
-        last.append(("stop to read its channel", connection.subscription.stop))
-        last.append(("leave its groups", connection.subscription.end))
+        releases.append(("stop to read its channel", connection.subscription.stop))
+        releases.append(("leave its groups", connection.subscription.end))
     if turned_away:
-        last.append(("wait for the end of its socket", partial(connection_lost, connection.receive)))
-    return last
+        releases.append(("wait for the end of its socket", partial(connection_lost, connection.receive)))
+    return releases
 
 
 async def _tell(connection: Connection, code: int | None) -> None:
