@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from compat.codes import COMES_BACK, GOING_AWAY, MALFORMED, NO_STATUS, NORMAL, OF_A_PAGE, SERVICE_RESTART
-from compat.engine.fast.unframing import tell, unframe
+from compat.engine.fast.unframing import offer_texts, unframe
 from compat.engine.parts import bursts_of
 from compat.engine.reader import Interruptible, holds_closes_back
 from compat.engine.refusal import shown
@@ -91,7 +91,7 @@ class Link(Outward):
         try:
             await self._until_left()
         except asyncio.CancelledError:
-            self._over()
+            self._stop_sending()
             await send_away(self.raw_send)
             raise
 
@@ -110,7 +110,7 @@ class Link(Outward):
 
     def _first_step(self) -> None:
         unframe(self.framed)
-        tell(self.framed, self._hears)
+        offer_texts(self.framed, self._takes_text)
         space = self.owner.space()
         if space is None:
             self._step()
@@ -143,7 +143,7 @@ class Link(Outward):
         self._end(code, goodbye=self.goodbye)
 
     def _closed(self, message: Message) -> None:
-        self._over()
+        self._stop_sending()
         if self.paused:
             self.owner.ended(self, message.get("code", NO_STATUS), goodbye=self.goodbye)
 
@@ -218,7 +218,7 @@ class Link(Outward):
         self._end(MALFORMED, goodbye=True)
 
     def _end(self, code: int, *, goodbye: bool) -> None:
-        self._over()
+        self._stop_sending()
         if self.overdue is not None:
             self.overdue.cancel()  # which lets go of this link
         if self.left is not None:
@@ -236,7 +236,7 @@ class Link(Outward):
             message = {**message, "text": text[1:]}
         return self.owner.came(self, message, size_of(payload_of(message)))
 
-    def _hears(self, text: str, waits: bool) -> bool:
+    def _takes_text(self, text: str, waits: bool) -> bool:
         """Take a text before ``_step`` reads it, if that makes no other difference; return False if not.
 
         ``waits``: messages wait before it; only acknowledgements are taken then.
@@ -313,7 +313,7 @@ class Link(Outward):
         """Close the socket with ``code`` at once; the frames that wait for it are not sent."""
         if self.gone:
             return
-        self._over()
+        self._stop_sending()
         if self.busy is not None:
             self.busy.cancel()
         _keep(self.loop.create_task(self._drop({"type": "websocket.close", "code": code, "reason": reason})))

@@ -16,7 +16,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from compat.engine.fast.framing import behind_starlette, frame_of, goes_plain, is_open, text_alone
-from compat.engine.fast.unframing import tell
+from compat.engine.fast.unframing import offer_texts
 from compat.engine.fast.write_batching import readiness_of
 from compat.engine.parts import framed_by
 from compat.engine.stepping import start
@@ -209,8 +209,9 @@ class Outward:
                 self._closed(message)
             self.flush()
 
-    def _over(self) -> None:
-        tell(self.framed, None)
+    def _stop_sending(self) -> None:
+        """Send and take nothing more: the socket has ended, or is about to."""
+        offer_texts(self.framed, None)
         self.take_over()
         self.gone = True
         if self.after_close is not None:

@@ -1,14 +1,14 @@
-"""Take short text frames apart here, which is most of what clients send, and their close frames.
+"""Parse short text frames, which clients send most, and their close frames, without the server's parser.
 
-The server's parser is made for frames that come in pieces: it costs 5 µs for one that is short and whole.
-And the server stops to read a socket for each message until the application has taken it; here it does so
-from the second one on that waits.
+The server's parser is made for frames that come in pieces: it takes 5 µs for one that is short and whole. And
+the server pauses reading after each message until the application has taken it; here it pauses only if a
+second message waits.
 
-This relies on uvicorn's ``websockets-sansio``, as ``framing`` does: that a message goes into its ``queue``,
-that ``receive()`` reads on once that is empty, that its class may be replaced by one that adds methods, and
-what it does with a close frame. The parser is a generator of websockets; between two frames it waits in
-``StreamReader.at_eof``. All other frames, and all that comes while it waits for more of one, are the
-server's.
+This relies on uvicorn's ``websockets-sansio``, as ``framing`` does: a message goes into its ``queue``,
+``receive()`` reads on once that is empty, and its class may be replaced by one that adds methods. It also
+relies on what uvicorn does with a close frame. The parser is a generator of websockets; between two frames
+it waits in ``StreamReader.at_eof``. The server parses all other frames, and all bytes that come while it
+waits for more of a frame.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from compat.engine.fast.framing import goes_plain
 if TYPE_CHECKING:
     from websockets.server import ServerProtocol
 
-__all__ = ["tell", "unframe"]
+__all__ = ["offer_texts", "unframe"]
 
 log = logging.getLogger("compat.consumer")
 
 TEXT, CLOSE = 0x81, 0x88
 """The first byte of a text frame that is whole, and of a close frame."""
 CLOSES = {b"": NO_STATUS, b"\x03\xe8": NORMAL, b"\x03\xe9": GOING_AWAY}
-"""What closes of browsers say, and the code that the application is told."""
+"""The payloads of browsers' close frames, and the codes for the application."""
 MASKED, LONGEST = 0x80, 125
-"""In the second byte: a client's frame has a mask; and its size, if that fits there."""
+"""The second byte: a bit says that the frame is masked, as a client's is; the rest is the size, up to 125."""
 BEFORE = 6
-"""The bytes before the text: those two, and the mask."""
+"""The number of bytes before the text: these two, and the mask."""
 
 NEEDED = (
     "close_rcvd close_rcvd_then_sent close_sent current_size discard eof_sent extensions parser state".split()
@@ -46,9 +46,9 @@ NEEDED = (
 
 
 def unframe(protocol: Any) -> None:
-    """Take the short frames of ``protocol`` apart from now on, and the handshakes of its server.
+    """Parse the short frames of ``protocol`` here from now on, and read the handshakes of its server.
 
-    ``protocol``: as ``framing.framing_of`` returns it; with None nothing happens.
+    ``protocol``: as ``framing.framing_of`` returns it; for None nothing happens.
     """
     if protocol is None:
         return
@@ -64,14 +64,14 @@ def unframe(protocol: Any) -> None:
         protocol.transport.set_protocol(protocol)  # uvloop keeps the method that it calls
 
 
-def tell(protocol: Any, take: Callable[[str, bool], bool] | None) -> None:
-    """Offer each short text to ``take``, which returns True if it has taken it; else it goes into the queue.
+def offer_texts(protocol: Any, take: Callable[[str, bool], bool] | None) -> None:
+    """Call ``take(text, waits)`` for each short text; unless it returns True, the text goes into the queue.
 
-    Its second argument says whether messages wait there. None: no longer. Nothing happens if the server takes
-    its frames apart.
+    ``waits`` says whether messages wait there. ``take`` None: stop that. Nothing happens if the server parses
+    all frames of ``protocol``.
     """
     if _is_ours(protocol):
-        protocol.tell(take)
+        protocol.offer_texts(take)
 
 
 @functools.cache
@@ -89,7 +89,7 @@ def _is_ours(protocol: Any) -> bool:
 
 
 _made: dict[type[Any], type[Any] | None] = {}
-"""The server's class, and the one that replaces it; None: something is not as expected."""
+"""The server's classes, and the ones that replace them; None if a class is not as expected."""
 
 
 def _make(cls: type[Any], conn: Any) -> type[Any] | None:
@@ -108,8 +108,8 @@ def _make(cls: type[Any], conn: Any) -> type[Any] | None:
         "between": between.__code__,
         "close": close,
         "unmask": staticmethod(unmask),
-        "told": None,
-        "tell": _tell,
+        "takes_text": None,
+        "offer_texts": _offer_texts,
         "data_received": _data_received,
     }
     return type(cls.__name__, (cls,), members)
@@ -118,12 +118,12 @@ def _make(cls: type[Any], conn: Any) -> type[Any] | None:
 # The methods of the class that is made
 
 
-def _tell(self: Any, take: Callable[[str, bool], bool] | None) -> None:
-    self.told = take
+def _offer_texts(self: Any, take: Callable[[str, bool], bool] | None) -> None:
+    self.takes_text = take
 
 
 def _data_received(self: Any, data: bytes) -> None:
-    """Take what the client has sent: any bytes."""
+    """Take bytes from the client."""
     at, size = 0, len(data)
     if size >= BEFORE and _begins_frame(self):
         if data[0] == CLOSE and _closes(self, data):
@@ -135,7 +135,7 @@ def _data_received(self: Any, data: bytes) -> None:
                 break
             try:
                 text = self.unmask(data[start:end], data[start - 4 : start]).decode()
-            except UnicodeDecodeError:  # the server says so
+            except UnicodeDecodeError:  # the server reports it
                 break
             _take(self, text)
             at = end
@@ -162,7 +162,7 @@ def _closes(self: Any, data: bytes) -> bool:
 
 
 def _begins_frame(self: Any) -> bool:
-    """Return True if a message begins with what comes, which may still be compressed."""
+    """Return True if the next byte begins a message, which may still be compressed."""
     conn = self.conn
     if conn.state is not self.opened or conn.current_size is not None:
         return False
@@ -176,7 +176,7 @@ def _begins_frame(self: Any) -> bool:
 def _take(self: Any, text: str) -> None:
     queue = self.queue
     waits = not queue.empty()
-    if self.told is not None and self.told(text, waits):
+    if self.takes_text is not None and self.takes_text(text, waits):
         return
     queue.put_nowait({"type": "websocket.receive", "text": text})
     if waits and not self.read_paused:
