@@ -155,7 +155,7 @@ class ResumableConnection(Parking):
         """See ``engine.contracts.Resumed``."""
         self.followed = Followed(self, inbox, progress)
 
-    def hush(self) -> None:
+    def go_silent(self) -> None:
         """Send and take nothing more, while the server closes the socket."""
         self.over = True
         if self.link is not None:
@@ -171,7 +171,7 @@ class ResumableConnection(Parking):
                 log.debug("a connection could not be closed: %r", error)
                 if self.link is not None and not isinstance(error, asyncio.TimeoutError):
                     self.link.close_otherwise(close)
-        self.hush()
+        self.go_silent()
         self.told, self.socket = True, None
         self.notices = self.admission = None
         self.drained = False
@@ -181,7 +181,7 @@ class ResumableConnection(Parking):
         if self.followed is not None:
             self.followed.close()
             self.followed = None
-        self.watch_no_more()
+        self.end_watching()
         self._wake_all()
         if self.link is None and (self.final is None or not self.accepted):
             self.forget()
@@ -208,7 +208,7 @@ class ResumableConnection(Parking):
         self.final = message
         if self.followed is not None and self.accepted and message.get("code") in COMES_BACK:
             self.acknowledge(fresh=True)  # its next consumer begins where this one ends
-        self.hush()
+        self.go_silent()
         if self.link is None:
             self.put_disconnect(message.get("code", NORMAL))
             return
@@ -221,7 +221,7 @@ class ResumableConnection(Parking):
 
     def put_disconnect(self, code: int) -> None:
         """Tell the application, once, that its client has left for good."""
-        self.hush()
+        self.go_silent()
         self._wake_all()
         if not self.told:
             self.told = True

@@ -161,7 +161,7 @@ class Followed:
         else:
             registry.finishing(connection, False)  # so that the frames that wait are acknowledged too
             connection.acknowledge(fresh=True)
-            connection.hush()
+            connection.go_silent()
             self._finished()
 
     def _finished(self) -> None:

@@ -95,7 +95,7 @@ class Parking(Telling):
         self.link = None
         pauses = link is not None and link.paused
         if not pauses:
-            self.watch_nobody()
+            self.pause_watching()
         if self.final is not None:
             closed = self.final.get("code", NORMAL)
             self.put_disconnect(closed)
@@ -153,7 +153,7 @@ class Parking(Telling):
 
     def _park_after_all(self) -> None:
         self.unpark()
-        self.watch_nobody()
+        self.pause_watching()
         self.park()
 
     def tell(self, message: Message) -> None:

@@ -186,12 +186,12 @@ class WatchesPeople(Resumed):
         if link is self.link and self.people is not None:
             self.people.asked(members)
 
-    def watch_nobody(self) -> None:
+    def pause_watching(self) -> None:
         """Stop watching, because the client is away."""
         if self.people is not None:
             self.people.close()
 
-    def watch_no_more(self) -> None:
+    def end_watching(self) -> None:
         """Stop watching for good, because the connection has ended."""
-        self.watch_nobody()
+        self.pause_watching()
         self.people = None
