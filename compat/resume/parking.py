@@ -183,8 +183,11 @@ class Parking(Telling):
         return wait_s
 
     def takes_all(self) -> bool:
-        """See ``Telling``; False while a consumer may fail, and for an endpoint, which its next send ends."""
-        if self.notices is None or not registry.stopping:
+        """See ``Telling``; False while a consumer may fail, and for an endpoint, which its next send ends.
+
+        False as well for a consumer whose client has no socket here: the server hardly waits for it.
+        """
+        if self.notices is None or not registry.stopping or (self.link is not None and self.link.relayed):
             return False
         if self.final is not None:
             return self.final.get("code") == SERVICE_RESTART

@@ -1,0 +1,36 @@
+"""A server stops while a consumer has frames to work off: what it has acknowledged has been begun with."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.fallback import Posting
+from tests.support.paths import REPO
+from tests.support.servers import served
+
+COMMAND = (sys.executable, "-m", "uvicorn", "tests.resume.working_app:app", "--port", "{port}")
+
+
+@pytest.mark.slow
+async def test_a_stop_acknowledges_to_a_client_that_posts_only_what_was_taken(tmp_path: Path) -> None:
+    """Was: all that had come, and the server did not wait for it to be handled."""
+    done = tmp_path / "done"
+    env = {"PYTHONPATH": os.fspath(REPO), "WORK_DONE": os.fspath(done)}
+    with served(COMMAND, cwd=REPO, log=tmp_path / "log", env=env) as server:
+        async with Posting(server, "/") as client:
+            await client.ask()
+            await client.hello()
+            await client.post(*(f"{number}" for number in range(5)))
+            server.process.send_signal(signal.SIGTERM)
+            await client.rest()
+        await asyncio.to_thread(server.process.wait)
+    acknowledged = max((one["n"] for one in client.controls if one["type"] == "ack"), default=0)
+    begun = done.read_text().splitlines()
+    assert len(begun) < 5, "else there is nothing to see"
+    assert begun[:acknowledged] == [f"{number}" for number in range(acknowledged)]
