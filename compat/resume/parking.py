@@ -210,7 +210,6 @@ class Parking(Telling):
 
     async def rest(self) -> None:
         """See ``engine.contracts.Resumed``."""
-        self.drained = False  # its turn has come
         if self.followed is not None:
             await self.followed.rest()
         self.acknowledge_rest()  # before a relayed link ends

@@ -769,8 +769,10 @@ async def test_a_drain_acknowledges_what_waits_only_when_it_closes_the_consumer(
     assert acks(socket) == acknowledged and socket.codes == [code]
 
 
-async def test_nor_is_it_unsure_if_the_link_is_of_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That ends before the consumer's close, and the consumer handles what waits before its disconnect."""
+async def test_over_a_link_of_another_process_a_drain_acknowledges_what_was_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That link ends before the consumer's close; the server does not wait until the rest is handled."""
     connection, socket = await connected(posts=True)
     connection.posts = False
     connection.tell_by(lambda kind: None, drained=True)
@@ -780,7 +782,7 @@ async def test_nor_is_it_unsure_if_the_link_is_of_another_process(monkeypatch: p
     monkeypatch.setattr(registry, "_stopping", asyncio.get_running_loop())
     connection.stop()
     await connection.rest()
-    assert acks(socket) == [5] and socket.codes == [1012]
+    assert acks(socket) == [1] and socket.codes == [1012]
 
 
 async def test_a_consumer_that_ends_does_not_acknowledge_what_it_has_not_taken() -> None:
