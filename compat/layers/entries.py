@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from compat.exceptions import InvalidChannelLayerError
@@ -31,6 +31,8 @@ BACKENDS: Mapping[str, str] = {
 """BACKEND paths that stand for layers of this library. Any other path is imported as it is."""
 
 KEYS = ("BACKEND", "CONFIG", "TEST_CONFIG", "UPSTREAM")
+NEW_OPTIONS = ("history", "on_overflow", "presence")
+"""Options that the layers of Channels do not have; beside CONFIG, where they do nothing, they are a slip."""
 
 
 def no_test_config(alias: str) -> str:
@@ -44,7 +46,7 @@ def no_test_config(alias: str) -> str:
 def backend_path(alias: str, entry: Any) -> str:
     """Return the dotted path of an alias's BACKEND; raise InvalidChannelLayerError if its entry is wrong.
 
-    A key that no layer reads is a warning: Channels ignores it, and the settings of some projects have one.
+    A key that is like none of ``KEYS`` is a warning: Channels ignores it, and some projects have one.
     """
     if not isinstance(entry, Mapping):
         raise InvalidChannelLayerError(
@@ -55,6 +57,7 @@ def backend_path(alias: str, entry: Any) -> str:
         raise InvalidChannelLayerError(
             f"ROUTING key found for {alias} - this is no longer needed in Channels 2; remove it"
         )
+    _check_keys(alias, entry)
     if not isinstance(entry.get("UPSTREAM", False), bool):
         raise InvalidChannelLayerError(
             f"CHANNEL_LAYERS[{alias!r}]['UPSTREAM'] must be True (the installed package's own layer) or "
@@ -62,24 +65,27 @@ def backend_path(alias: str, entry: Any) -> str:
         )
     path = entry.get("BACKEND")
     if not path:
-        text = "; ".join([f"No BACKEND specified for {alias}", *_unknown_keys(entry)])
-        raise InvalidChannelLayerError(text)
+        raise InvalidChannelLayerError(f"No BACKEND specified for {alias}")
     if not isinstance(path, str) or "." not in path:
         raise InvalidChannelLayerError(
             f"Cannot import BACKEND {safe_repr(path)} specified for {alias}: expected a dotted path to a "
             "class, such as 'compat.layers.InMemoryChannelLayer'"
         )
-    for text in _unknown_keys(entry):
-        log.warning("CHANNEL_LAYERS[%r] has an %s (it has no effect, as in Channels)", alias, text)
     return path if entry.get("UPSTREAM") else BACKENDS.get(path, path)
 
 
-def _unknown_keys(entry: Mapping[Any, Any]) -> Iterator[str]:
+def _check_keys(alias: str, entry: Mapping[Any, Any]) -> None:
     for key in entry:
-        if key not in KEYS:
-            near = difflib.get_close_matches(str(key).upper(), KEYS, n=1)
-            known = f"known keys: {', '.join(KEYS)}; options of the layer belong into its CONFIG"
-            yield f"unknown key {key!r}; " + (f"did you mean {near[0]!r}?" if near else known)
+        if key in KEYS:
+            continue
+        unknown = f"CHANNEL_LAYERS[{alias!r}] has an unknown key {key!r}"
+        near = difflib.get_close_matches(str(key).upper(), KEYS, n=1)
+        if near:
+            raise InvalidChannelLayerError(f"{unknown}; did you mean {near[0]!r}?")
+        known = f"known keys: {', '.join(KEYS)}; options of the layer belong into its CONFIG"
+        if key in NEW_OPTIONS:
+            raise InvalidChannelLayerError(f"{unknown}; {known}")
+        log.warning("%s, which has no effect, as in Channels; %s", unknown, known)
 
 
 def import_backend(path: str, alias: str) -> Any:

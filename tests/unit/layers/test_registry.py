@@ -150,7 +150,11 @@ def test_test_backends() -> None:
         ({"BACKEND": "compat.layers.NoSuchLayer"}, "Cannot import BACKEND"),
         ({"BACKEND": InMemoryChannelLayer}, "expected a dotted path"),
         ({**MEMORY, "ROUTING": "x"}, "ROUTING"),
-        ({"backend": MEMORY["BACKEND"]}, "No BACKEND .*unknown key 'backend'; did you mean 'BACKEND'"),
+        (
+            {**MEMORY, "CONFG": {}},
+            r"CHANNEL_LAYERS\['default'\] has an unknown key 'CONFG'; did you mean 'CONFIG'",
+        ),
+        ({**MEMORY, "history": {}}, "unknown key 'history'.*options of the layer belong into its CONFIG"),
         ({**MEMORY, "CONFIG": ["x"]}, "must be a dict"),
         ("channels.layers.InMemoryChannelLayer", "must be a dict with a BACKEND.*a layer has an alias"),
     ],
@@ -163,7 +167,6 @@ def test_a_wrong_entry_says_what_is_wrong(entry: Any, text: str) -> None:
 @pytest.mark.parametrize(
     ("beside", "text"),
     [
-        ({"CONFG": {}}, "CHANNEL_LAYERS['default'] has an unknown key 'CONFG'; did you mean 'CONFIG'?"),
         ({"symmetric_encryption_keys": ["secret"]}, "options of the layer belong into its CONFIG"),
         ({"LOCATION": "here"}, "unknown key 'LOCATION'"),
     ],
