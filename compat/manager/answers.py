@@ -11,7 +11,6 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket
 
-from compat.codes import TRY_AGAIN_LATER
 from compat.engine.refusal import shown
 from compat.fastapi import has_ended, turned_away
 from compat.manager.exceptions import REASON_BYTES, BackendError, BaseError, ConnectionError, ErrorSeverity
@@ -30,7 +29,7 @@ def add_exception_handlers(app: Starlette) -> None:
 
     A request gets the error's ``http_status`` (503 while Redis is away, 429 over a limit), Retry-After if the
     error has ``retry_after``, and its ``ErrorResponse`` as JSON. A websocket is closed with ``ws_code``, or
-    refused if it is not open yet: with 403, or as a request if ``ws_code`` is 1013 and the server can do so.
+    refused if it is not open yet: with 403, or in an outage as a request if the server can do so.
     Serious errors are logged. Without this function these errors are unhandled: status 500 and a traceback;
     but a client for which ``connect()`` raises ConnectionError is refused with 403.
     """
@@ -57,8 +56,8 @@ async def _answer(connection: HTTPConnection, error: Exception) -> Any:
     answer = JSONResponse(error.to_response().to_dict(), error.http_status, headers=_headers(error))
     if websocket is None:
         return answer
-    # After a 403, clients that come back by themselves do not try again.
-    if error.ws_code != TRY_AGAIN_LATER or not await turned_away(websocket, answer):
+    # An outage passes, but after a 403, clients that come back by themselves do not try again.
+    if not isinstance(error.cause, BackendError) or not await turned_away(websocket, answer):
         await _close(websocket, error)
     return None
 

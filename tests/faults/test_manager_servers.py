@@ -254,7 +254,7 @@ def test_while_redis_is_away(own_redis: tuple[Fleet, RedisServer]) -> None:
         assert refused["message"] == "The message backend is not available"  # clients learn no addresses
         with pytest.raises(Refused) as raised:
             Member(one, "bob")
-        assert raised.value.status == 403
+        assert raised.value.status == 503
         alice.send_json({"type": "join", "data": "hall"})  # an error, and no end of the connection
         assert until_frame(alice, "error")["error_code"] == "BACKEND_ERROR"
         alice.send_json({"type": "free"})

@@ -45,6 +45,8 @@ ERRORS: dict[str, BaseError] = {
     "unknown": BaseError(),
     "validation": ValidationError(),
 }
+OUTAGE = ConnectionError("not now", ws_code=1013, cause=BackendError())
+"""What ``connect()`` of the manager raises while Redis is away."""
 STATUS = {
     "authentication": 401,
     "authorization": 403,
@@ -71,7 +73,7 @@ def server() -> Iterator[LiveServer]:
 
     @app.websocket("/early/{name}")
     async def early(websocket: WebSocket, name: str) -> None:
-        raise ERRORS[name]
+        raise OUTAGE if name == "outage" else ERRORS[name]
 
     @app.websocket("/late/{name}")
     async def late(websocket: WebSocket, name: str) -> None:
@@ -115,7 +117,7 @@ def test_serious_errors_are_logged_with_their_cause(server: LiveServer) -> None:
 
 def test_a_websocket_is_refused_or_closed(server: LiveServer) -> None:
     with recorded() as records:
-        for name, status in {"connection": 503, "backend": 403, "teapot": 403}.items():
+        for name, status in {"outage": 503, "connection": 403, "teapot": 403}.items():
             with pytest.raises(Refused) as refused:
                 Client(server, f"/early/{name}")
             assert refused.value.status == status
