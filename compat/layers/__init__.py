@@ -210,9 +210,11 @@ def get_channel_layer(alias: str | None = DEFAULT_CHANNEL_LAYER) -> Any:
 
     Errors in the configuration or in the layer's constructor are raised.
     """
+    if alias is None:
+        return None
     manager = channel_layers
-    layer = None if alias is None else manager.backends.get(alias)
-    if layer is not None or alias is None:
+    layer = manager.backends.get(alias)
+    if layer is not None:
         return layer
     return manager[alias] if alias in manager.configs else None
 
