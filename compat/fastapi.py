@@ -219,26 +219,27 @@ async def _unavailable(connection: HTTPConnection, error: Exception) -> Any:
     if scope["type"] == "http":
         return answer
     assert isinstance(connection, WebSocket)
-    if not await turned_away(connection, answer) and not has_ended(connection):
-        await connection.close(TRY_AGAIN_LATER)
+    await refuse_or_close(connection, TRY_AGAIN_LATER, answer=answer)
     return None
 
 
-async def turned_away(websocket: WebSocket, answer: Response) -> bool:
-    """Refuse a handshake with ``answer``; return False if it is over, or the server takes no response."""
-    if websocket.client_state is WebSocketState.CONNECTING:
+async def refuse_or_close(
+    websocket: WebSocket, code: int, reason: str = "", *, answer: Response | None = None
+) -> None:
+    """End a websocket, unless it has ended: close it with ``code`` and ``reason``, or refuse its handshake.
+
+    The handshake is refused with ``answer`` if there is one and the server takes it; else with HTTP 403.
+    """
+    if answer is not None and websocket.client_state is WebSocketState.CONNECTING:
         await websocket.receive()  # the handshake must be received before a response
-    open_yet = websocket.application_state is WebSocketState.CONNECTING and not has_ended(websocket)
-    if not open_yet or not can_respond(websocket.scope):
-        return False
+    if WebSocketState.DISCONNECTED in (websocket.client_state, websocket.application_state):
+        return
+    is_open = websocket.application_state is not WebSocketState.CONNECTING
+    if answer is None or is_open or not can_respond(websocket.scope):
+        await websocket.close(code, reason)
+        return
     await websocket.send_denial_response(answer)
     await connection_lost(websocket._receive)
-    return True
-
-
-def has_ended(websocket: WebSocket) -> bool:
-    """Return True if its client has left, or has been closed."""
-    return WebSocketState.DISCONNECTED in (websocket.client_state, websocket.application_state)
 
 
 @contextlib.asynccontextmanager

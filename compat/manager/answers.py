@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket
 
 from compat.engine.refusal import shown
-from compat.fastapi import has_ended, turned_away
+from compat.fastapi import refuse_or_close
 from compat.manager.exceptions import REASON_BYTES, BackendError, BaseError, ConnectionError, ErrorSeverity
 
 __all__ = ["add_exception_handlers", "log_if_serious"]
@@ -50,25 +50,19 @@ def log_if_serious(error: BaseError, **where: str | None) -> None:
 
 async def _answer(connection: HTTPConnection, error: Exception) -> Any:
     assert isinstance(error, BaseError)
-    websocket = connection if isinstance(connection, WebSocket) else None
-    if websocket is None or not isinstance(error, ConnectionError):  # the manager has logged these
+    if not isinstance(connection, WebSocket):
         log_if_serious(error, path=connection.scope["path"])
-    answer = JSONResponse(error.to_response().to_dict(), error.http_status, headers=_headers(error))
-    if websocket is None:
-        return answer
+        return _response(error)
+    if not isinstance(error, ConnectionError):  # the manager has logged these
+        log_if_serious(error, path=connection.scope["path"])
+    reason = error.to_response().message.encode()[:REASON_BYTES].decode(errors="ignore")
     # An outage passes, but after a 403, clients that come back by themselves do not try again.
-    if not isinstance(error.cause, BackendError) or not await turned_away(websocket, answer):
-        await _close(websocket, error)
+    answer = _response(error) if isinstance(error.cause, BackendError) else None
+    await refuse_or_close(connection, error.ws_code, reason, answer=answer)
     return None
 
 
-def _headers(error: BaseError) -> dict[str, str]:
+def _response(error: BaseError) -> JSONResponse:
     after = error.details.get(RETRY_AFTER)
-    return {"Retry-After": str(math.ceil(after))} if isinstance(after, (int, float)) else {}
-
-
-async def _close(websocket: WebSocket, error: BaseError) -> None:
-    if has_ended(websocket):
-        return
-    reason = error.to_response().message.encode()[:REASON_BYTES].decode(errors="ignore")
-    await websocket.close(error.ws_code, reason)
+    headers = {"Retry-After": str(math.ceil(after))} if isinstance(after, (int, float)) else {}
+    return JSONResponse(error.to_response().to_dict(), error.http_status, headers=headers)
