@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from itertools import islice
 
-from compat.engine.fast.framing import MOST_BYTES, text_of
+from compat.engine.fast.framing import UNCOUNTED_BYTES, text_of
 from compat.redis.waiting import settle
 from compat.types import Message
 
@@ -117,7 +117,7 @@ class Journal:
         return self.size
 
     def _set_free(self) -> None:
-        self.free = min(MAX_FRAMES, self.counted + (MAX_BYTES - self.size) // MOST_BYTES)
+        self.free = min(MAX_FRAMES, self.counted + (MAX_BYTES - self.size) // UNCOUNTED_BYTES)
 
     def acknowledge(self, count: int) -> None:
         """Forget the first ``count`` frames since the beginning, because the client has them."""
@@ -134,14 +134,22 @@ class Journal:
         known = min(count - self.begin, len(frames))
         if known > 0:
             if known < self.counted:
-                self.size -= sum(map(size_of if self.wide else len, islice(frames, known)))
-                self.counted -= known
+                self._uncount(known)
             else:  # the rest are finished frames, which are counted when that matters
                 self.counted = self.size = 0
             del frames[:known]
             self.wide = self.wide and bool(frames)
             self.begin += known
             self._set_free()
+
+    def _uncount(self, known: int) -> None:
+        """Subtract the bytes of the first ``known`` frames; look at them or at the others, if these are fewer."""
+        size, counted, half = size_of if self.wide else len, self.counted, self.counted // 2
+        if known <= half:
+            self.size -= sum(map(size, islice(self.frames, known)))
+        else:
+            self.size = sum(map(size, islice(self.frames, known, counted)))
+        self.counted -= known
 
     def wait(self, count: int) -> asyncio.Future[None]:
         """Return a future that is done when the client has the first ``count`` frames, or by ``wake``."""

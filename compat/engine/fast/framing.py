@@ -58,6 +58,8 @@ MOST_FRAMES, MOST_BYTES = 256, 4096
 clients that may come back read it in another way than others.
 """
 
+UNCOUNTED_BYTES = 1024
+"""The size up to which a frame for a client that may come back is kept without being counted at once."""
 MOST_PLAIN = 1024
 """The number of characters up to which a text is not compressed, as in Node's ws."""
 
@@ -189,7 +191,7 @@ def write_made(socket: Socket, frames: Sequence[bytes], most: int) -> int:
     if conn.extensions and not goes_plain(protocol, longest - _HEADERS[126]):
         return 0
     if kept is not None:
-        if len(kept) + count <= socket.most and size <= count * MOST_BYTES:  # as in ``write_now``
+        if len(kept) + count <= socket.most and size <= count * UNCOUNTED_BYTES:  # as in ``write_now``
             kept.extend(frames)
         else:
             journal = socket.resumed.journal
@@ -251,7 +253,7 @@ def write_now(socket: Socket, text: Any) -> bool:
     if frame is None:
         frame_of(text)
         frame = _frames.get(text)  # None for a long one, or one with ``MARK``: the link sends it
-    if frame is None or len(kept) >= socket.most:
+    if frame is None or len(kept) >= socket.most or len(frame) > UNCOUNTED_BYTES:
         return bool(socket.resumed.link.writes(text))
     kept.append(frame)
     try:

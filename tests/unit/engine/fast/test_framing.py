@@ -25,7 +25,7 @@ from compat.engine.fast.framing import (
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.layers import InMemoryChannelLayer, register_channel_layer
 from compat.patterns import path
-from compat.resume.journal import MAX_FRAMES
+from compat.resume.journal import MAX_BYTES, MAX_FRAMES
 from compat.resume.wire import is_control
 from compat.routing import URLRouter
 from compat.settings import override
@@ -265,18 +265,21 @@ async def test_what_is_said_after_an_ack_of_less_than_all_is_kept(server: LiveSe
     await end_links()
 
 
+@pytest.mark.parametrize(("text", "most"), [("1", MAX_FRAMES), (2_000 * "2", MAX_BYTES // 2_000)])
 @pytest.mark.parametrize("more", [0, 1, 2])
-async def test_a_client_that_acknowledges_nothing_has_a_full_journal(server: LiveServer, more: int) -> None:
+async def test_a_client_that_acknowledges_nothing_has_a_full_journal(
+    server: LiveServer, text: str, most: int, more: int
+) -> None:
     client = await Resuming(server, "/async/room/", acks=False).open()
-    for _ in range(MAX_FRAMES):
-        await client.send("1")
-        assert await client.receive() == "1"
+    for _ in range(most):
+        await client.send(text)
+        assert await client.receive() == text
     for _ in range(more):
-        await client.send("1")
+        await client.send(text)
     await client.pong()
     assert not client.frames
     await client.ack()
-    assert [await client.receive() for _ in range(more)] == ["1"] * more
+    assert [await client.receive() for _ in range(more)] == [text] * more
     await client.leave()
     await end_links()
 
