@@ -49,10 +49,10 @@ class SideBySide:
             await asyncio.wait((*running, self.left), return_when=asyncio.FIRST_COMPLETED)
             if not any(task.done() for task in running):  # they may wait for a client that has left
                 await self.idle(HANDLERS_TIMEOUT_S)
+        if self.failed is not BETWEEN and inbox.failure is not None:
+            raise inbox.failure
         for task in [task for task in running if task.done()]:
             del running[task]
-            if not task.cancelled():  # a handler that cancels itself has told the inbox
-                task.result()
 
     async def _handled(self, message: Message) -> None:
         connection = self.connection
@@ -64,7 +64,7 @@ class SideBySide:
             if not isinstance(error, asyncio.CancelledError) or is_a_handlers_own(error):
                 if self.failed is BETWEEN:
                     self.failed = message
-                connection.inbox.fail(error)  # wakes the task that waits for the next message
+                    connection.inbox.fail(error)  # wakes the task that waits for the next message
             raise
 
     def progress(self) -> Progress:

@@ -70,6 +70,31 @@ async def test_the_log_names_the_message_whose_handler_fails(turns: int, layer: 
     assert "failed in chat.fail: ZeroDivisionError" in said
 
 
+async def test_of_two_handlers_that_fail_together_the_log_has_the_first(layer: InMemoryChannelLayer) -> None:
+    """Was: the message of one, and the error of the other."""
+    fails = asyncio.Event()
+
+    class Fails(AsyncWebsocketConsumer):
+        concurrency = 2
+        groups = [GROUP]
+
+        async def chat_wait(self, message: Message) -> None:
+            await fails.wait()
+            raise ValueError
+
+        async def chat_fail(self, message: Message) -> None:
+            fails.set()
+            raise ZeroDivisionError
+
+    client = await Conversation(Fails.as_asgi()).open()
+    with recorded() as records:
+        await layer.group_send(GROUP, {"type": "chat.wait"})
+        await layer.group_send(GROUP, {"type": "chat.fail"})
+        assert await client.closed() == 1011
+    [said] = records.messages()
+    assert "failed in chat.fail: ZeroDivisionError" in said
+
+
 async def test_who_is_cancelled_while_its_channel_is_still_read_leaves_its_groups() -> None:
     """Was: the server's cancellation met the layer's ``receive()``, and the channel stayed in its groups."""
     reading, may_end = asyncio.Event(), asyncio.Event()
