@@ -276,7 +276,8 @@ class Connection:
         except asyncio.CancelledError:
             if failure is None or self.is_logged():
                 raise
-        self.work = None
+        finally:
+            self.work = None
         if raised is not None:
             raise raised
         failure = second if failure is None else failure

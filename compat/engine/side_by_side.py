@@ -68,8 +68,11 @@ class SideBySide:
             raise
 
     def progress(self) -> Progress:
-        """See ``contracts.Work``; all messages taken since the oldest running handler's count as running."""
-        running = [number for task, number in self.running.items() if not task.done()]
+        """See ``contracts.Work``; all messages taken since the oldest running handler's count as running.
+
+        So do those since the oldest one whose handler has failed.
+        """
+        running = [number for task, number in self.running.items() if not _has_returned(task)]
         oldest = next(filter(None, running), self.taken + 1)
         busy = bool(running) or self.connection.inbox.current is not BETWEEN
         return Progress(self.taken + 1 - oldest, busy=busy)
@@ -103,6 +106,10 @@ class SideBySide:
             return message
 
         return TaskReader(read, inbox)
+
+
+def _has_returned(handler: asyncio.Task[None]) -> bool:
+    return handler.done() and not handler.cancelled() and handler.exception() is None
 
 
 async def converse_side_by_side(connection: Connection) -> None:

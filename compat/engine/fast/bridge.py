@@ -223,8 +223,10 @@ class Bridge(Handling):
             self.write_out()
 
     def progress(self) -> Progress:
-        running = int(self.busy.locked())  # first: a worker that ends has put its frames into ``out``
-        return Progress(running, self.begun + len(self.out), self.sent)
+        """See ``contracts.Work``; a message whose handler has failed counts as running."""
+        busy = self.busy.locked()  # first: a worker that ends has put its frames into ``out``
+        running = (busy or self.error is not None) and not self.inbox.turn  # ``turn``: it is a client's
+        return Progress(int(running), self.begun + len(self.out), self.sent, busy=busy)
 
     async def idle(self) -> None:
         """Wait until no handler runs, even if cancelled, and keep the token, so that none starts."""

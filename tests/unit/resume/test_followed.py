@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 
 from compat import tickets
 from compat.engine.cursors import position_of
-from compat.generic.websocket import AsyncWebsocketConsumer
+from compat.exceptions import LayerUnavailable
+from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.layers import InMemoryChannelLayer, get_channel_layer
 from compat.resume.registry import registry
 from compat.settings import override
@@ -37,6 +39,8 @@ class Feed(AsyncWebsocketConsumer):
     async def said(self, event: dict[str, Any]) -> None:
         if event["n"] == "stay":
             await self.stays.wait()
+        if event["n"] == "later":
+            raise LayerUnavailable("as if Redis were away")
         await self.send(text_data=str(event["n"]))
 
     async def go(self, event: dict[str, Any]) -> None:
@@ -44,10 +48,26 @@ class Feed(AsyncWebsocketConsumer):
         await self.channel_layer.group_discard("room", self.channel_name)
 
 
-class Page(FalseSocket):
-    """A page on the consumer ``Feed``; with ``missed_since``, one that comes back from another process."""
+class OneByOne(Feed):
+    concurrency = 1
 
-    def __init__(self, missed_since: str = "") -> None:
+
+class InThreads(WebsocketConsumer):
+    def connect(self) -> None:
+        assert self.channel_layer is not None
+        async_to_sync(self.channel_layer.group_add)("room", self.channel_name)
+        self.accept()
+
+    def said(self, event: dict[str, Any]) -> None:
+        if event["n"] == "later":
+            raise LayerUnavailable("as if Redis were away")
+        self.send(text_data=str(event["n"]))
+
+
+class Page(FalseSocket):
+    """A page on a consumer; with ``missed_since``, one that comes back from another process."""
+
+    def __init__(self, missed_since: str = "", kind: Any = Feed) -> None:
         super().__init__()
         offered = ["channels.resume.v1"]
         if missed_since:
@@ -63,7 +83,7 @@ class Page(FalseSocket):
             "subprotocols": offered,
         }
         self.coming.put_nowait({"type": "websocket.connect"})
-        self.task = asyncio.ensure_future(Feed.as_asgi()(scope, self.receive, self.send))
+        self.task = asyncio.ensure_future(kind.as_asgi()(scope, self.receive, self.send))
 
     @property
     def got(self) -> list[str]:
@@ -143,6 +163,21 @@ async def test_the_oldest_message_whose_handler_runs_is_the_first_that_is_not_cl
     Feed.stays.set()
     await until_async(lambda: page.offset() == 39, "it has ended")
     await page.leave()
+
+
+@pytest.mark.parametrize("kind", [Feed, OneByOne, InThreads])
+async def test_a_message_whose_handler_has_failed_is_not_claimed(
+    kind: Any, room: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Was: threads and concurrency claimed it, and the client's next consumer did not get it."""
+    page = Page(kind=kind)
+    await until_async(lambda: page.offset() == 0, "it is told where it has joined")
+    monkeypatch.setattr("compat.resume.histories.REFRESH_S", 60)
+    await say(room, 1, 2, "later")
+    await until_async(lambda: page.codes == [1013], "it is asked to come back later")
+    assert (page.got, page.offset()) == (["1", "2"], 2)
+    page.coming.put_nowait({"type": "websocket.disconnect", "code": 1013})
+    await asyncio.wait_for(page.task, 10)
 
 
 async def test_a_group_that_the_consumer_has_left_is_in_no_ticket(room: InMemoryChannelLayer) -> None:
