@@ -112,7 +112,7 @@ class ResumableConnection(Parking):
         payload = payload_of(message)
         size = size_of(payload)
         if self.over:
-            receipts.drop(self)
+            await receipts.drop(self)
             return
         if self.link is not None:
             self.link.take_over()

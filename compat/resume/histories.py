@@ -162,6 +162,7 @@ class Followed:
             registry.finishing(connection, False)  # so that the frames that wait are acknowledged too
             connection.acknowledge(fresh=True)
             connection.go_silent()
+            connection.journal.look_again()  # a send that waits for room is dropped
             self._finished()
 
     def _finished(self) -> None:

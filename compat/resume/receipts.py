@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from compat.codes import ABNORMAL, TRY_AGAIN_LATER
 from compat.engine.refusal import shown
+from compat.engine.scheduler import turn
 from compat.exceptions import ClientDisconnected
 from compat.resume.journal import Payload
 from compat.resume.wire import control
@@ -40,13 +41,14 @@ def ask(connection: ResumableConnection) -> None:
             connection.journal.wake()
 
 
-def drop(connection: ResumableConnection) -> None:
+async def drop(connection: ResumableConnection) -> None:
     """Drop a frame of an application whose frames are taken no more; raise ClientDisconnected after its end.
 
     Before that, the server stops: the next consumer of the client sends it again (``Followed.finish``).
     """
     if connection.told or connection.final is not None:
         raise ClientDisconnected(LEFT)
+    await turn()  # a handler that only sends would never let the server stop
 
 
 async def delivered(connection: ResumableConnection, within_s: float | None, count: int) -> bool:
@@ -69,12 +71,12 @@ async def delivered(connection: ResumableConnection, within_s: float | None, cou
 async def add_later(connection: ResumableConnection, payload: Payload, size: int) -> None:
     """Add a frame to a full journal, as soon as the client has made room by an acknowledgement.
 
-    If the client is away, its park ends. Raises ClientDisconnected if the connection ends.
+    If the client is away, its park ends. If the connection ends meanwhile, see ``drop``.
     """
     try:
         async with connection.journal.in_turn():
             if not await _add_in_turn(connection, payload, size):
-                raise ClientDisconnected(LEFT)
+                await drop(connection)
     finally:
         _ask_no_more(connection)
 
@@ -87,16 +89,15 @@ def _ask_no_more(connection: ResumableConnection) -> None:
 
 async def _add_in_turn(connection: ResumableConnection, payload: Payload, size: int) -> bool:
     journal, inbound = connection.journal, connection.inbound
-    while True:
+    while not connection.over:
         link = connection.link
         if link is not None:
             link.take_over()
         if journal.add(payload, size):
-            return not connection.over
+            return True
         pauses = link is None and connection.untold is not None  # it is back at once, and acknowledges
         if link is None and not pauses:
             connection.give_up("overflow")
-        if connection.over or (link is None and not pauses):
             return False
         if link is not None:
             ask(connection)  # each time, because the last answer does not count frames that were on their way
@@ -114,3 +115,4 @@ async def _add_in_turn(connection: ResumableConnection, payload: Payload, size: 
             log.warning("a client of %s has acknowledged nothing for %g s: its link ends", where, UNREAD_S)
             connection.ended(link, ABNORMAL, goodbye=False)
             link.drop(TRY_AGAIN_LATER)
+    return False

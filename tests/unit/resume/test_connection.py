@@ -243,6 +243,16 @@ async def test_what_a_client_of_requests_has_acknowledged_is_counted_no_more(cou
     assert registry.parked_bytes == before
 
 
+async def test_who_only_sends_as_the_server_stops_leaves_the_loop_to_others() -> None:
+    """Was: no send waited for anything, and so nothing ended the handler."""
+    connection, _ = await connected()
+    connection.go_silent()
+    asyncio.get_running_loop().call_soon(connection.put_disconnect, 1012)
+    with pytest.raises(ClientDisconnected):
+        for _ in range(100):
+            await connection.send(text("late"))
+
+
 async def test_a_full_journal_asks_each_time() -> None:
     """Was: the second time it waited until the client said by itself what it had."""
     connection, socket = await connected()

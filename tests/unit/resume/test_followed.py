@@ -189,21 +189,34 @@ async def test_a_group_that_the_consumer_has_left_is_in_no_ticket(room: InMemory
     await page.leave()
 
 
+@pytest.mark.parametrize("full", [False, True])
 async def test_what_is_sent_as_the_server_stops_ends_no_consumer(
-    room: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
+    full: bool, room: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Was: it raised, and the consumer ended: its client was closed with 1000, and did not come back."""
+    """Was: it raised, and the consumer ended: its client was closed with 1000, and did not come back.
+
+    ``full``: it waits already for the client to make room.
+    """
     monkeypatch.setattr("compat.engine.connection.DISCONNECT_TIMEOUT_S", 0)
+    monkeypatch.setattr("compat.resume.histories.FINISH_S", 0.01)
+    monkeypatch.setattr("compat.resume.journal.MAX_FRAMES", 1)
     page = Page()
     await until_async(lambda: page.offset() == 0, "it is told where it has joined")
     [channel] = room.groups["room"]
     loop = asyncio.get_running_loop()
     [connection] = [one for one in registry.connections.values() if one.loop is loop]
     monkeypatch.setattr(registry, "_stopping", loop)
+    if full:
+        await say(room, 1, 2)
+        await until_async(lambda: connection.journal.queued == 1, "it waits for room")
     registry.release()
     await until_async(lambda: connection.over, "it has told its client where it is")
-    await room.send(channel, {"type": "said", "n": "late"})
+    if full:
+        page.say('\x10{"type": "ack", "n": 1}')
+    else:
+        await room.send(channel, {"type": "said", "n": "late"})
     await turns(20)
-    assert page.codes == [] and page.got == []
+    assert page.codes == [] and page.got == ["1"] * full
+    assert page.offset() == full, "the second one is not claimed"
     page.coming.put_nowait({"type": "websocket.disconnect", "code": 1012})
     await asyncio.wait_for(page.task, 10)
