@@ -223,10 +223,12 @@ class Bridge(Handling):
             self.write_out()
 
     def progress(self) -> Progress:
-        """See ``contracts.Work``; a message whose handler has failed counts as running."""
+        """See ``contracts.Work``; a message counts as running, too, if its handler has failed or has closed,
+        or if it was taken after the close.
+        """
         busy = self.busy.locked()  # first: a worker that ends has put its frames into ``out``
         running = (busy or self.error is not None) and not self.inbox.turn  # ``turn``: it is a client's
-        return Progress(int(running), self.begun + len(self.out), self.sent, busy=busy)
+        return Progress(max(int(running), self.late), self.begun + len(self.out), self.sent, busy=busy)
 
     async def idle(self) -> None:
         """Wait until no handler runs, even if cancelled, and keep the token, so that none starts."""
@@ -259,6 +261,8 @@ class Bridge(Handling):
                 self._wait_for_room()
         if (socket.closed or message["type"] != "websocket.send") and not socket.admit(message):
             return
+        if message["type"] == "websocket.close":
+            self.late = int(self.worker is not None and not self.inbox.turn)  # a handler of the layer's
         out.append(kept(message))
         if self.closing and FRAMES_BEFORE in message:
             message[FRAMES_BEFORE].cancel()  # the queue is not sent any more

@@ -60,7 +60,10 @@ class Judged:
 class Handling(Unsent):
     """Base of ``Bridge``."""
 
-    __slots__ = ("closing", "consumer", "context", "handle", "inbox", "judged", "nested", "pool", "thread")
+    __slots__ = (
+        *("closing", "consumer", "context", "handle", "inbox", "judged", "late", "nested"),
+        *("pool", "thread"),
+    )
 
     inbox: SyncInbox
 
@@ -76,6 +79,10 @@ class Handling(Unsent):
         """The tasks that ``async_to_sync`` in a handler runs on the loop (asgiref's task context)."""
         self.judged = Judged()
         self.closing = False
+        self.late = 0
+        """How many of the layer's messages were handled when the consumer closed, or after that: the client
+        gets them again.
+        """
 
     def stopped(self) -> bool:
         """Return True if no further message will be handled."""
@@ -87,7 +94,7 @@ class Handling(Unsent):
         After a handler that only sends the next message follows, and after a handler of a client's frame that
         has used the loop the client's next frame.
         """
-        if len(self.out) >= MAX_UNSENT or self.closing or (message := self.inbox.take()) is None:
+        if len(self.out) >= MAX_UNSENT or self.closing or (message := self._take()) is None:
             return
         self.thread = enter(self.pool.loop_for_threads, self.thread, self.context, self.nested)
         pool, inbox, began = self.pool, self.inbox, steady()
@@ -114,10 +121,20 @@ class Handling(Unsent):
                 return
             if worker.slow or self.stopped() or len(self.out) >= MAX_UNSENT:
                 return
-            following = inbox.take()
+            following = self._take()
             if following is None:
                 return
             message = following
+
+    def _take(self) -> Message | None:
+        inbox = self.inbox
+        if not self.socket.closed:
+            return inbox.take()
+        self.late += 1  # before it is taken, because the loop may ask for the progress at any moment
+        message = inbox.take()
+        if message is None or inbox.turn:
+            self.late -= 1
+        return message
 
     def _run_slow(self, worker: Worker, message: Message) -> None:
         self.pool.hand_over(worker)

@@ -52,6 +52,8 @@ class Unsent:
         """Have the server send the first message; raise what it raises."""
         message = self.out.popleft()  # before the send: a cancelled one may have written it, so do not repeat
         self.begun += 1
+        if message["type"] == "websocket.close":
+            self.sent = self.begun  # while it is sent, the frames before it have been
         await self.socket.raw_send(message)
         self.sent = self.begun
 

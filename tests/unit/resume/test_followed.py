@@ -34,7 +34,10 @@ class Feed(AsyncWebsocketConsumer):
         await self.accept()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        await self.stays.wait()
+        if text_data == "close":
+            await self.close(1013)
+        else:
+            await self.stays.wait()
 
     async def said(self, event: dict[str, Any]) -> None:
         if event["n"] == "stay":
@@ -62,6 +65,9 @@ class InThreads(WebsocketConsumer):
         if event["n"] == "later":
             raise LayerUnavailable("as if Redis were away")
         self.send(text_data=str(event["n"]))
+
+    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        self.close(1013)
 
 
 class Page(FalseSocket):
@@ -176,6 +182,29 @@ async def test_a_message_whose_handler_has_failed_is_not_claimed(
     await say(room, 1, 2, "later")
     await until_async(lambda: page.codes == [1013], "it is asked to come back later")
     assert (page.got, page.offset()) == (["1", "2"], 2)
+    page.coming.put_nowait({"type": "websocket.disconnect", "code": 1013})
+    await asyncio.wait_for(page.task, 10)
+
+
+@pytest.mark.parametrize("late", [0, 20])
+@pytest.mark.parametrize("kind", [Feed, OneByOne, InThreads])
+async def test_who_is_closed_by_its_consumer_is_told_what_it_was_sent(
+    kind: Any, late: int, room: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Was: from threads, it got all messages of the last seconds twice.
+
+    ``late`` messages come with the frame that closes it; what is sent after that does not arrive.
+    """
+    page = Page(kind=kind)
+    await until_async(lambda: page.offset() == 0, "it is told where it has joined")
+    monkeypatch.setattr("compat.resume.histories.REFRESH_S", 60)
+    await say(room, 1, 2)
+    await until_async(lambda: page.got == ["1", "2"], "it has got them")
+    page.say("close")
+    await say(room, *range(late))
+    await until_async(lambda: page.codes == [1013], "it is asked to come back later")
+    assert page.offset() <= len(page.got), "nothing is missing"
+    assert late or page.offset() == 2, "nothing comes twice"
     page.coming.put_nowait({"type": "websocket.disconnect", "code": 1013})
     await asyncio.wait_for(page.task, 10)
 

@@ -242,6 +242,22 @@ async def test_context_passes_from_scope_to_handler_to_handler() -> None:
     assert user.get() == "nobody"
 
 
+async def test_a_thread_may_close_a_consumer_that_has_ended() -> None:
+    kept: list[WebsocketConsumer] = []
+
+    class Left(WebsocketConsumer):
+        def connect(self) -> None:
+            kept.append(self)
+            self.accept()
+
+    client = ApplicationCommunicator(Left.as_asgi(), {"type": "websocket", "path": "/", "headers": []})
+    await client.send_input({"type": "websocket.connect"})
+    assert (await client.receive_output())["type"] == "websocket.accept"
+    await client.send_input({"type": "websocket.disconnect", "code": 1000})
+    await client.wait()
+    await asyncio.to_thread(kept[0].close)
+
+
 async def test_frames_leave_while_the_handler_goes_on() -> None:
     gate = threading.Event()
 
