@@ -152,6 +152,7 @@ class PrivateNamesOfQueue(PrivateNames["RedisLoopLayer"]):
         client, inflight = self.connection(index), self._backup_channel_name(channel)
         async with client.pipeline(transaction=True) as put_back:
             put_back.zunionstore(channel, [channel, inflight], aggregate="MIN")
+            put_back.expire(channel, self.expiry_s)  # the union has no time to live
             put_back.delete(inflight)
             await put_back.execute()
         found = await client.bzpopmin(channel, timeout)

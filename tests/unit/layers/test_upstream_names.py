@@ -104,6 +104,7 @@ async def test_a_project_wraps_the_blocking_read_of_the_queue(
     for _ in range(2):  # it is in flight, and comes first again
         popped = await layer._brpop_with_clean(0, key, 1)
         assert layer.deserialize(popped) == {"type": "job", "n": 1}
+    assert await layer.connection(0).ttl(key) > 0, "it is not kept for ever"
     await layer.connection(0).delete(key)
     assert layer.deserialize(await layer._brpop_with_clean(0, key, 1)) == {"type": "job", "n": 1}
     await layer.connection(0).delete(layer._backup_channel_name(key))
