@@ -84,10 +84,17 @@ class SideBySide:
         """Do nothing, as ``flush``."""
 
     async def idle(self, timeout_s: float = 0.0) -> None:
-        """Wait until no handler runs; cancel those that still run after ``timeout_s`` seconds."""
-        running = self.running
+        """Wait until no handler runs; cancel those that still run after ``timeout_s`` seconds.
+
+        A handler that has called ``disconnect()`` has no time limit; it ends the consumer.
+        """
+        running, socket = self.running, self.connection.socket
         if running and timeout_s:
             await asyncio.wait(running, timeout=timeout_s)
+            while socket.parted and self.failed is BETWEEN and not all(task.done() for task in running):
+                await asyncio.wait(
+                    [task for task in running if not task.done()], return_when=asyncio.FIRST_COMPLETED
+                )
         for task in running:
             task.cancel()
         if running:
@@ -135,6 +142,8 @@ async def converse_side_by_side(connection: Connection) -> None:
                     except asyncio.CancelledError:
                         inbox.end(begun=False)  # so the end of the connection runs the disconnect handler
                         raise
+                    if inbox.ended and connection.socket.parted:
+                        raise StopConsumer  # another message, or a handler, has called disconnect()
                     try:
                         await connection.observed(dispatch(message), message)
                     except Exception as raised:

@@ -12,6 +12,7 @@ from compat.exceptions import ClientDisconnected, StopConsumer
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.layers import InMemoryChannelLayer
 from tests.support.conversations import Conversation
+from tests.support.waiting import turns, until_async
 
 seen: list[Any] = []
 
@@ -80,6 +81,35 @@ async def test_by_another_handler(kind: Any, layer: InMemoryChannelLayer) -> Non
     assert await client.closed() == 1000
     await client.wait(10)
     assert seen == [4002] and not layer.groups.get("all")
+
+
+@pytest.mark.parametrize("kind", [Room, SideBySide])
+@pytest.mark.parametrize("by_layer", [True, False])
+async def test_one_during_which_the_client_leaves_is_not_repeated(
+    by_layer: bool, kind: Any, layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is it interrupted, as other handlers are when the client has left."""
+    monkeypatch.setattr("compat.engine.side_by_side.HANDLERS_TIMEOUT_S", 1e-6)
+    may_end = asyncio.Event()
+
+    class Slow(kind):  # type: ignore[misc]  # each in turn
+        async def disconnect(self, code: int) -> None:
+            seen.append(code)
+            await may_end.wait()
+            seen.append("ended")
+
+    seen.clear()
+    client = await Conversation(Slow.as_asgi()).open()
+    if by_layer:
+        await layer.group_send("all", {"type": "websocket.disconnect", "code": 4001})
+    else:
+        await client.send_to(text_data="4001")
+    await until_async(lambda: seen == [4001], "it is told to leave")
+    await client.send_input({"type": "websocket.disconnect", "code": 1001})
+    await turns(20)
+    may_end.set()
+    await client.wait(10)
+    assert seen == [4001, "ended"] and not layer.groups.get("all")
 
 
 @pytest.mark.parametrize("kind", KINDS)
