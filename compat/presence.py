@@ -82,6 +82,11 @@ class HasPresence:
         consumer: Any = self
         return ConsumerPresence(consumer)
 
+    def __dir__(self) -> list[str]:
+        """Leave out what is made when it is first read: some code reads each name, before a connection."""
+        late = {"channel_receive", "presence"} - vars(self).keys()
+        return [name for name in super().__dir__() if name not in late]
+
 
 class HasPresenceInThreads:
     """Base of sync consumers, beside ``HasPresence``."""

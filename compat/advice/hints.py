@@ -97,6 +97,16 @@ def _channel_name(consumer: Any, error: BaseException, message: Any) -> str | No
     return f"a consumer has a channel only with a channel layer, and {why}"
 
 
+def _json_methods(consumer: Any, error: BaseException, message: Any) -> str | None:
+    if not isinstance(error, AttributeError) or not hasattr(consumer, "accept"):
+        return None
+    of_consumer = error.obj is consumer or isinstance(error.obj, super)
+    if not of_consumer or error.name not in ("send_json", "encode_json", "decode_json"):
+        return None
+    flavour = "JsonWebsocketConsumer" if consumer._sync else "AsyncJsonWebsocketConsumer"
+    return f"derive the class from {flavour} to send and receive JSON"
+
+
 def _kind_of_frame(consumer: Any, error: BaseException, message: Any) -> str | None:
     if not isinstance(error, TypeError) or message.get("type") != "websocket.receive":
         return None
@@ -173,6 +183,7 @@ RULES = (
     _scope_key,
     _path_parameter,
     _channel_name,
+    _json_methods,
     _kind_of_frame,
     _json,
     _no_handler,

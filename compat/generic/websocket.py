@@ -18,7 +18,6 @@ from compat.engine.connection import STOP
 from compat.engine.fast.framing import text_alone, write_now
 from compat.engine.handshake import refuse_unless_decided
 from compat.exceptions import AcceptConnection, DenyConnection, InvalidChannelLayerError, StopConsumer
-from compat.generic.json_only import JsonOnly
 from compat.generic.messages import (
     Headers,
     accept_message,
@@ -59,9 +58,6 @@ class WebsocketConsumer(Delivery, SyncConsumer):
     groups: Any = None
     user_groups: bool = False
     """Join the group by which ``compat.closing.close_user`` reaches the connections of ``scope["user"]``."""
-
-    if not TYPE_CHECKING:
-        send_json, encode_json, decode_json = JsonOnly(), JsonOnly(), JsonOnly()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         check_made(self, args)
@@ -193,9 +189,6 @@ class AsyncWebsocketConsumer(AsyncDelivery, ShortCut):
     """Join the group by which ``compat.closing.close_user`` reaches the connections of ``scope["user"]``."""
 
     _compat_short_cuts: ClassVar[dict[str, str]] = {"websocket_disconnect": "_compat_disconnected"}
-
-    if not TYPE_CHECKING:
-        send_json, encode_json, decode_json = JsonOnly(), JsonOnly(), JsonOnly()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         check_made(self, args)

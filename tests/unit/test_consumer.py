@@ -18,6 +18,7 @@ from asgiref.sync import async_to_sync
 
 from compat.consumer import AsyncConsumer, ConsumerApp, SyncConsumer
 from compat.exceptions import InvalidChannelLayerError, LayerUnavailable, StopConsumer
+from compat.generic.http import AsyncHttpConsumer
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.layers import (
     BaseChannelLayer,
@@ -581,11 +582,11 @@ def test_decorated_hooks_are_left_alone() -> None:
     assert Fine.as_asgi().consumer_class is Fine
 
 
-def test_json_methods_on_a_plain_consumer_name_the_json_class() -> None:
-    with pytest.raises(AttributeError, match="derive it from AsyncJsonWebsocketConsumer"):
-        AsyncWebsocketConsumer().send_json({})  # type: ignore[attr-defined]
-    with pytest.raises(AttributeError, match="derive it from JsonWebsocketConsumer"):
-        WebsocketConsumer().send_json({})  # type: ignore[attr-defined]
+@pytest.mark.parametrize("kind", [SyncConsumer, WebsocketConsumer, AsyncWebsocketConsumer, AsyncHttpConsumer])
+def test_each_name_that_dir_lists_can_be_read_also_before_a_connection(kind: type[AsyncConsumer]) -> None:
+    for what in (kind, kind()):
+        for name in dir(what):  # as generators of schemas do
+            assert name.startswith("__") or hasattr(what, name), name
 
 
 # The application object

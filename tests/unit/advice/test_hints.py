@@ -1,4 +1,6 @@
-"""Hints in the log record of an error: SQLite's lock under sync consumers that run side by side."""
+"""Hints in the log record of an error: SQLite's lock under sync consumers that run side by side, and
+methods that only the consumers for JSON have.
+"""
 
 from __future__ import annotations
 
@@ -103,3 +105,20 @@ def test_advice_only_where_it_would_change_something(database: Path) -> None:
         lines.append(record_of(notes_in(database)))
     lines += [record_of(consumer) for consumer in (Alone, Async, Other)]
     assert ["side by side" in line for line in lines] == [True] + [False] * 4
+
+
+class Sends(AsyncWebsocketConsumer):
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        await self.send_json({})  # type: ignore[attr-defined]
+
+
+class SendsInAThread(WebsocketConsumer):
+    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        self.send_json({})  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("consumer", "base"), [(Sends, "AsyncJsonWebsocketConsumer"), (SendsInAThread, "JsonWebsocketConsumer")]
+)
+def test_json_methods_of_a_plain_consumer_name_the_class_for_json(consumer: type[Any], base: str) -> None:
+    assert f"Derive the class from {base} to send and receive JSON" in record_of(consumer)
