@@ -11,7 +11,7 @@ import functools
 import weakref
 from collections.abc import Awaitable, Callable, Collection
 from types import MethodType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, overload
 
 from asgiref.sync import async_to_sync, markcoroutinefunction
 
@@ -53,8 +53,6 @@ __all__ = [
     "get_channel_layer",
     "get_handler_name",
 ]
-
-C = TypeVar("C", bound="AsyncConsumer")
 
 
 class ConsumerApp(Returning):
@@ -258,8 +256,9 @@ class AsyncConsumer(Returns, HasPresence):
                 raise StopConsumer  # upstream logs a traceback for each client of such a consumer
             return instead_of_handler(self, message)
         fit = fitted(type(self), name, handler, sync=self._sync)
-        if fit is handler and hasattr(type(self), name):  # not if only this instance has it
-            self._compat_handler_names[message["type"]] = self._compat_short_cuts.get(name, name)
+        names = vars(type(self)).get("_compat_handler_names")  # None: an __init_subclass__ does not call ours
+        if names is not None and fit is handler and hasattr(type(self), name):  # not of this instance alone
+            names[message["type"]] = self._compat_short_cuts.get(name, name)
         return fit
 
     async def dispatch(self, message: Message) -> None:

@@ -634,6 +634,29 @@ async def test_raw_consumers(layer: InMemoryChannelLayer) -> None:
         await communicator.wait()
 
 
+class Registry(AsyncConsumer):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Forget super(), as registries of routes do."""
+
+
+async def test_classes_without_our_init_subclass_share_no_handlers(layer: InMemoryChannelLayer) -> None:
+    class Told(Registry):
+        async def told(self, event: Message) -> None:
+            await self.send({"type": "websocket.send", "text": "told"})
+
+    class Other(Registry):
+        pass
+
+    communicator = ApplicationCommunicator(Told.as_asgi(), {"type": "websocket"})
+    await communicator.send_input({"type": "told"})
+    assert (await communicator.receive_output())["text"] == "told"
+    other = ApplicationCommunicator(Other.as_asgi(), {"type": "websocket"})
+    await other.send_input({"type": "told"})
+    with pytest.raises(ValueError, match="No handler for message type told"):
+        await other.wait()
+    communicator.stop()
+
+
 async def test_an_instance_is_an_application(layer: InMemoryChannelLayer) -> None:
     results: list[Any] = []
 
