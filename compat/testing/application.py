@@ -33,21 +33,25 @@ class ApplicationCommunicator(testing.ApplicationCommunicator):
     application: ASGIApp
     scope: Scope
     _future: asyncio.Task[None] | None = None
+    _input_queue: asyncio.Queue[Message] | None = None
+    _output_queue: asyncio.Queue[Message] | None = None
 
     def __init__(self, application: ASGIApp, scope: Scope) -> None:
         self.application = guarantee_single_callable(application)  # type: ignore[no-untyped-call]  # asgiref's
         self.scope = scope
-        self._input_queue: asyncio.Queue[Message] = asyncio.Queue()
-        self._output_queue: asyncio.Queue[Message] = asyncio.Queue()
 
     @property
     def input_queue(self) -> asyncio.Queue[Message]:
         """Messages that the application has not received yet."""
+        if self._input_queue is None:  # a subclass may call the constructor of asgiref's class, not ours
+            self._input_queue = asyncio.Queue()
         return self._input_queue
 
     @property
     def output_queue(self) -> asyncio.Queue[Message]:
         """Messages of the application that the test has not read yet."""
+        if self._output_queue is None:
+            self._output_queue = asyncio.Queue()
         return self._output_queue
 
     @property

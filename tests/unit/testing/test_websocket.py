@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from asgiref.testing import ApplicationCommunicator as OfASGI
 
 from compat.generic.websocket import AsyncJsonWebsocketConsumer, WebsocketConsumer
 from compat.layers import InMemoryChannelLayer
@@ -241,3 +242,15 @@ async def test_a_block_may_expect_that_nothing_comes() -> None:
     async with WebsocketCommunicator(answering(ACCEPT), "/") as client:
         with pytest.raises(asyncio.TimeoutError):
             await client.receive_from(timeout=0.01)
+
+
+async def test_a_subclass_may_call_the_constructor_of_asgirefs_class() -> None:
+    class OfAScope(WebsocketCommunicator):
+        def __init__(self, application: Any, scope: Scope) -> None:
+            OfASGI.__init__(self, application, scope)  # type: ignore[no-untyped-call]  # asgiref's
+
+    communicator = OfAScope(Shouting.as_asgi(), {"type": "websocket", "path": "/", "headers": []})
+    assert await communicator.connect() == (True, None)
+    await communicator.send_json_to("hello")
+    assert await communicator.receive_json_from() == {"shout": "HELLO"}
+    await communicator.disconnect()
