@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import Callable
@@ -58,6 +59,31 @@ async def test_consumers_are_read_through_an_own_receive(layer: Any) -> None:
         await until_async(lambda: layer.depth() == 0, "nothing waits for a member that has left")
     finally:
         unregister_channel_layer("subclassed")
+
+
+def speaking_json(base: type[Any]) -> type[Any]:
+    """A subclass of ``base`` whose messages are texts, as redis-py allows."""
+
+    class SpeakingJSON(base):  # type: ignore[misc]
+        def serialize(self, message: Any) -> str:
+            return json.dumps(message)
+
+        def deserialize(self, message: bytes) -> Any:
+            return json.loads(message)
+
+    return SpeakingJSON
+
+
+@pytest.mark.layers(ours=True, serializes=True)
+async def test_an_own_serialize_may_return_a_text(layer: Any) -> None:
+    layer.__class__ = speaking_json(type(layer))
+    channel = await layer.new_channel()
+    heard = asyncio.ensure_future(layer.receive(channel))
+    await layer.group_add("members", channel)
+    await layer.group_send("members", {"type": "said", "what": "to all"})
+    assert await asyncio.wait_for(heard, WITHIN_S) == {"type": "said", "what": "to all"}
+    await layer.send(channel, {"type": "said", "what": "to one"})
+    assert await asyncio.wait_for(layer.receive(channel), WITHIN_S) == {"type": "said", "what": "to one"}
 
 
 async def test_a_group_message_passes_an_own_send() -> None:

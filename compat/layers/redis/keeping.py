@@ -33,6 +33,11 @@ class KeepsHistories(BaseChannelLayer):
         """Return ``message`` as bytes, in the format of the wire."""
         raise NotImplementedError
 
+    def encoded(self, message: Any) -> bytes:
+        """Return what ``serialize`` does; a subclass's own may return a text, which redis-py takes."""
+        data: bytes | str = self.serialize(message)
+        return data.encode() if isinstance(data, str) else data
+
     def deserialize_kept(self, message: bytes) -> Any:
         """Return the message that ``serialize`` has turned into bytes, however long ago."""
         raise NotImplementedError

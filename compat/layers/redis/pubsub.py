@@ -136,7 +136,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         _require_name("channel", channel)
         owner = self.owners.get(channel)
         self._require_room(channel, owner.boxes.get(channel) if owner is not None else None)
-        topic, body = self.keys.channel_topic(channel), self.serialize(message)
+        topic, body = self.keys.channel_topic(channel), self.encoded(message)
         if not await self._publish(commands, topic, body, counted=is_counted(channel)):
             self.count_drop(channel, "gone")
 
@@ -249,7 +249,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
             mark, body = written.mark.encode(), written.body
             publishing = self._record(commands, group, topic, written)
         else:
-            body = self.serialize(message if rule is None else {**message, PLACE_KEY: PASSING})
+            body = self.encoded(message if rule is None else {**message, PLACE_KEY: PASSING})
             mark = topic.encode() + body
             publishing = self._publish(commands, topic, body)
         station = commands.station
@@ -280,7 +280,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
             self.metrics.count_sent()
             return heard
         placed = self.recordings.placed(written, epoch, offset, group)
-        return await self._publish(commands, topic, self.serialize(placed))
+        return await self._publish(commands, topic, self.encoded(placed))
 
     async def _publish(self, commands: Commands, topic: str, body: bytes, *, counted: bool = True) -> int:
         """Return how many connections have got the message."""

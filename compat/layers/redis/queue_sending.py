@@ -87,11 +87,11 @@ class QueueSending:
         capacity = layer.get_capacity(channel)
         if "!" in channel:
             shard, plain = keys.queue_shard(channel), ""
-            needle, member = self._countable(channel, layer.serialize({**message, RESERVED_KEY: channel}))
+            needle, member = self._countable(channel, layer.encoded({**message, RESERVED_KEY: channel}))
         else:
             shards = keys.plain_shards(channel)
             shard = shards[next(layer.round_robin) % len(shards)]
-            needle, member, plain = b"", layer.serialize(message), channel
+            needle, member, plain = b"", layer.encoded(message), channel
         limit = self._queue_limit(channel, 1, len(member))
         stored, expired = await commands.run(
             shard,
@@ -275,10 +275,10 @@ class QueueSending:
 
     def _filler(self, message: Message) -> Callable[[list[str]], bytes]:
         """Return a function that encodes the message for each queue, as encryption requires."""
-        serialize, body = self._layer.serialize, dict(message)
+        encoded, body = self._layer.encoded, dict(message)
 
         def fill(names: list[str]) -> bytes:
-            return serialize({**body, RESERVED_KEY: names})
+            return encoded({**body, RESERVED_KEY: names})
 
         return fill
 

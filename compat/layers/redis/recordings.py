@@ -110,9 +110,9 @@ class Recordings:
         mark = Place.read(place).mark
         if self._in_head:
             marked = dict(message)
-            return Written(marked, place.encode() + self._layer.serialize(marked), 0, mark)
+            return Written(marked, place.encode() + self._layer.encoded(marked), 0, mark)
         marked = {**message, PLACE_KEY: place + group}
-        body = self._layer.serialize(marked)
+        body = self._layer.encoded(marked)
         return Written(marked, body, max(body.find(place.encode()), NOWHERE), mark)
 
     @staticmethod

@@ -155,7 +155,7 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
         if "!" in channel:
             client_prefix = lease_of(channel)
             topic, keys = self.keys.direct_topic(client_prefix), self.keys.direct(client_prefix)
-            body = Place.made().encode() + self.serialize({**message, RESERVED_KEY: channel})
+            body = Place.made().encode() + self.encoded({**message, RESERVED_KEY: channel})
             shard, command = self.keys.shard_in(topic), await self._publishing()
             await self.direct.append(commands, shard, keys, body, 0, topic, command)
         else:
@@ -163,7 +163,7 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
                 self.keys.shard_in(channel),
                 ADD_JOB,
                 [self.keys.jobs(channel)],
-                *(self.serialize(message), self.get_capacity(channel), self.expiry_s, self.job_life_s, GROUP),
+                *(self.encoded(message), self.get_capacity(channel), self.expiry_s, self.job_life_s, GROUP),
             )
             if expired:
                 self.count_drop(channel, "expired", expired)
