@@ -84,7 +84,9 @@ def own(number, frame):
 
 # A shell may have ignored it for what it runs in the background.
 signal.signal(signal.SIGINT, own if "own" in sys.argv else signal.default_int_handler)
-Server(application, ["tcp:interface=127.0.0.1:port=" + sys.argv[1]]).run()
+server = Server(application, ["tcp:interface=127.0.0.1:port=" + sys.argv[1]])
+server.ready_callable = lambda: print("ready", flush=True)  # as a subclass does
+server.run()
 print("behind run()", flush=True)
 """
 
@@ -103,6 +105,7 @@ def test_run_returns_after_a_signal(
     with served(command, cwd=tmp_path, log=tmp_path / "log", env={**SHIMMED, **UNCOVERED}) as server:
         with Client(server, "/") as client:
             client.receive()
+            assert "ready" in server.log()
             for number in numbers:
                 assert "behind run()" not in server.log()
                 server.process.send_signal(number)

@@ -62,6 +62,7 @@ class Server:
         self.endpoints = list(endpoints)
         self.listening_addresses: list[Any] = []
         self.abort_start = False
+        self.ready_callable = ready_callable
         config = uvicorn.Config(
             Below(guarantee_single_callable(application), root_path),  # type: ignore[no-untyped-call]
             # Daphne sends no lifespan events, so applications written for it may not support them.
@@ -80,7 +81,7 @@ class Server:
             server_header=False,
             headers=[("Server", server_name)] if server_name else [],
         )
-        self._server = _Uvicorn(config, signal_handlers, ready_callable)
+        self._server = _Uvicorn(config, signal_handlers, self._ready)
 
     def run(self) -> None:
         """Listen and serve; return after ``stop()``, Ctrl-C or SIGTERM.
@@ -91,13 +92,17 @@ class Server:
         self.listening_addresses = [sock.getsockname() for sock in sockets]
         self._server.run(sockets=sockets)
 
+    def _ready(self) -> None:
+        if self.ready_callable is not None:  # which a subclass may have set
+            self.ready_callable()
+
     def stop(self) -> None:
         """End ``run()``; any thread may call this."""
         self._server.should_exit = True
 
 
 class _Uvicorn(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, signals: bool, ready: Callable[[], Any] | None) -> None:
+    def __init__(self, config: uvicorn.Config, signals: bool, ready: Callable[[], Any]) -> None:
         super().__init__(config)
         self._signals = signals
         self._ready = ready
@@ -109,8 +114,7 @@ class _Uvicorn(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self._ready is not None:
-            self._ready()
+        self._ready()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
