@@ -18,6 +18,7 @@ __all__ = [
     "NotRead",
     "NothingThere",
     "Sources",
+    "is_beside",
     "module_names",
     "name_below",
     "own_names",
@@ -221,6 +222,15 @@ def own_names(files: Iterable[Path]) -> dict[Path, str]:
 def name_below(file: Path, root: Path) -> str:
     """Return the module name of a file if ``root`` is on ``sys.path`` and every folder is a package."""
     return _dotted(file, root) or file.stem
+
+
+def is_beside(file: Path, level: int, module: str) -> bool:
+    """Return True if a relative import in ``file`` finds a file or folder, also one that is not checked."""
+    folders = Path(os.path.abspath(file)).parents
+    if level > len(folders):
+        return False
+    found = folders[level - 1].joinpath(*module.split(".") if module else ())
+    return found.is_dir() or found.with_suffix(".py").is_file()
 
 
 def _above_package(file: Path) -> Path:

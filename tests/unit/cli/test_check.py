@@ -245,6 +245,16 @@ def test_a_module_of_the_project_that_is_not_there(tmp_path: Path) -> None:
     assert ".nowhere does not exist" in found["chat/a.py"].findings[0].message
 
 
+@pytest.mark.parametrize("part", ["chat", "chat/rooms/routing.py"])
+def test_relative_imports_of_a_part_of_a_project(part: str, tmp_path: Path) -> None:
+    routing = "from . import consumers\nfrom .consumers import X\nfrom ..names import X\n"
+    files = {"chat__names": "X = 1", "chat__rooms__consumers": "X = 1", "chat__rooms__routing": routing}
+    folder = project(tmp_path, **files)
+    (folder / "chat" / "__init__.py").write_text("from .names import X\nfrom . import rooms\n")
+    report = inspect(folder / part, SHIM)
+    assert {one.status for one in report.files} == {Kind.runs}
+
+
 def test_an_error_in_place_of_an_import_error_is_still_one(tmp_path: Path) -> None:
     source = (
         "try:\n    import nobody_has_this\nexcept ImportError as error:\n    raise RuntimeError from error\n"
