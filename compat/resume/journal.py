@@ -143,7 +143,7 @@ class Journal:
             self._set_free()
 
     def _uncount(self, known: int) -> None:
-        """Subtract the bytes of the first ``known`` frames; look at them or at the others, if these are fewer."""
+        """Subtract the bytes of the first ``known`` frames; look at these, or at the others if they are fewer."""
         size, counted, half = size_of if self.wide else len, self.counted, self.counted // 2
         if known <= half:
             self.size -= sum(map(size, islice(self.frames, known)))
