@@ -104,7 +104,7 @@ class ResumableConnection(Parking):
         elif kind == "websocket.close":
             await self._close(message)
         elif kind == ASKS_COUNT:
-            answer_count(message, self.journal.end)
+            answer_count(message, self.journal.total)
         elif self.link is not None:  # the response that refuses a handshake
             await self.link.raw_send(message)
 
@@ -127,7 +127,7 @@ class ResumableConnection(Parking):
 
         False after ``within_s`` seconds, or when it has left.
         """
-        return await receipts.delivered(self, within_s, self.journal.end if count is None else count)
+        return await receipts.delivered(self, within_s, self.journal.total if count is None else count)
 
     # Its beginning and its end, for ``compat.resume.app``
 

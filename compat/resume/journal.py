@@ -49,8 +49,8 @@ class Journal:
     """Keeps sent frames until the client acknowledges them."""
 
     __slots__ = (
-        *("acknowledged", "begin", "counted", "frames", "free", "queue", "queued", "room", "size"),
-        *("waits", "wide"),
+        *("acknowledged", "begin", "counted", "dropped", "frames", "free", "queue", "queued", "room"),
+        *("size", "waits", "wide"),
     )
 
     def __init__(self) -> None:
@@ -63,6 +63,8 @@ class Journal:
         """Finished frames may be appended to ``frames`` up to this length, without a look at their size."""
         self.counted = self.size = 0
         """How many frames have been counted, and their bytes."""
+        self.dropped = 0
+        """How many frames were not kept, because the server stops; the client does not get these."""
         self.wide = False
         """True if a text may have more bytes than characters."""
         self.waits: list[tuple[int, asyncio.Future[None]]] | None = None
@@ -78,6 +80,15 @@ class Journal:
     def end(self) -> int:
         """How many frames have been sent."""
         return self.begin + len(self.frames)
+
+    @property
+    def total(self) -> int:
+        """How many frames the application has sent, also those that were dropped."""
+        return self.end + self.dropped
+
+    def drop(self) -> None:
+        """Count a frame that is not kept."""
+        self.dropped += 1
 
     def opened(self) -> list[Payload]:
         """Return ``frames``, after setting ``free``."""
@@ -143,7 +154,7 @@ class Journal:
             self._set_free()
 
     def _uncount(self, known: int) -> None:
-        """Subtract the bytes of the first ``known`` frames; look at these, or at the others if they are fewer."""
+        """Subtract the bytes of the first ``known`` frames, after a look at them or at the fewer others."""
         size, counted, half = size_of if self.wide else len, self.counted, self.counted // 2
         if known <= half:
             self.size -= sum(map(size, islice(self.frames, known)))

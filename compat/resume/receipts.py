@@ -48,6 +48,7 @@ async def drop(connection: ResumableConnection) -> None:
     """
     if connection.told or connection.final is not None:
         raise ClientDisconnected(LEFT)
+    connection.journal.drop()
     await turn()  # a handler that only sends would never let the server stop
 
 

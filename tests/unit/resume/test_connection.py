@@ -15,10 +15,12 @@ import pytest
 from compat import tickets
 from compat.codes import COMES_BACK
 from compat.engine.admissions import Admission, LimitKey, admissions
+from compat.engine.contracts import FRAMES_BEFORE
 from compat.exceptions import ClientDisconnected
 from compat.resume import parking, receipts
 from compat.resume import registry as registry_module
 from compat.resume.connection import ResumableConnection
+from compat.resume.delivery import ASKS_COUNT
 from compat.resume.inbound import ACK_BYTES, ACK_FRAMES, MAX_FRAMES
 from compat.resume.journal import MAX_BYTES
 from compat.resume.link import Link
@@ -715,6 +717,20 @@ async def test_who_comes_back_is_told_of_what_waits_too() -> None:
 async def test_whole_seconds_are_told_as_a_whole_number(seconds: float, park: str) -> None:
     told = ResumableConnection(seconds, PLACE, None).hello(None)["text"]
     assert re.findall(r"\"park\": ?([^,}]+)", told) == [park]
+
+
+async def test_what_is_dropped_as_the_server_stops_is_not_delivered() -> None:
+    """Was: it was not counted, and so the client had all."""
+    connection, _ = await connected()
+    await connection.send(text("one"))
+    connection.acknowledged(connection.link, 1)
+    connection.go_silent()
+    assert await connection.delivered(1)
+    await connection.send(text("dropped"))
+    assert not await connection.delivered(1)
+    count: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    await connection.send({"type": ASKS_COUNT, FRAMES_BEFORE: count})
+    assert not await connection.delivered(1, await count), "as sync consumers ask"
 
 
 async def test_a_server_that_stops_acknowledges_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
