@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 
 from compat import tickets
-from compat.codes import ABNORMAL, COMES_BACK, NORMAL, TAKEN_OVER
+from compat.codes import ABNORMAL, COMES_BACK, NORMAL, SERVICE_RESTART, TAKEN_OVER
 from compat.engine.admissions import Admission
 from compat.engine.cursors import Progress
 from compat.engine.fast.forgetting import forget_handshake
@@ -188,13 +188,13 @@ class ResumableConnection(Parking):
 
     async def _accept(self, message: Message) -> None:
         link, self.subprotocol = self.link, message.get("subprotocol") or PROTOCOL
-        if link is None or link.gone or registry.stopping:
-            if link is not None:
-                link.close({"type": "websocket.close"})  # as in ``app``, for one that was on its way
-            self.put_disconnect(ABNORMAL)
-            return
+        if link is None or link.gone:
+            return self.put_disconnect(ABNORMAL)
         with OneWrite(link.protocol):
             await link.raw_send({**message, "subprotocol": self.subprotocol})
+            if registry.stopping:  # after a refusal the client would not come again, unlike after 1012
+                link.close({"type": "websocket.close", "code": SERVICE_RESTART})
+                return self.put_disconnect(ABNORMAL)
             self.accepted = True
             forget_handshake(link.framed)
             known = None if self.why is None or self.returned is not None else ""

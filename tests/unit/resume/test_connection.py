@@ -733,6 +733,21 @@ async def test_what_is_dropped_as_the_server_stops_is_not_delivered() -> None:
     assert not await connection.delivered(1, await count), "as sync consumers ask"
 
 
+async def test_who_is_accepted_as_the_server_stops_is_sent_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Was: refused with 403, after which a client does not come again."""
+    socket = FalseSocket()
+    connection = ResumableConnection(120, PLACE, None)
+    connection.begin(socket.receive, socket.send)
+    monkeypatch.setattr(registry, "_stopping", asyncio.get_running_loop())
+    await connection.send({"type": "websocket.accept"})
+    kinds = [message["type"] for message in socket.sent]
+    assert kinds == ["websocket.accept", "websocket.close"] and socket.codes == [1012]
+    assert await connection.receive() == {"type": "websocket.disconnect", "code": 1006}
+    socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1012})
+    await turns()
+    assert left(connection)
+
+
 async def test_a_server_that_stops_acknowledges_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its consumers handle that before their disconnect."""
     connection, socket = await connected()
