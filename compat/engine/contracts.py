@@ -111,6 +111,9 @@ class Resumed:
     journal: Any
     """The frames that are kept; ``journal.end`` is how many the consumer has sent so far."""
 
+    outlives: bool
+    """True if a stopping server does not wait for the consumer, because it began with a request."""
+
     def written_by(self, socket: Any) -> None:
         """Tell ``socket``, from now on, when it may write frames by itself (``Socket.frame_by``)."""
 

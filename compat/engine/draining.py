@@ -20,7 +20,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any, Protocol
 
@@ -59,6 +59,10 @@ class Running(Protocol):
 
     def is_parked(self) -> bool:
         """Return True while its client is away, and may come back."""
+        ...
+
+    def is_left(self) -> bool:
+        """Return True if it is parked, and the server does not wait for its handlers when it stops."""
         ...
 
     def name(self) -> str: ...
@@ -150,9 +154,6 @@ class Drain:
                 await asyncio.wait_for(self.gone.wait(), within_s)
         return not self.open
 
-    def _names(self) -> str:
-        return listed((consumer.name() for consumer in self.open), limit=3)
-
     def _drains(self) -> bool:
         """Return True if the server has a handler of SIGTERM that can be called later.
 
@@ -192,7 +193,7 @@ class Drain:
             if self.waiting is None:
                 self.servers[number](number, frame)
             else:
-                loop.call_soon_threadsafe(self._pass_on, loop, number)
+                loop.call_soon_threadsafe(self._pass_on, number)
             return
         if self.waiting is not None:
             loop.call_soon_threadsafe(self.waiting.stop)
@@ -206,28 +207,28 @@ class Drain:
         self._restore()
         self._end_at_once()
 
-    def _pass_on(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
+    def _pass_on(self, number: int) -> None:
+        self.task = asyncio.get_running_loop().create_task(self._stop_after_parked(number))
+
+    async def _stop_after_parked(self, number: int) -> None:
         """Let the server stop, after ``waiting`` has finished.
 
-        The server does not wait for the consumers of clients without a socket here, so these get a moment for
-        their ``disconnect()`` first.
+        Consumers of clients without a socket here get a moment for their ``disconnect()`` first. Those that
+        began with a request get the time that a drain gives, because the process ends while they still run.
         """
         assert self.waiting is not None
-        is_finished, finish_by = self.waiting.is_finished, loop.time() + self.waiting.stop()
+        await _until(self.waiting.is_finished, self.waiting.stop())
+        await _until(lambda: not any(consumer.is_parked() for consumer in self.open), PARKED_TIMEOUT_S)
+        if not await _until(lambda: not self._left(), CLOSED_TIMEOUT_S):
+            late = self._left()
+            log.warning("stopping: cancelled what had not ended in time: %s", _names(late))
+            for consumer in late:
+                consumer.cancel()
+            await _until(lambda: not self._left(), CLOSED_TIMEOUT_S)
+        asyncio.get_running_loop().call_soon(self.servers[number], number, None)  # which may raise
 
-        def stop_when_finished() -> None:
-            if is_finished() or loop.time() >= finish_by:
-                stop_when_ended(loop.time() + PARKED_TIMEOUT_S)
-            else:
-                loop.call_later(POLL_S, stop_when_finished)
-
-        def stop_when_ended(end_by: float) -> None:
-            if loop.time() >= end_by or not any(consumer.is_parked() for consumer in self.open):
-                self.servers[number](number, None)
-            else:
-                loop.call_later(POLL_S, stop_when_ended, end_by)
-
-        stop_when_finished()
+    def _left(self) -> list[Running]:
+        return [consumer for consumer in self.open if consumer.is_left()]
 
     def _end_at_once(self) -> None:
         """Stop the server without waiting for its connections, and guarantee that the process ends."""
@@ -268,7 +269,7 @@ class Drain:
             await asyncio.wait(closing, timeout=CLOSED_TIMEOUT_S)
         if not await self._all_gone():
             log.warning(
-                "stopping: cancelled what had not ended %g s later: %s", CLOSED_TIMEOUT_S, self._names()
+                "stopping: cancelled what had not ended %g s later: %s", CLOSED_TIMEOUT_S, _names(self.open)
             )
             for consumer in tuple(self.open):
                 consumer.cancel()
@@ -277,8 +278,23 @@ class Drain:
         if ended:
             _stop_server(self.servers[signal.SIGTERM])
         else:
-            log.error("stopping: ending without these, which block their threads: %s", self._names())
+            log.error("stopping: ending without these, which block their threads: %s", _names(self.open))
             self._end_at_once()
+
+
+def _names(consumers: Iterable[Running]) -> str:
+    return listed((consumer.name() for consumer in consumers), limit=3)
+
+
+async def _until(condition: Callable[[], bool], within_s: float) -> bool:
+    """Return True as soon as ``condition()`` is True, or False after ``within_s`` seconds."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + within_s
+    while not condition():
+        if loop.time() >= end:
+            return False
+        await asyncio.sleep(POLL_S)
+    return True
 
 
 def before_threads_are_joined(callback: Callable[[], object]) -> None:

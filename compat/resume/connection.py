@@ -39,7 +39,7 @@ class ResumableConnection(Parking):
 
     __slots__ = (
         *("admission", "confirmed", "counted_from", "followed", "grace"),
-        *("id", "inbound", "journal", "loop", "notices", "over", "place", "posts"),
+        *("id", "inbound", "journal", "loop", "notices", "outlives", "over", "place", "posts"),
         *("seconds", "socket", "subprotocol", "told", "where", "why"),
     )
 
@@ -66,8 +66,8 @@ class ResumableConnection(Parking):
         self.counted_from = 0
         """The last generation whose link was a socket: frames posted before have come again over that."""
         self.socket: Socket | None = None  # the consumer's, if it may write frames by itself
-        self.posts = False
-        """True if the link is a response, or the last link was: the client posts its frames."""
+        self.posts = self.outlives = False
+        """``posts``: the link is a response, or the last link was: the client posts its frames."""
         self.grace: Grace | None = None
         """Which tickets are valid for posts, if ``posts``."""
         self.subprotocol = PROTOCOL
@@ -134,7 +134,8 @@ class ResumableConnection(Parking):
     def begin(self, receive: Receive, send: Send, *, posts: bool = False) -> None:
         """Attach the first socket, and begin to read it; ``posts``: it is a response."""
         self.link = Link(receive, send, self, relayed=posts)
-        self.posts, self.counted_from = posts, -1 if posts else 0
+        self.posts = self.outlives = posts
+        self.counted_from = -1 if posts else 0
         self.grace = Grace(0, self.loop.time()) if posts else None
         registry.enter(self)
         self.link.begin()

@@ -43,7 +43,6 @@ def _calls(consumer: Consumer, record: Record) -> Iterator[Finding]:
     """``connect()`` is called once, and so is ``disconnect()``.
 
     Not where ``connect()`` has not come to its end, as it may have waited for Redis when the server stopped.
-    And a server that stops gives consumers without a socket of their own a second for it.
     """
     at, name = consumer.connected[0], f"consumer {consumer.name}"
     if len(consumer.connected) > 1:
@@ -51,8 +50,7 @@ def _calls(consumer: Consumer, record: Record) -> Iterator[Finding]:
     if len(consumer.ended) > 1:
         second, codes = consumer.ended[1][0], [code for _, code in consumer.ended]
         yield Finding(second, consumer.client, f"disconnect() of {name} was called with {codes}")
-    polls = any(client.polls for client in record.clients if client.name == consumer.client)
-    had_time = consumer.joined is not None and consumer.process not in record.killed and not polls
+    had_time = consumer.joined is not None and consumer.process not in record.killed
     if not consumer.ended and had_time:
         last = max((one for one, _ in consumer.handled), default=at)
         yield Finding(last, consumer.client, f"disconnect() of {name} was never called")

@@ -232,7 +232,7 @@ def test_delivered_says_the_truth() -> None:
 def test_a_consumer_begins_and_ends_once() -> None:
     record = record_of("open, a hello", a={"ended": []})
     assert found(record) == ["disconnect() of consumer a was never called"]
-    record.clients[0].polls = True
+    record.killed = {1: 3.0}
     assert found(record) == []
     assert found(record_of("open, a hello", a={"ended": [], "joined": None})) == [], "it was in connect()"
     twice: dict[str, Any] = {"connected": [0.0, 1.0], "ended": [(2.0, 1006), (3.0, 1012)]}

@@ -1,4 +1,7 @@
-"""A consumer that works for a second on each frame; its texts go to the file WORK_DONE as it begins."""
+"""A consumer that works for a second on each frame.
+
+Its texts go to the file WORK_DONE as it begins, and "disconnect" when it ends.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,16 @@ DONE = Path(os.environ["WORK_DONE"])
 
 class Working(AsyncWebsocketConsumer):
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        with DONE.open("a", encoding="utf-8") as file:
-            file.write(f"{text_data}\n")
+        note(text_data)
         await asyncio.sleep(1)
+
+    async def disconnect(self, code: int) -> None:
+        note("disconnect")
+
+
+def note(text: str | None) -> None:
+    with DONE.open("a", encoding="utf-8") as file:
+        file.write(f"{text}\n")
 
 
 app = Fallback(Working.as_asgi())

@@ -64,6 +64,9 @@ class Connection:
     def is_parked(self) -> bool:
         return False
 
+    def is_left(self) -> bool:
+        return False
+
     def name(self) -> str:
         return "connection"
 
@@ -129,6 +132,59 @@ def test_a_drain_waits_for_nobody_who_has_left(left: int) -> None:
     times, stopped = drained(1 + left, 30.0 * left, meanwhile=leave)
     assert times == [pytest.approx(0, abs=0.01), *[None] * left]
     assert stopped == pytest.approx(1, abs=0.1), "when the last one has left"
+
+
+class Busy(Connection):
+    """Has a handler that runs for so long, for a client that is away; the server does not wait for it."""
+
+    def __init__(self, drain: Drain, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        super().__init__(drain, Clock(), 0)
+        self.ending = loop.call_later(seconds, drain.leave, self)
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+        self.ending.cancel()
+        self.drain.leave(self)
+
+    def is_parked(self) -> bool:
+        return True
+
+    is_left = is_parked
+
+
+class AtOnce:
+    """Has nothing to finish when the server stops."""
+
+    def stop(self) -> float:
+        return 0
+
+    release = stop
+
+    def is_finished(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("seconds", "stopped_at", "cancelled"), [(0.5, 0.5, False), (3, 3, False), (60, 6, True)]
+)
+def test_a_stop_waits_for_handlers_for_which_the_server_does_not(
+    seconds: float, stopped_at: float, cancelled: bool
+) -> None:
+    """Was: for a second; then the process ended while they ran, and without their ``disconnect()``."""
+    loop, drain, stopped = Loop(), Drain(), asyncio.Event()
+    connection = Busy(drain, loop, seconds)
+
+    async def main() -> None:
+        drain.enter(connection, loop)
+        drain.tell_stop(AtOnce())
+        signal.raise_signal(signal.SIGTERM)
+        await stopped.wait()
+
+    signal.signal(signal.SIGTERM, lambda number, frame: stopped.set())
+    with contextlib.closing(loop):
+        loop.run_until_complete(main())
+    assert (loop.clock.now, connection.cancelled) == (pytest.approx(stopped_at, abs=0.05), cancelled)
 
 
 def test_a_server_whose_loop_is_told_of_signals_has_no_drain(caplog: pytest.LogCaptureFixture) -> None:
