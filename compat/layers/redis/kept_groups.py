@@ -189,7 +189,7 @@ class KeptGroups:
     # What comes
 
     def came(self, group: str, entry: Kept) -> Awaitable[None] | None:
-        """Take a message; return what ``Follower.came`` does."""
+        """Take a message, perhaps of a group that is not followed; return what ``Follower.came`` does."""
         pause = self.follower.came(group, entry)
         receipts = self._station.receipts
         receipt = receipts.take(entry.mark.encode()) if receipts else None

@@ -261,7 +261,7 @@ class QueueStation(OwnStation):
             ]
         else:
             names = ()
-        return names, self.kept.came(group, entry) if group in self.kept.groups else None
+        return names, self.kept.came(group, entry)
 
     def _met_stranger(self, names: Any) -> None:
         """Note a message without a place: which group it was sent to can often only be guessed."""
