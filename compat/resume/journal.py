@@ -64,7 +64,7 @@ class Journal:
         self.counted = self.size = 0
         """How many frames have been counted, and their bytes."""
         self.dropped = 0
-        """How many frames were not kept, because the server stops; the client does not get these."""
+        """How many frames came too late: the server stops, or the client has left."""
         self.wide = False
         """True if a text may have more bytes than characters."""
         self.waits: list[tuple[int, asyncio.Future[None]]] | None = None

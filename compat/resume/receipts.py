@@ -46,9 +46,9 @@ async def drop(connection: ResumableConnection) -> None:
 
     Before that, the server stops: the next consumer of the client sends it again (``Followed.finish``).
     """
+    connection.journal.drop()
     if connection.told or connection.final is not None:
         raise ClientDisconnected(LEFT)
-    connection.journal.drop()
     await turn()  # a handler that only sends would never let the server stop
 
 

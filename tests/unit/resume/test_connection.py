@@ -733,6 +733,19 @@ async def test_what_is_dropped_as_the_server_stops_is_not_delivered() -> None:
     assert not await connection.delivered(1, await count), "as sync consumers ask"
 
 
+async def test_what_is_sent_after_the_client_has_left_is_not_delivered() -> None:
+    """Was: it was, to a consumer that goes on with the frames which wait after a send has raised."""
+    connection, socket = await connected()
+    await connection.send(text("one"))
+    connection.acknowledged(connection.link, 1)
+    socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1000})
+    await turns()
+    assert await connection.delivered(1)
+    with pytest.raises(ClientDisconnected):
+        await connection.send(text("two"))
+    assert not await connection.delivered(1)
+
+
 async def test_who_is_accepted_as_the_server_stops_is_sent_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Was: refused with 403, after which a client does not come again."""
     socket = FalseSocket()
