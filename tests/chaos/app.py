@@ -1,9 +1,10 @@
 """Rooms with histories whose consumers number what they send, and note what happens to them in CHAOS_NOTES.
 
 Paths are ``/<kind>/<room>/<client>/``, where kind is ``async``, ``sync``, ``several`` or ``plain``. A frame
-of a client is ``{"n": 7, "do": "say"}``, or with ``"echo"`` or ``"delivered"``. Each process says something
-to each room at a steady pace. From the environment: CHAOS_LAYER, CHAOS_HOSTS (JSON; empty for the layer in
-memory), CHAOS_PREFIX, CHAOS_SECRET, CHAOS_PARK and CHAOS_DRAIN (seconds).
+of a client is ``{"n": 7, "do": "say"}``, or with ``"echo"``, ``"work"`` or ``"delivered"``. Each process says
+something to each room at a steady pace, and answers at ``/present`` who is there. From the environment:
+CHAOS_LAYER, CHAOS_HOSTS (JSON; empty for the layer in memory), CHAOS_PREFIX, CHAOS_SECRET, CHAOS_PARK and
+CHAOS_DRAIN (seconds).
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from compat import AsyncWebsocketConsumer, WebsocketConsumer, configure
 from compat.exceptions import LayerUnavailable
@@ -33,7 +37,13 @@ from tests.chaos.schedule import ROOMS
 
 PACE_S = 0.1
 """Between two messages of a process to each room: this is load, and waits for nothing."""
-CONFIG: dict[str, Any] = {"capacity": 20_000, "history": {"chat_*": {"count": 5000}}}
+WORK_S = 1.5
+"""How long a handler works, so that frames of its client wait: load too. A stop waits 2 s for a handler."""
+CONFIG: dict[str, Any] = {
+    "capacity": 20_000,
+    "history": {"chat_*": {"count": 5000}},
+    "presence": {"chat_*": {"key": lambda scope: scope["url_route"]["kwargs"]["client"]}},
+}
 if hosts := json.loads(os.environ["CHAOS_HOSTS"]):
     CONFIG |= {"hosts": hosts, "prefix": os.environ["CHAOS_PREFIX"], "on_reset": "room.reset"}
 configure(
@@ -113,6 +123,8 @@ class Async(AsyncWebsocketConsumer):
         elif what == "say":
             with self.counted.saying(n) as message:
                 await self.channel_layer.group_send(self.counted.group, message)
+        elif what == "work":
+            await asyncio.sleep(WORK_S)
         else:
             sent = self.counted.sent
             if await self.delivered(timeout=1):
@@ -148,6 +160,8 @@ class Sync(WebsocketConsumer):
         elif what == "say":
             with self.counted.saying(n) as message:
                 async_to_sync(self.channel_layer.group_send)(self.counted.group, message)
+        elif what == "work":
+            time.sleep(WORK_S)
         else:
             sent = self.counted.sent
             if self.delivered(timeout=1):
@@ -194,6 +208,14 @@ async def publish() -> None:
         await asyncio.sleep(PACE_S)
 
 
+async def present(request: Request) -> JSONResponse:
+    """Answer who is here in each room, as far as this process knows."""
+    layer: Any = get_channel_layer()
+    people = {room: await layer.presence(f"chat_{room}") for room in ROOMS}
+    here = {room: [key for key, one in found.items() if not one["away"]] for room, found in people.items()}
+    return JSONResponse(here)
+
+
 @asynccontextmanager
 async def lifespan(app: object) -> AsyncIterator[None]:
     async with open_layers():
@@ -211,7 +233,7 @@ KINDS: dict[str, Any] = {
 }
 app = ProtocolTypeRouter(
     {
-        "http": Starlette(),
+        "http": Starlette(routes=[Route("/present", present)]),
         "lifespan": Starlette(lifespan=lifespan),
         "websocket": URLRouter(
             [path(f"{kind}/<str:room>/<str:client>/", consumer) for kind, consumer in KINDS.items()]

@@ -80,6 +80,10 @@ class Member:
             return client.state == "open" and (self.opened == 1 or client.recovered is not None)
         return client.state == "open" and self.opened > opened and client.recovered is not None
 
+    @property
+    def state(self) -> str:
+        return self._client.state
+
     async def leave(self) -> None:
         """Say goodbye, and read what has come before that."""
         await self._client.close()
@@ -117,5 +121,5 @@ class Member:
 
         A consumer that handles several messages at once sends in any order, and goes on while it waits.
         """
-        drawn = self._chance.choices(("echo", "say", "delivered"), (50, 45, 5))[0]
+        drawn = self._chance.choices(("echo", "say", "delivered", "work"), (48, 43, 5, 4))[0]
         return drawn if self.record.kind in ("async", "sync") else "echo"

@@ -14,6 +14,7 @@ __all__ = [
     "Consumer",
     "Finding",
     "Frame",
+    "Looked",
     "Message",
     "Record",
     "Run",
@@ -64,6 +65,16 @@ class Message(NamedTuple):
     n: int
     began: float
     ended: float
+
+
+class Looked(NamedTuple):
+    """Who the servers have said is present in a room, once nothing was to change there any more."""
+
+    at: float
+    room: str
+    due: frozenset[str]
+    """The clients that are there."""
+    found: frozenset[str]
 
 
 class Finding(NamedTuple):
@@ -121,6 +132,7 @@ class Record:
     """The processes that had no time to say anything, and when they ended."""
     outages: list[tuple[float, float]] = field(default_factory=list)
     """When Redis did not answer, or had lost connections."""
+    looks: list[Looked] = field(default_factory=list)
     settled: float = 0.0
     """What was sent before has reached all clients that are owed it: by now no fault is left."""
 

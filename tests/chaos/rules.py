@@ -36,7 +36,7 @@ def judge(record: Record) -> list[Finding]:
         found += _sent(client, record)
         found += _delivered(client, record)
         found += rules_of_rooms.judge(client, stretches, record)
-    return sorted(found)
+    return sorted([*found, *rules_of_rooms.present(record)])
 
 
 def _calls(consumer: Consumer, record: Record) -> Iterator[Finding]:

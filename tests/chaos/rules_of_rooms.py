@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from compat.codes import SERVICE_RESTART
 from tests.chaos.record import Client, Finding, Frame, Message, Record, Run, Told, news, runs
 
-__all__ = ["judge", "owed"]
+__all__ = ["judge", "owed", "present"]
 
 REACHES_S = 12.0
 """A client that needs longer for what is under way may get some of that twice after a stop."""
@@ -29,6 +29,14 @@ def owed(record: Record) -> list[Finding]:
         if chains and record.ended(client) is None:
             found += _missing(client, chains[-1], True, record)
     return found
+
+
+def present(record: Record) -> Iterator[Finding]:
+    """Those who are there are present in their rooms, and no others."""
+    for look in record.looks:
+        for client in sorted(look.due ^ look.found):
+            how = "is not present" if client in look.due else "is still present"
+            yield Finding(look.at, client, f"it {how} in the room {look.room}")
 
 
 def _chains(stretches: list[Run]) -> list[list[Run]]:

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import httpx
+
 from tests.chaos.faults import Faults, Happened
 from tests.chaos.fleet import Fleet
 from tests.chaos.members import CLIENTS, Member
-from tests.chaos.record import Finding, Record, from_notes
+from tests.chaos.record import Finding, Looked, Record, from_notes
 from tests.chaos.rules import judge
 from tests.chaos.rules_of_rooms import owed
-from tests.chaos.schedule import Plan
+from tests.chaos.schedule import ROOMS, Plan
 from tests.support.files import notes_in
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
@@ -25,6 +27,8 @@ from tests.support.waiting import until_async, until_awaited
 __all__ = ["Outcome", "run"]
 
 DEADLINE_S = 90.0
+LOOKS, PACE_S = 6, 0.5
+"""How often in a row the servers must say who is present; and between two questions until they do."""
 NEVER_LOGGED = ("Traceback", "never retrieved", "was never awaited", "was destroyed but")
 
 
@@ -65,6 +69,7 @@ class _Run:
         self._members = members
         self._faults = faults
         self._settled = 0.0
+        self._looks: list[Looked] = []
 
     async def play(self) -> Outcome:
         await asyncio.gather(*(member.open() for member in self._members))
@@ -74,7 +79,9 @@ class _Run:
         for member in self._members:
             await member.rest()
         found = [*self._faults.failures, *await self._settle()]
+        await self._look({room: self._in(room) for room in ROOMS})
         await asyncio.gather(*(member.leave() for member in self._members))
+        await self._look(dict.fromkeys(ROOMS, frozenset()))
         try:
             await to_thread(self._fleet.stop)
         except AssertionError as error:
@@ -99,6 +106,33 @@ class _Run:
             await until_awaited(self._count_owed, 0, deadline_s=DEADLINE_S)
         return found
 
+    def _in(self, room: str) -> frozenset[str]:
+        """The clients whose consumers are in the room."""
+        records = [member.record for member in self._members if member.state == "open"]
+        return frozenset(one.name for one in records if one.room == room and one.kind != "plain")
+
+    async def _look(self, due: dict[str, frozenset[str]]) -> None:
+        """Wait until all processes say that those who are due are present, which ``judge`` says else."""
+        found: dict[str, frozenset[str]] = {}
+
+        async def look() -> bool:
+            nonlocal found
+            for _ in range(LOOKS):  # each time another process may answer
+                found = await self._present()
+                if found != due:
+                    await asyncio.sleep(PACE_S)
+                    return False
+            return True
+
+        with suppress(AssertionError):
+            await until_awaited(look, True, deadline_s=DEADLINE_S)
+        self._looks += [Looked(time.time(), room, due[room], found[room]) for room in ROOMS]
+
+    async def _present(self) -> dict[str, frozenset[str]]:
+        async with httpx.AsyncClient(trust_env=False, verify=False, timeout=DEADLINE_S) as client:
+            answer = await client.get(f"{self._fleet.origin}/present")
+        return {room: frozenset(here) for room, here in answer.raise_for_status().json().items()}
+
     async def _count_owed(self) -> int:
         return len(await to_thread(lambda: owed(self._record())))
 
@@ -110,7 +144,7 @@ class _Run:
             member.record.blocked = self._faults.blocked(index)
             clients.append(member.record)
         killed, outages = self._fleet.killed, self._faults.outages()
-        return Record(clients, consumers, messages, killed, outages, self._settled)
+        return Record(clients, consumers, messages, killed, outages, self._looks, self._settled)
 
 
 def _logged(log: str) -> list[Finding]:

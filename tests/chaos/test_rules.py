@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.record import Client, Consumer, Frame, Message, Record, Sent, Told
+from tests.chaos.record import Client, Consumer, Frame, Looked, Message, Record, Sent, Told
 from tests.chaos.report import report
 from tests.chaos.rules import judge
 from tests.chaos.rules_of_rooms import owed
@@ -227,6 +227,14 @@ def test_delivered_says_the_truth() -> None:
     assert found(record_of(story, a={"delivered": [(2.0, 2)]})) == []
     lied = found(record_of(story, a={"delivered": [(2.0, 3)]}))
     assert lied == ["delivered() of a says 3 frames, it has 2"]
+
+
+def test_who_is_present_in_a_room() -> None:
+    record = record_of("open, a hello")
+    record.looks = [Looked(2.0, "room", frozenset(("one", "two")), frozenset(("one", "two")))]
+    assert found(record) == []
+    record.looks.append(Looked(3.0, "room", frozenset(("one",)), frozenset(("two",))))
+    assert found(record) == ["it is not present in the room room", "it is still present in the room room"]
 
 
 def test_a_consumer_begins_and_ends_once() -> None:
