@@ -209,11 +209,15 @@ async def publish() -> None:
 
 
 async def present(request: Request) -> JSONResponse:
-    """Answer who is here in each room, as far as this process knows."""
+    """Answer who is present in each room, as far as this process knows."""
     layer: Any = get_channel_layer()
     people = {room: await layer.presence(f"chat_{room}") for room in ROOMS}
-    here = {room: [key for key, one in found.items() if not one["away"]] for room, found in people.items()}
-    return JSONResponse(here)
+    return JSONResponse(
+        {
+            room: [f"{key} (away)" if one["away"] else key for key, one in found.items()]
+            for room, found in people.items()
+        }
+    )
 
 
 @asynccontextmanager
