@@ -11,6 +11,7 @@ from typing import Any
 from compat.codes import ABNORMAL, NORMAL, SERVICE_RESTART
 from compat.engine.admissions import Admission, admissions
 from compat.engine.refusal import shown
+from compat.resume.inbound import Inbound
 from compat.resume.journal import Journal
 from compat.resume.link import Link
 from compat.resume.registry import registry
@@ -25,6 +26,8 @@ PAUSE_S = 10.0
 """Seconds in which a client that has said ``pause`` may come back before it counts as away."""
 MAX_UNTOLD = 12
 """The number of control frames that are kept for it; with more it counts as away at once."""
+CATCH_UP_S, POLL_S = 2.0, 0.01
+"""Seconds in which a consumer that a drain closes may take what has come; and between two looks."""
 CLOSED_S = 60.0
 """Seconds for which frames are kept for a client that was closed, because its link may have been dead."""
 
@@ -33,10 +36,11 @@ class Parking(Telling):
     """Base of ``ResumableConnection``."""
 
     __slots__ = (
-        *("accepted", "back_at", "drained", "final", "link", "logged_out"),
+        *("accepted", "back_at", "behind", "drained", "final", "link", "logged_out"),
         *("park_timer", "said", "session", "untold"),
     )
 
+    inbound: Inbound
     loop: asyncio.AbstractEventLoop
     journal: Journal
     admission: Admission | None
@@ -55,6 +59,8 @@ class Parking(Telling):
         """The loop's time of the client's last return."""
         self.drained = False
         """True if the drain of a stopping server closes the consumer."""
+        self.behind = False
+        """True if the consumer has not taken what had come in time for its close by a drain."""
         self.final: Message | None = None
         """The close of the application, for a client that is away or has not got all frames before it."""
         self.said = False
@@ -190,7 +196,7 @@ class Parking(Telling):
         if self.notices is None or not registry.stopping or (self.link is not None and self.link.relayed):
             return False
         if self.final is not None:
-            return self.final.get("code") == SERVICE_RESTART
+            return self.final.get("code") == SERVICE_RESTART and not self.behind
         return not (self._is_drained() or registry.is_finishing(self))
 
     def _is_drained(self) -> bool:
@@ -212,8 +218,19 @@ class Parking(Telling):
         """See ``engine.contracts.Resumed``."""
         if self.followed is not None:
             await self.followed.rest()
+        if self._is_drained() and self.link is not None and not self.link.relayed:
+            self.behind = not await self._catches_up()
         self.acknowledge_rest()  # before a relayed link ends
         self.end_relayed()
+
+    async def _catches_up(self) -> bool:
+        """Return True as soon as the consumer has taken all frames; False if it is slow."""
+        end = self.loop.time() + CATCH_UP_S
+        while self.inbound.waiting:
+            if self.link is None or self.loop.time() >= end:
+                return False
+            await asyncio.sleep(POLL_S)
+        return True
 
     def belongs_to(self, session: str) -> None:
         """Set the session that names its user, which may be another one than before."""

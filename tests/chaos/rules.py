@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 
+from compat.codes import GOING_AWAY
 from tests.chaos import rules_of_rooms
 from tests.chaos.record import Client, Consumer, Finding, Frame, Record, Run, Told, news, runs
 
@@ -123,12 +124,15 @@ def _sent(client: Client, record: Record) -> Iterator[Finding]:
 
 def _may_be_lost(n: int, sent_at: float, client: Client, mine: list[Consumer], record: Record) -> bool:
     """Of a process that is killed, few frames that were acknowledged may not have been handled: those that
-    the consumer was about to begin with, and those that waited when the client last came back.
+    the consumer was about to begin with, and those that waited when the client last came back. So it is if
+    a stop cancels a consumer that is late.
     """
     last = 0
     for consumer in mine:
         last = max((one for _, one in consumer.handled), default=last)
         killed_at = record.killed.get(consumer.process)
+        if killed_at is None and consumer.ended and consumer.ended[0][1] == GOING_AWAY:
+            killed_at = consumer.ended[0][0]
         if killed_at is None or n <= last:
             continue
         back = (e.at for e in client.log if isinstance(e, Told) and (e.state, e.recovered) == ("open", "all"))

@@ -157,6 +157,8 @@ def test_frames_that_a_process_took_along_when_it_was_killed() -> None:
     record = with_frames(record_of(told, a=handling(1, 2), b=handling(6)), 6)
     record.killed = {1: 2.5}
     assert found(record) == ["its frame 5 was lost without a word"], "3 and 4 may have been acknowledged"
+    record.killed, record.consumers["a"].ended = {}, [(2.5, 1001)]
+    assert found(record) == ["its frame 5 was lost without a word"], "nor of a consumer that was cancelled"
     record.clients[0].kind = "several"
     assert found(record) == []
 

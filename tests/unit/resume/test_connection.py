@@ -823,6 +823,25 @@ async def test_a_drain_acknowledges_what_waits_only_when_it_closes_the_consumer(
     assert acks(socket) == acknowledged and socket.codes == [code]
 
 
+@pytest.mark.parametrize("taken", [2, 5])
+async def test_of_a_slow_consumer_a_drain_acknowledges_only_what_was_taken(
+    monkeypatch: pytest.MonkeyPatch, taken: int
+) -> None:
+    """Was: all that had come, of which the rest was lost when the drain cancelled the consumer."""
+    monkeypatch.setattr(parking, "CATCH_UP_S", 0)
+    connection, socket = await connected()
+    connection.tell_by(lambda kind: None, drained=True)
+    await five_come(connection, socket)
+    monkeypatch.setattr(admissions, "draining", True)
+    monkeypatch.setattr(registry, "_stopping", asyncio.get_running_loop())
+    connection.stop()
+    for _ in range(taken):
+        await connection.receive()
+    await connection.rest()
+    await connection.send({"type": "websocket.close", "code": 1012})
+    assert acknowledged(socket, taken) and socket.codes == [1012]
+
+
 async def test_over_a_link_of_another_process_a_drain_acknowledges_what_was_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
