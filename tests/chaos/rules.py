@@ -6,6 +6,7 @@ here is one of theirs.
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
@@ -14,12 +15,18 @@ from compat.codes import GOING_AWAY
 from tests.chaos import rules_of_rooms
 from tests.chaos.record import Client, Consumer, Finding, Frame, Record, Run, Told, news, runs
 
-__all__ = ["judge"]
+__all__ = ["judge", "logged"]
 
 UNEXPECTED = frozenset(
     ("invalid", "user", "path", "expired", "refused", "logout", "plain", "position", "used", "left")
 )
 """Why nothing here is not recovered."""
+NEVER_LOGGED = ("Traceback", "never retrieved", "was never awaited", "was destroyed but")
+CANCELLED = re.compile(
+    r"^ERROR: +Exception in ASGI application\nTraceback .*\n(?: .*\n)+asyncio\.exceptions\.CancelledError$",
+    re.MULTILINE,
+)
+"""What uvicorn says of a consumer that a stop has cancelled because it was late."""
 AHEAD = {"several": 5}
 """How many frames behind the last with which it has begun a consumer may have taken when it is killed; of
 other kinds it is 2."""
@@ -38,6 +45,13 @@ def judge(record: Record) -> list[Finding]:
         found += _delivered(client, record)
         found += rules_of_rooms.judge(client, stretches, record)
     return sorted([*found, *rules_of_rooms.present(record)])
+
+
+def logged(log: str, at: float) -> list[Finding]:
+    """What no server should have to say."""
+    lines = CANCELLED.sub("", log).splitlines()
+    bad = [line for line in lines if any(words in line for words in NEVER_LOGGED)]
+    return [Finding(at, "", f"the server has logged: {line}") for line in bad]
 
 
 def _calls(consumer: Consumer, record: Record) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ from tests.chaos.faults import Faults, Happened
 from tests.chaos.fleet import Fleet
 from tests.chaos.members import CLIENTS, Member
 from tests.chaos.record import Finding, Looked, Record, from_notes
-from tests.chaos.rules import judge
+from tests.chaos.rules import judge, logged
 from tests.chaos.rules_of_rooms import owed
 from tests.chaos.schedule import ROOMS, Plan
 from tests.support.files import notes_in
@@ -29,7 +29,6 @@ __all__ = ["Outcome", "run"]
 DEADLINE_S = 90.0
 LOOKS, PACE_S = 6, 0.5
 """How often in a row the servers must say who is present; and between two questions until they do."""
-NEVER_LOGGED = ("Traceback", "never retrieved", "was never awaited", "was destroyed but")
 
 
 @dataclass
@@ -88,7 +87,7 @@ class _Run:
             found.append(Finding(time.time(), "", str(error)))
         record = self._record()
         found += judge(record)
-        found += _logged(self._fleet.log())
+        found += logged(self._fleet.log(), time.time())
         return Outcome(self._plan, record, self._faults.happened, found)
 
     async def _settle(self) -> list[Finding]:
@@ -145,9 +144,3 @@ class _Run:
             clients.append(member.record)
         killed, outages = self._fleet.killed, self._faults.outages()
         return Record(clients, consumers, messages, killed, outages, self._looks, self._settled)
-
-
-def _logged(log: str) -> list[Finding]:
-    """What no server should have to say."""
-    bad = [line for line in log.splitlines() if any(words in line for words in NEVER_LOGGED)]
-    return [Finding(time.time(), "", f"the server has logged: {line}") for line in bad]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.chaos.record import Client, Consumer, Frame, Looked, Message, Record, Sent, Told
 from tests.chaos.report import report
-from tests.chaos.rules import judge
+from tests.chaos.rules import judge, logged
 from tests.chaos.rules_of_rooms import owed
 from tests.chaos.run import Outcome
 from tests.chaos.schedule import drawn
@@ -250,6 +250,23 @@ def test_a_consumer_begins_and_ends_once() -> None:
         "connect() of consumer a was called 2 times",
         "disconnect() of consumer a was called with [1006, 1012]",
     ]
+
+
+TRACE = """ERROR:    Exception in ASGI application
+Traceback (most recent call last):
+  File "app.py", line 1, in receive
+    await sleep(1)
+{}
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "count"), [("asyncio.exceptions.CancelledError", 0), ("ValueError: asyncio", 1)]
+)
+def test_what_a_server_may_log(error: str, count: int) -> None:
+    log = f"stopping: cancelled what had not ended\n{TRACE.format(error)}bye\n"
+    assert len(logged(log, 1.0)) == count
+    assert len(logged(log * 2, 1.0)) == 2 * count
 
 
 def test_the_report_has_the_seed_the_client_the_frames_around_and_the_faults() -> None:
