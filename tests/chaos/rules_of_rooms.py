@@ -106,11 +106,11 @@ def _repeated(client: Client, chain: list[Run], record: Record) -> Iterator[Find
 
 def _may_repeat(earlier: Run, later: Run, client: Client, record: Record) -> bool:
     """A new consumer may send again what the client got in the last seconds of a process that was killed,
-    or could not be asked, and of one that stopped while the client was away or its last ticket could not
-    reach it. Else a stop leaves it where it was.
+    or could not be asked, and of one that stopped while the client was away, or between two polls, or its
+    last ticket could not reach it. Else a stop leaves it where it was.
     """
     old, new = record.consumers[earlier.consumer], record.consumers[later.consumer]
-    if old.process in record.killed or new.why in ("stopped", "elsewhere") or not old.ended:
+    if old.process in record.killed or client.polls or not old.ended:
         return True
     at, code = old.ended[0]
     if at > new.connected[0]:  # the client had left while it still stopped
