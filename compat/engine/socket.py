@@ -107,6 +107,7 @@ class Socket:
     __slots__ = (
         "can_respond",
         "closed",
+        "dropped",
         "ended",
         "framed",
         "gone",
@@ -131,6 +132,8 @@ class Socket:
         self.can_respond = can_respond(scope)
         self.opened = False
         self.closed = False
+        self.dropped = False
+        """A frame of the consumer came too late, and has not been passed on."""
         self.gone = False
         """A failed send has shown that the client has left; its disconnect will follow."""
         self.parted = False
@@ -196,6 +199,7 @@ class Socket:
         if kind == "websocket.send":
             if not self.closed or not self.served:
                 return True
+            self.dropped = True
             if self.ended or (self.gone and self._is_told()):
                 raise ClientDisconnected("the client has left, or the consumer has closed the connection")
             return False

@@ -76,8 +76,6 @@ class Delivery:
 class AsyncDelivery:
     """``delivered()`` of an async consumer."""
 
-    scope: Any
-
     async def delivered(self, timeout: float | None = None) -> bool:
         """Return True when the client has all that was sent so far; see ``Delivery.delivered``."""
-        return await delivered(self.scope, timeout)
+        return await delivered(self, timeout)

@@ -11,7 +11,7 @@ from compat.clock import steady
 from compat.engine.contracts import FRAMES_BEFORE, RESUMABLE_KEY, Resumed
 from compat.engine.threads import require_own_thread
 from compat.exceptions import ClientDisconnected
-from compat.types import Message, Scope
+from compat.types import Message
 
 __all__ = ["ASKS_COUNT", "answer_count", "delivered", "delivered_in_thread"]
 
@@ -25,9 +25,9 @@ def answer_count(message: Message, count: int) -> None:
         message[FRAMES_BEFORE].set_result(count)
 
 
-async def delivered(scope: Scope, within_s: float | None) -> bool:
-    """Return True when the client has all that was sent so far."""
-    resumed: Resumed | None = scope.get(RESUMABLE_KEY)
+async def delivered(consumer: Any, within_s: float | None) -> bool:
+    """Return True when the client has all that an async consumer has sent so far."""
+    resumed = _resumed(consumer)
     return resumed is not None and await resumed.delivered(within_s)
 
 
@@ -37,7 +37,7 @@ def delivered_in_thread(consumer: Any, within_s: float | None) -> bool:
     What its handler has sent may wait in a queue, so the count is asked for by a message in that queue.
     Raises RuntimeError on an event loop.
     """
-    resumed: Resumed | None = consumer.scope.get(RESUMABLE_KEY)
+    resumed = _resumed(consumer)
     if resumed is None:
         return False
     require_own_thread("delivered")
@@ -51,3 +51,9 @@ def delivered_in_thread(consumer: Any, within_s: float | None) -> bool:
     left = None if until is None else max(0.0, until - steady())
     asking = asyncio.run_coroutine_threadsafe(resumed.delivered(left, count), consumer._compat_socket.loop)
     return asking.result()
+
+
+def _resumed(consumer: Any) -> Resumed | None:
+    """Return the consumer's connection; None if there is none, or if a frame of it has been dropped."""
+    resumed: Resumed | None = consumer.scope.get(RESUMABLE_KEY)
+    return None if resumed is None or consumer._compat_socket.dropped else resumed
