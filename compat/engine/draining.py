@@ -100,6 +100,8 @@ class Drain:
         self.task: asyncio.Task[None] | None = None
         self.waiting: Waiting | None = None
         """The object to call on the event loop when the server stops."""
+        self.held: int | None = None
+        """The signal that the server gets when ``waiting`` has finished; None if there is none."""
         self.gone: asyncio.Event | None = None
         """Set when the last connection has ended; None while no task waits for that."""
 
@@ -189,11 +191,13 @@ class Drain:
     def _stop(self, loop: asyncio.AbstractEventLoop, number: int, frame: FrameType | None) -> None:
         """Begin the drain, or stop at once at the second signal; runs in the signal handler."""
         if not (drain_seconds() and self._drains()):
+            if self.waiting is not None and self.held is None:
+                self.held = number
+                loop.call_soon_threadsafe(self._begin_stop)
+                return
             self._restore()
-            if self.waiting is None:
-                self.servers[number](number, frame)
-            else:
-                loop.call_soon_threadsafe(self._pass_on, number)
+            self._pass_on()  # before this one, as they came
+            self.servers[number](number, frame)
             return
         if self.waiting is not None:
             loop.call_soon_threadsafe(self.waiting.stop)
@@ -207,10 +211,17 @@ class Drain:
         self._restore()
         self._end_at_once()
 
-    def _pass_on(self, number: int) -> None:
-        self.task = asyncio.get_running_loop().create_task(self._stop_after_parked(number))
+    def _begin_stop(self) -> None:
+        self.task = asyncio.get_running_loop().create_task(self._stop_after_parked())
 
-    async def _stop_after_parked(self, number: int) -> None:
+    def _pass_on(self) -> None:
+        """Give the server the signal that was held back, unless it has got it before a second one."""
+        number, self.held = self.held, None
+        if number is not None:
+            self._restore()
+            self.servers[number](number, None)
+
+    async def _stop_after_parked(self) -> None:
         """Let the server stop, after ``waiting`` has finished.
 
         Consumers of clients without a socket here get a moment for their ``disconnect()`` first. Those that
@@ -225,7 +236,7 @@ class Drain:
             for consumer in late:
                 consumer.cancel()
             await _until(lambda: not self._left(), CLOSED_TIMEOUT_S)
-        asyncio.get_running_loop().call_soon(self.servers[number], number, None)  # which may raise
+        asyncio.get_running_loop().call_soon(self._pass_on)  # the server's handler may raise
 
     def _left(self) -> list[Running]:
         return [consumer for consumer in self.open if consumer.is_left()]

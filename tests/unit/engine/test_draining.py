@@ -188,6 +188,30 @@ def test_a_stop_waits_for_handlers_for_which_the_server_does_not(
     assert connection.cancelled == cancelled
 
 
+def test_a_second_signal_comes_behind_the_first_one() -> None:
+    """Was: before it, and the first one seconds later. A worker of uvicorn gets a Ctrl-C, then its parent's
+    SIGTERM, so that it took the Ctrl-C for a second one, after which it waits for nobody.
+    """
+    loop, drain, told = Loop(), Drain(), list[int]()
+    connection = Busy(drain, loop, 3)
+
+    async def main() -> None:
+        drain.enter(connection, loop)
+        drain.tell_stop(AtOnce())
+        signal.raise_signal(signal.SIGINT)
+        await asyncio.sleep(1)
+        assert told == []
+        signal.raise_signal(signal.SIGTERM)
+        assert told == [signal.SIGINT, signal.SIGTERM]
+        await asyncio.sleep(60)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, frame: told.append(number))
+    with contextlib.closing(loop):
+        loop.run_until_complete(main())
+    assert told == [signal.SIGINT, signal.SIGTERM]
+
+
 def test_a_server_whose_loop_is_told_of_signals_has_no_drain(caplog: pytest.LogCaptureFixture) -> None:
     """Was: asyncio's handler, which does nothing, was taken for the server's, and the drain began as well."""
     loop, drain, told = asyncio.SelectorEventLoop(), Drain(), asyncio.Event()
