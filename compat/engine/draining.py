@@ -229,7 +229,7 @@ class Drain:
         """
         assert self.waiting is not None
         await _until(self.waiting.is_finished, self.waiting.stop())
-        await _until(lambda: not any(consumer.is_parked() for consumer in self.open), PARKED_TIMEOUT_S)
+        await _until(lambda: not any(consumer.is_parked() for consumer in self._own()), PARKED_TIMEOUT_S)
         if not await _until(lambda: not self._left(), CLOSED_TIMEOUT_S):
             late = self._left()
             log.warning("stopping: cancelled what had not ended in time: %s", _names(late))
@@ -239,7 +239,12 @@ class Drain:
         asyncio.get_running_loop().call_soon(self._pass_on)  # the server's handler may raise
 
     def _left(self) -> list[Running]:
-        return [consumer for consumer in self.open if consumer.is_left()]
+        return [consumer for consumer in self._own() if consumer.is_left()]
+
+    def _own(self) -> list[Running]:
+        """Return the connections of the running event loop; a server in a thread has others."""
+        own = asyncio.get_running_loop()
+        return [consumer for consumer, loop in tuple(self.open.items()) if loop is own]
 
     def _end_at_once(self) -> None:
         """Stop the server without waiting for its connections, and guarantee that the process ends."""

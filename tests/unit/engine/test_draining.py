@@ -212,6 +212,23 @@ def test_a_second_signal_comes_behind_the_first_one() -> None:
     assert told == [signal.SIGINT, signal.SIGTERM]
 
 
+def test_a_stop_leaves_alone_what_runs_on_another_loop() -> None:
+    """Was: it waited for that as well, and cancelled it from the wrong thread."""
+    loop, other, drain, stopped = Loop(), asyncio.new_event_loop(), Drain(), asyncio.Event()
+    connection = Busy(drain, loop, 60)
+
+    async def main() -> None:
+        drain.enter(connection, other)
+        drain.tell_stop(AtOnce())
+        signal.raise_signal(signal.SIGTERM)
+        await stopped.wait()
+
+    signal.signal(signal.SIGTERM, lambda number, frame: stopped.set())
+    with contextlib.closing(loop), contextlib.closing(other):
+        loop.run_until_complete(main())
+    assert loop.clock.now == pytest.approx(0, abs=0.05) and not connection.cancelled
+
+
 def test_a_server_whose_loop_is_told_of_signals_has_no_drain(caplog: pytest.LogCaptureFixture) -> None:
     """Was: asyncio's handler, which does nothing, was taken for the server's, and the drain began as well."""
     loop, drain, told = asyncio.SelectorEventLoop(), Drain(), asyncio.Event()
