@@ -213,7 +213,7 @@ class ResumableConnection(Parking):
         if self.link is None:
             self.put_disconnect(message.get("code", NORMAL))
             return
-        self.acknowledge_rest()  # not the frames that wait, unless the server stops: they may not be taken
+        self.acknowledge_rest()  # not the frames that wait: they may not be taken
         try:
             await self.link.close(message)
         except Exception:  # the server does not take the code

@@ -36,7 +36,7 @@ class Parking(Telling):
     """Base of ``ResumableConnection``."""
 
     __slots__ = (
-        *("accepted", "back_at", "behind", "drained", "final", "link", "logged_out"),
+        *("accepted", "back_at", "drained", "final", "link", "logged_out"),
         *("park_timer", "said", "session", "untold"),
     )
 
@@ -59,8 +59,6 @@ class Parking(Telling):
         """The loop's time of the client's last return."""
         self.drained = False
         """True if the drain of a stopping server closes the consumer."""
-        self.behind = False
-        """True if the consumer has not taken what had come in time for its close by a drain."""
         self.final: Message | None = None
         """The close of the application, for a client that is away or has not got all frames before it."""
         self.said = False
@@ -195,9 +193,7 @@ class Parking(Telling):
         """
         if self.notices is None or not registry.stopping or (self.link is not None and self.link.relayed):
             return False
-        if self.final is not None:
-            return self.final.get("code") == SERVICE_RESTART and not self.behind
-        return not (self._is_drained() or registry.is_finishing(self))
+        return self.final is None and not (self._is_drained() or registry.is_finishing(self))
 
     def _is_drained(self) -> bool:
         """Return True if the drain closes it in its turn; False for a client that polls: it is refused."""
@@ -219,18 +215,17 @@ class Parking(Telling):
         if self.followed is not None:
             await self.followed.rest()
         if self._is_drained() and self.link is not None and not self.link.relayed:
-            self.behind = not await self._catches_up()
+            await self._catch_up()
         self.acknowledge_rest()  # before a relayed link ends
         self.end_relayed()
 
-    async def _catches_up(self) -> bool:
-        """Return True as soon as the consumer has taken all frames; False if it is slow."""
+    async def _catch_up(self) -> None:
+        """Wait until the consumer has taken all frames that have come, for ``CATCH_UP_S`` at most."""
         end = self.loop.time() + CATCH_UP_S
-        while self.inbound.waiting:
-            if self.link is None or self.loop.time() >= end:
-                return False
+        while self.inbound.waiting and self.link is not None:
+            if self.loop.time() >= end:
+                return
             await asyncio.sleep(POLL_S)
-        return True
 
     def belongs_to(self, session: str) -> None:
         """Set the session that names its user, which may be another one than before."""
