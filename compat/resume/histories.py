@@ -167,7 +167,7 @@ class Followed:
 
     def _finished(self) -> None:
         registry.finishing(self._connection, False)
-        self._connection.end_relayed()
+        self._connection.end_by_itself()
         if self._resting is not None:
             self._resting.set()
 

@@ -45,6 +45,7 @@ class Parking(Telling):
     journal: Journal
     admission: Admission | None
     notices: Callable[[str], None] | None
+    outlives: bool
     over: bool
     posts: bool
     told: bool
@@ -183,15 +184,15 @@ class Parking(Telling):
         wait_s = 0 if self.followed is None else self.followed.finish()
         self.acknowledge_rest()  # so that what has come is not unsure; the server closes its sockets
         if not wait_s:
-            self.end_relayed()
+            self.end_by_itself()
         return wait_s
 
     def takes_all(self) -> bool:
         """See ``Telling``; False while a consumer may fail, and for an endpoint, which its next send ends.
 
-        False as well for a consumer whose client has no socket here: the server hardly waits for it.
+        False as well for a consumer for which the server does not wait, or not long.
         """
-        if self.notices is None or not registry.stopping or (self.link is not None and self.link.relayed):
+        if self.notices is None or not registry.stopping or self._ends_by_itself():
             return False
         return self.final is None and not (self._is_drained() or registry.is_finishing(self))
 
@@ -199,10 +200,14 @@ class Parking(Telling):
         """Return True if the drain closes it in its turn; False for a client that polls: it is refused."""
         return admissions.draining and self.drained and not self.posts
 
-    def end_relayed(self) -> None:
-        """End a relayed link, after its client has been told its positions, because the server stops."""
+    def _ends_by_itself(self) -> bool:
+        """Return True if a stopping server does not close the link, or does not wait for the consumer."""
+        return (self.link is not None and self.link.relayed) or (self.outlives and not self._is_drained())
+
+    def end_by_itself(self) -> None:
+        """End such a link, after its client has been told its positions, because the server stops."""
         link = self.link
-        if link is not None and link.relayed:
+        if link is not None and self._ends_by_itself():
             link.close({"type": "websocket.close", "code": SERVICE_RESTART})
             self.ended(link, SERVICE_RESTART, goodbye=True)
 
@@ -217,7 +222,7 @@ class Parking(Telling):
         if self._is_drained() and self.link is not None and not self.link.relayed:
             await self._catch_up()
         self.acknowledge_rest()  # before a relayed link ends
-        self.end_relayed()
+        self.end_by_itself()
 
     async def _catch_up(self) -> None:
         """Wait until the consumer has taken all frames that have come, for ``CATCH_UP_S`` at most."""

@@ -12,7 +12,9 @@ import pytest
 
 from tests.support.fallback import Posting
 from tests.support.paths import REPO
+from tests.support.resuming import Resuming
 from tests.support.servers import served
+from tests.support.waiting import until_async
 
 FRAMES = 20
 """They take longer than a stop."""
@@ -40,3 +42,23 @@ async def test_a_stop_acknowledges_to_a_client_that_posts_only_what_was_taken(tm
     assert last == "disconnect"
     assert len(begun) < FRAMES, "else there is nothing to see"
     assert begun[:acknowledged] == [f"{number}" for number in range(acknowledged)]
+
+
+@pytest.mark.slow
+async def test_a_stop_waits_for_a_consumer_whose_client_has_a_socket_now(tmp_path: Path) -> None:
+    """It began with a request. Was: the process ended during the handler, without a disconnect()."""
+    done = tmp_path / "done"
+    env = {"PYTHONPATH": os.fspath(REPO), "WORK_DONE": os.fspath(done)}
+    with served(COMMAND, cwd=REPO, log=tmp_path / "log", env=env) as server:
+        async with Posting(server, "/") as posting:
+            await posting.ask()
+            await posting.hello()
+            client = Resuming(server, "/")
+            client.ticket = posting.ticket
+            assert await client.back() == "all"
+            await client.send("work")
+            await until_async(done.exists, "it works")
+            server.process.send_signal(signal.SIGTERM)
+            assert await client.closed() == 1012
+        await asyncio.to_thread(server.process.wait)
+    assert done.read_text().splitlines() == ["work", "disconnect"]

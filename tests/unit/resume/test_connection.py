@@ -406,6 +406,22 @@ async def test_a_drain_leaves_to_itself_only_what_it_closes(
     connection.forget()
 
 
+async def test_a_stop_ends_the_socket_of_a_client_that_began_with_a_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Was: it was left to the server, which does not wait for the consumer, so handlers were cut off."""
+    connection, _ = await connected(posts=True)
+    connection.tell_by(lambda kind: None, drained=True)
+    socket = await returned(connection)
+    await five_come(connection, socket)
+    for _ in range(2):
+        await connection.receive()
+    monkeypatch.setattr(registry, "_stopping", asyncio.get_running_loop())
+    connection.stop()
+    assert acknowledged(socket, 2) and socket.codes == [1012]
+    assert connection.parked and connection.told and left(connection)
+
+
 @pytest.mark.parametrize("limit", [1, 2, 3])
 async def test_as_many_may_wait_in_a_place_as_may_be_there(limit: int) -> None:
     here: Counter[LimitKey] = Counter()
