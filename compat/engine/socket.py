@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Protocol
 
-from compat.codes import NORMAL, TRY_AGAIN_LATER, may_be_sent
+from compat.codes import NORMAL, SERVICE_RESTART, TRY_AGAIN_LATER, may_be_sent
 from compat.engine.outage import turn_away
 from compat.engine.refusal import can_respond
 from compat.exceptions import ClientDisconnected
@@ -278,11 +278,12 @@ class Socket:
     async def close(self, code: int) -> None:
         """Close with ``code``, or refuse the handshake; do nothing if the connection is closed already.
 
-        The client of a refused handshake gets HTTP 403, or 503 for code 1013 if the server supports it.
+        The client of a refused handshake gets HTTP 403, or, if the server supports it, 503 for the codes 1012
+        and 1013: it may try again.
         """
         if self.websocket and not self.closed:
             self.shut = True
-            if code == TRY_AGAIN_LATER and self.served and self.refusable():
+            if code in (SERVICE_RESTART, TRY_AGAIN_LATER) and self.served and self.refusable():
                 await turn_away(self.send)
             else:
                 await self.send({"type": "websocket.close", "code": code})

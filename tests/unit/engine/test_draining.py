@@ -11,10 +11,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 
 from compat.engine.admissions import admissions
-from compat.engine.draining import Drain
+from compat.engine.draining import Drain, drain
+from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.settings import override
+from tests.support.conversations import Conversation
+from tests.support.waiting import until_async
 
 TIMER_S = 0.001
 """What a selector rounds the time until a timer up to."""
@@ -44,6 +48,45 @@ class Loop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self.clock.now
+
+
+class Deciding(AsyncWebsocketConsumer):
+    """Accepts when it may."""
+
+    may: asyncio.Event
+
+    async def connect(self) -> None:
+        await self.may.wait()
+        await self.accept()
+
+
+class DecidingInThread(WebsocketConsumer):
+    may: asyncio.Event
+
+    def connect(self) -> None:
+        async_to_sync(self.may.wait)()
+        self.accept()
+
+
+@pytest.mark.parametrize("offered", [[], ["channels.resume.v1"]], ids=["plain", "resumable"])
+@pytest.mark.parametrize("kind", [Deciding, DecidingInThread])
+async def test_a_client_that_is_not_accepted_yet_is_told_to_try_again(
+    kind: Any, offered: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Was: refused with 403, after which a balancer tries no other server, and the Python client ends."""
+    may, loop = asyncio.Event(), asyncio.get_running_loop()
+    monkeypatch.setattr(kind, "may", may, raising=False)
+    client = Conversation(kind.as_asgi(), subprotocols=offered)
+    client.scope["extensions"] = {"websocket.http.response": {}}
+    await client.send_input({"type": "websocket.connect"})
+    opening = await until_async(lambda: [one for one in drain.open if drain.open[one] is loop], "it begins")
+    await opening[0].close(1012)
+    answer = await client.receive_output()
+    assert (answer["type"], answer["status"]) == ("websocket.http.response.start", 503)
+    for _ in range(2):  # as uvicorn does
+        await client.send_input({"type": "websocket.disconnect", "code": 1006})
+    may.set()
+    await client.wait()
 
 
 class Connection:
