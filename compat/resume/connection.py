@@ -123,10 +123,7 @@ class ResumableConnection(Parking):
         registry.grow(self, size)
 
     async def delivered(self, within_s: float | None, count: int | None = None) -> bool:
-        """Return True when the client has the first ``count`` frames, or all that were sent so far.
-
-        False after ``within_s`` seconds, or when it has left.
-        """
+        """See ``engine.contracts.Resumed``; False after ``within_s`` seconds, or when the client has left."""
         return await receipts.delivered(self, within_s, self.journal.total if count is None else count)
 
     # Its beginning and its end, for ``compat.resume.app``
@@ -188,7 +185,9 @@ class ResumableConnection(Parking):
             self.forget()
 
     async def _accept(self, message: Message) -> None:
-        link, self.subprotocol = self.link, message.get("subprotocol") or PROTOCOL
+        # A client does not wait for a hello after a subprotocol of its own: it would send its frames here.
+        own = None if registry.stopping else message.get("subprotocol")
+        link, self.subprotocol = self.link, own or PROTOCOL
         if link is None or link.gone:
             return self.put_disconnect(ABNORMAL)
         with OneWrite(link.protocol):

@@ -26,6 +26,7 @@ from compat.resume.journal import MAX_BYTES
 from compat.resume.link import Link
 from compat.resume.posts import TAKEN, take
 from compat.resume.registry import registry
+from compat.resume.wire import PROTOCOL
 from compat.types import Message
 from tests.support.waiting import turns, until_async
 from tests.unit.resume.sockets import PLACE, FalseSocket, connected, returned
@@ -762,15 +763,22 @@ async def test_what_is_sent_after_the_client_has_left_is_not_delivered() -> None
     assert not await connection.delivered(1)
 
 
-async def test_who_is_accepted_as_the_server_stops_is_sent_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Was: refused with 403, after which a client does not come again."""
+@pytest.mark.parametrize("own", [None, "chat"])
+async def test_who_is_accepted_as_the_server_stops_is_sent_on(
+    own: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Was: refused with 403, after which a client does not come again.
+
+    Or with its own subprotocol, after which it sends its frames here, and they are unsure.
+    """
     socket = FalseSocket()
     connection = ResumableConnection(120, PLACE, None)
     connection.begin(socket.receive, socket.send)
     monkeypatch.setattr(registry, "_stopping", asyncio.get_running_loop())
-    await connection.send({"type": "websocket.accept"})
+    await connection.send({"type": "websocket.accept", "subprotocol": own})
     kinds = [message["type"] for message in socket.sent]
     assert kinds == ["websocket.accept", "websocket.close"] and socket.codes == [1012]
+    assert socket.sent[0]["subprotocol"] == PROTOCOL, "it waits for a hello"
     assert await connection.receive() == {"type": "websocket.disconnect", "code": 1006}
     socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1012})
     await turns()
