@@ -21,6 +21,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable
+from multiprocessing import parent_process
 from types import FrameType
 from typing import Any, Protocol
 
@@ -102,6 +103,8 @@ class Drain:
         """The object to call on the event loop when the server stops."""
         self.held: int | None = None
         """The signal that the server gets when ``waiting`` has finished; None if there is none."""
+        self.repeated = False
+        """True once a SIGTERM has been ignored, because it was the parent's for the same stop."""
         self.gone: asyncio.Event | None = None
         """Set when the last connection has ended; None while no task waits for that."""
 
@@ -190,6 +193,8 @@ class Drain:
 
     def _stop(self, loop: asyncio.AbstractEventLoop, number: int, frame: FrameType | None) -> None:
         """Begin the drain, or stop at once at the second signal; runs in the signal handler."""
+        if number == signal.SIGTERM and self._is_repeated():
+            return
         if not (drain_seconds() and self._drains()):
             if self.waiting is not None and self.held is None:
                 self.held = number
@@ -210,6 +215,16 @@ class Drain:
             self.task.cancel()
         self._restore()
         self._end_at_once()
+
+    def _is_repeated(self) -> bool:
+        """Return True, once, for a SIGTERM of a worker that stops already.
+
+        Ctrl-C and systemd send their signal to all processes, and then the parent of the workers stops them.
+        """
+        if self.repeated or parent_process() is None or not (admissions.draining or self.held is not None):
+            return False
+        self.repeated = True
+        return True
 
     def _begin_stop(self) -> None:
         self.task = asyncio.get_running_loop().create_task(self._stop_after_parked())

@@ -81,6 +81,21 @@ async def test_a_second_signal_ends_at_once(server: Server) -> None:
         await client.close()
 
 
+@pytest.mark.slow
+async def test_workers_drain_also_if_the_signal_goes_to_all_processes(tmp_path: Path) -> None:
+    """As systemd and Ctrl-C send it. Was: their parent's SIGTERM, which follows, ended the drain at once."""
+    command = [sys.executable, "-m", "uvicorn", "tests.faults.drained_app:app", "--port", "{port}"]
+    command += ["--workers", "2"]
+    with served(command, cwd=REPO, log=tmp_path / "server.log", env={"DRAIN": "1.5"}) as server:
+        clients = await opened(server, 20)
+        endings = [asyncio.ensure_future(closed(client)) for client in clients]
+        os.killpg(server.process.pid, signal.SIGTERM)
+        assert set(await asyncio.gather(*endings)) == {1012}
+        await asyncio.to_thread(server.process.wait, deadline_s=20)
+        log = server.log()
+    assert "ending at once" not in log and log.count("disconnect 1012") == 20
+
+
 @pytest.mark.parametrize("server", [0.0], indirect=True)
 async def test_without_a_drain_time_the_server_stops_as_ever(server: Server) -> None:
     clients = await opened(server, 10)

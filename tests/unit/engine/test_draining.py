@@ -158,6 +158,18 @@ def test_a_drain_takes_as_long_as_it_says(count: int, close_s: float) -> None:
     assert times == pytest.approx(expected, abs=0.02) and stopped == pytest.approx(5, abs=0.02)
 
 
+def test_a_worker_is_told_to_stop_by_its_parent_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Was: a second signal, which ended the drain at once."""
+    monkeypatch.setattr("compat.engine.draining.parent_process", object)
+
+    async def repeat(connections: list[Connection]) -> None:
+        await asyncio.sleep(1)
+        signal.raise_signal(signal.SIGTERM)
+
+    times, stopped = drained(3, 5.0, meanwhile=repeat)
+    assert times == pytest.approx([0, 2.5, 5], abs=0.02) and stopped == pytest.approx(5, abs=0.02)
+
+
 def test_a_drain_ends_with_its_last_close() -> None:
     times, stopped = drained(1, 30.0)
     assert times == pytest.approx([0], abs=0.01) and stopped == pytest.approx(0, abs=0.01)
