@@ -147,7 +147,7 @@ class Connection:
         return self.resumed is not None and self.resumed.parked
 
     def is_left(self) -> bool:
-        """See ``draining.Running``."""
+        """See ``contracts.Running``."""
         return self.resumed is not None and self.resumed.parked and self.resumed.outlives
 
     def notice(self, kind: str) -> None:

@@ -1,4 +1,4 @@
-"""The interfaces that the engine needs: of a consumer, and of the object that runs its handlers."""
+"""The interfaces that the engine needs: of a consumer, of what runs its handlers, and of what a stop ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ __all__ = [
     "SESSION_USER_KEY",
     "Consumer",
     "Resumed",
+    "Running",
     "SyncHandlers",
+    "Waiting",
     "Work",
     "concurrency_of",
 ]
@@ -157,3 +159,41 @@ class Resumed:
     async def delivered(self, within_s: float | None, count: int | None = None) -> bool:
         """Return True when the client has the first ``count`` frames (None: all that were sent so far)."""
         raise NotImplementedError
+
+
+class Running(Protocol):
+    """The methods of a running connection that a drain calls."""
+
+    async def close(self, code: int) -> None: ...
+
+    def cancel(self) -> None:
+        """Cancel the consumer's task."""
+
+    def is_parked(self) -> bool:
+        """Return True while its client is away, and may come back."""
+        ...
+
+    def is_left(self) -> bool:
+        """Return True if it is parked, and the server does not wait for its handlers when it stops."""
+        ...
+
+    def name(self) -> str: ...
+
+
+class Waiting(Protocol):
+    """An object with connections that the server waits for, but does not close."""
+
+    def stop(self) -> float:
+        """Call ``release()``, because a server begins to stop; keep no connection on its loop after that."""
+        ...
+
+    def release(self) -> float:
+        """End the connections of the running event loop.
+
+        Returns for how many seconds the server should leave its sockets open, unless ``is_finished()``.
+        """
+        ...
+
+    def is_finished(self) -> bool:
+        """Return True if the server of the running event loop need not leave a socket open any more."""
+        ...

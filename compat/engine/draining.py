@@ -23,11 +23,12 @@ import threading
 from collections.abc import Callable, Iterable
 from multiprocessing import parent_process
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 from compat.codes import SERVICE_RESTART
 from compat.engine import garbage  # noqa: F401 - it reports to be told of the start
 from compat.engine.admissions import admissions
+from compat.engine.contracts import Running, Waiting
 from compat.engine.refusal import listed
 from compat.metrics import starting
 from compat.settings import settings
@@ -48,44 +49,6 @@ LOOK_S = 1.0
 """Seconds between two checks whether the server has stopped without a signal."""
 
 Handler = Callable[[int, FrameType | None], Any]
-
-
-class Running(Protocol):
-    """The methods of a running connection that a drain calls."""
-
-    async def close(self, code: int) -> None: ...
-
-    def cancel(self) -> None:
-        """Cancel the consumer's task."""
-
-    def is_parked(self) -> bool:
-        """Return True while its client is away, and may come back."""
-        ...
-
-    def is_left(self) -> bool:
-        """Return True if it is parked, and the server does not wait for its handlers when it stops."""
-        ...
-
-    def name(self) -> str: ...
-
-
-class Waiting(Protocol):
-    """An object with connections that the server waits for, but does not close."""
-
-    def stop(self) -> float:
-        """Call ``release()``, because a server begins to stop; keep no connection on its loop after that."""
-        ...
-
-    def release(self) -> float:
-        """End the connections of the running event loop.
-
-        Returns for how many seconds the server should leave its sockets open, unless ``is_finished()``.
-        """
-        ...
-
-    def is_finished(self) -> bool:
-        """Return True if the server of the running event loop need not leave a socket open any more."""
-        ...
 
 
 class Drain:

@@ -140,17 +140,17 @@ class Registry:
         return connection in self._finishing
 
     def is_finished(self) -> bool:
-        """See ``draining.Waiting``."""
+        """See ``engine.contracts.Waiting``."""
         loop = asyncio.get_running_loop()
         return not any(connection.loop is loop for connection in self._finishing)
 
     def stop(self) -> float:
-        """See ``draining.Waiting``."""
+        """See ``engine.contracts.Waiting``."""
         self._stopping = asyncio.get_running_loop()
         return self.release()
 
     def release(self) -> float:
-        """See ``draining.Waiting``."""
+        """See ``engine.contracts.Waiting``."""
         loop = asyncio.get_running_loop()
         own = [connection for connection in tuple(self.connections.values()) if connection.loop is loop]
         wait_s = max([connection.stop() for connection in own], default=0)
