@@ -34,7 +34,7 @@ from compat.engine.threads import blocking_send, dispatch_in_threads
 from compat.exceptions import InvalidChannelLayerError, StopConsumer
 from compat.layers import DEFAULT_CHANNEL_LAYER, BaseChannelLayer, get_channel_layer, missing_layer
 from compat.names import get_handler_name
-from compat.presence import HasPresence, HasPresenceInThreads
+from compat.presence import HasPresence, HasPresenceInThreads, Late
 from compat.resume.consumers import Returning, Returns
 from compat.security.origin import Run, check_due, checked, enforced, warn_of_browser
 from compat.settings import settings
@@ -239,7 +239,7 @@ class AsyncConsumer(Returns, HasPresence):
     def _compat_missing_layer(self) -> str:
         return missing_layer(self)
 
-    @functools.cached_property
+    @Late
     def channel_receive(self) -> Callable[[], Any]:
         """``channel_layer.receive`` for the channel of this connection; AttributeError without a layer."""
         return functools.partial(self.channel_layer.receive, self.channel_name)

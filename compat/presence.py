@@ -8,8 +8,9 @@ call ``track``. A consumer with a handler ``presence_diff`` is told who comes an
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from compat.engine.dispatching import blocking_dispatch
 from compat.exceptions import InvalidChannelLayerError
@@ -20,7 +21,9 @@ from compat.names import get_handler_name
 if TYPE_CHECKING:
     from compat.consumer import AsyncConsumer
 
-__all__ = ["ConsumerPresence", "HasPresence", "HasPresenceInThreads", "Presence"]
+__all__ = ["ConsumerPresence", "HasPresence", "HasPresenceInThreads", "Late", "Presence"]
+
+T = TypeVar("T")
 
 
 class ConsumerPresence:
@@ -65,6 +68,10 @@ def _handles(consumer: Any, message: Any) -> bool:
     return name not in consumer._compat_no_handlers and hasattr(consumer, name)
 
 
+class Late(functools.cached_property[T]):
+    """A cached property of a consumer that can be read only during a connection."""
+
+
 class HasPresence:
     """Base of consumers."""
 
@@ -76,16 +83,20 @@ class HasPresence:
 
     compat_person: Any = _compat_heed
 
-    @functools.cached_property
+    @Late
     def presence(self) -> ConsumerPresence:
         """The presence of this connection in groups; InvalidChannelLayerError without a channel layer."""
         consumer: Any = self
         return ConsumerPresence(consumer)
 
     def __dir__(self) -> list[str]:
-        """Leave out what is made when it is first read: some code reads each name, before a connection."""
-        late = {"channel_receive", "presence"} - vars(self).keys()
-        return [name for name in super().__dir__() if name not in late]
+        """Leave out what is ``Late`` until it has been read: some code reads each name, before a connection."""
+        kind, read = type(self), vars(self)
+        return [
+            name
+            for name in super().__dir__()
+            if name in read or not isinstance(inspect.getattr_static(kind, name, None), Late)
+        ]
 
 
 class HasPresenceInThreads:

@@ -589,6 +589,14 @@ def test_each_name_that_dir_lists_can_be_read_also_before_a_connection(kind: typ
             assert name.startswith("__") or hasattr(what, name), name
 
 
+def test_dir_lists_what_a_project_has_under_these_names() -> None:
+    class Chat(AsyncWebsocketConsumer):
+        async def presence(self, event: Message) -> None:  # type: ignore[override]
+            """A handler of messages."""
+
+    assert "presence" in dir(Chat())
+
+
 # The application object
 
 
