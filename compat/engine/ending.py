@@ -28,7 +28,10 @@ from compat.types import Message
 if TYPE_CHECKING:
     from compat.engine.connection import Connection
 
-__all__ = ["outcome_of", "take_steps"]
+__all__ = ["DISCONNECTS", "outcome_of", "take_steps"]
+
+DISCONNECTS = ("websocket.disconnect", "websocket_disconnect")
+"""The types of a message whose handler is the disconnect handler."""
 
 
 class Outcome(NamedTuple):
@@ -164,5 +167,5 @@ def _has_disconnected(connection: Connection) -> bool:
     if connection.socket.parted:
         return True
     current, reader = connection.inbox.current, connection.reader
-    told = current is not None and current.get("type") in ("websocket.disconnect", "websocket_disconnect")
+    told = current is not None and current.get("type") in DISCONNECTS
     return told and (reader is None or current is not reader.last)

@@ -8,6 +8,7 @@ import contextlib
 from compat.engine.connection import Connection
 from compat.engine.contracts import concurrency_of
 from compat.engine.cursors import Progress
+from compat.engine.ending import DISCONNECTS
 from compat.engine.events import BETWEEN
 from compat.engine.inbox import Inbox
 from compat.engine.reader import LAST, TaskReader
@@ -35,24 +36,50 @@ class SideBySide:
         """How many messages of the layer have been taken."""
         self.failed: Message = BETWEEN
         """The message whose handler was the first to fail."""
+        self.told: asyncio.Task[None] | None = None
+        """The handler of a disconnect that was told over the layer."""
         self.left: asyncio.Future[None] = connection.inbox.loop.create_future()
         """Done when the client's disconnect has been read."""
 
     async def start(self, message: Message) -> None:
-        """Start the handler of ``message``, and wait until another one may start; raise a handler's error."""
+        """Start the handler of ``message``, and wait until another one may start; raise a handler's error.
+
+        Before that, wait for a handler that has called ``disconnect()``, because this ends the consumer.
+        """
         running, inbox = self.running, self.connection.inbox
+        await self._disconnected()
+        self._raise_failure()
         number = 0
         if not inbox.turn:
             number = self.taken = self.taken + 1
-        running[inbox.loop.create_task(self._handled(message))] = number
+        handler = inbox.loop.create_task(self._handled(message))
+        running[handler] = number
+        if message.get("type") in DISCONNECTS:
+            self.told = handler
         if len(running) >= self.most:
             await asyncio.wait((*running, self.left), return_when=asyncio.FIRST_COMPLETED)
             if not any(task.done() for task in running):  # they may wait for a client that has left
                 await self.idle(HANDLERS_TIMEOUT_S)
-        if self.failed is not BETWEEN and inbox.failure is not None:
-            raise inbox.failure
+        self._raise_failure()
         for task in [task for task in running if task.done()]:
             del running[task]
+
+    def _raise_failure(self) -> None:
+        failure = self.connection.inbox.failure
+        if self.failed is not BETWEEN and failure is not None:
+            raise failure
+
+    def has_disconnected(self) -> bool:
+        """Return True if a message of the layer, or another handler, has called ``disconnect()``."""
+        return self.connection.socket.parted or not (self.told is None or _has_returned(self.told))
+
+    async def _disconnected(self) -> None:
+        """Wait while a handler runs that has called ``disconnect()``, or will do so."""
+        while self.failed is BETWEEN and self.has_disconnected():
+            running = [task for task in self.running if not task.done()]
+            if not running:
+                break
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
 
     async def _handled(self, message: Message) -> None:
         connection = self.connection
@@ -88,13 +115,10 @@ class SideBySide:
 
         A handler that has called ``disconnect()`` has no time limit; it ends the consumer.
         """
-        running, socket = self.running, self.connection.socket
+        running = self.running
         if running and timeout_s:
             await asyncio.wait(running, timeout=timeout_s)
-            while socket.parted and self.failed is BETWEEN and not all(task.done() for task in running):
-                await asyncio.wait(
-                    [task for task in running if not task.done()], return_when=asyncio.FIRST_COMPLETED
-                )
+            await self._disconnected()
         for task in running:
             task.cancel()
         if running:
@@ -142,8 +166,8 @@ async def converse_side_by_side(connection: Connection) -> None:
                     except asyncio.CancelledError:
                         inbox.end(begun=False)  # so the end of the connection runs the disconnect handler
                         raise
-                    if inbox.ended and connection.socket.parted:
-                        raise StopConsumer  # another message, or a handler, has called disconnect()
+                    if inbox.ended and handlers.has_disconnected():
+                        raise StopConsumer
                     try:
                         await connection.observed(dispatch(message), message)
                     except Exception as raised:

@@ -53,8 +53,15 @@ class Bare(AsyncConsumer):
         await self.send({"type": "websocket.accept"})
 
     async def websocket_disconnect(self, message: Any) -> None:
-        seen.append(message["code"])
+        await self.disconnect(message["code"])
         raise StopConsumer
+
+    async def disconnect(self, code: int) -> None:
+        seen.append(code)
+
+
+class BareSideBySide(Bare):
+    concurrency = 2
 
 
 KINDS = [Room, RoomInThreads, SideBySide, OnOneThread]
@@ -83,8 +90,10 @@ async def test_by_another_handler(kind: Any, layer: InMemoryChannelLayer) -> Non
     assert seen == [4002] and not layer.groups.get("all")
 
 
-@pytest.mark.parametrize("kind", [Room, SideBySide])
-@pytest.mark.parametrize("by_layer", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "by_layer"),
+    [(Room, True), (Room, False), (SideBySide, True), (SideBySide, False), (BareSideBySide, True)],
+)
 async def test_one_during_which_the_client_leaves_is_not_repeated(
     by_layer: bool, kind: Any, layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +119,30 @@ async def test_one_during_which_the_client_leaves_is_not_repeated(
     may_end.set()
     await client.wait(10)
     assert seen == [4001, "ended"] and not layer.groups.get("all")
+
+
+@pytest.mark.parametrize("kind", [Room, SideBySide, BareSideBySide])
+async def test_another_one_that_comes_meanwhile_is_not_handled(
+    kind: Any, layer: InMemoryChannelLayer
+) -> None:
+    """Was: side by side, disconnect() ran twice at the same time."""
+    may_end = asyncio.Event()
+
+    class Slow(kind):  # type: ignore[misc]  # each in turn
+        async def disconnect(self, code: int) -> None:
+            seen.append(code)
+            await may_end.wait()
+            seen.append("ended")
+
+    seen.clear()
+    client = await Conversation(Slow.as_asgi()).open()
+    await layer.group_send("all", {"type": "websocket.disconnect", "code": 4001})
+    await layer.group_send("all", {"type": "websocket.disconnect", "code": 4002})
+    await until_async(lambda: seen, "it is told to leave")
+    await turns(20)
+    may_end.set()
+    assert await client.closed() == 1000
+    assert seen == [4001, "ended"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
