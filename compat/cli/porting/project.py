@@ -32,7 +32,7 @@ from compat.cli.porting.references import references
 from compat.cli.porting.sources import (
     NotRead,
     Sources,
-    is_beside,
+    is_there,
     module_names,
     name_below,
     own_names,
@@ -71,7 +71,7 @@ def inspect(
     top = root if root.is_dir() else root.parent
     names = own_names(files)
     for file in files:
-        if "." in names[file] or file.name == "__init__.py":
+        if "." in names[file] or file.parent == top:
             continue
         if any(one.level for one in found[file].imports):
             names[file] = name_below(file, top)  # a relative import: the file is in a package
@@ -242,7 +242,9 @@ class _Project:
         verdict: Verdict | None = None
         root = module.partition(".")[0]
         own = root in self._roots and (library_of(root) is None or root in self._own[path])
-        if (own and module in self._packages) or (one.level and is_beside(path, one.level, one.module)):
+        if own and module in self._packages:
+            pass
+        elif (own or one.level) and is_there(path, one.level, one.module):
             pass
         elif root in self._namesakes:
             verdict = judge_foreign(module, self._django)

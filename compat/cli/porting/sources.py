@@ -18,7 +18,7 @@ __all__ = [
     "NotRead",
     "NothingThere",
     "Sources",
-    "is_beside",
+    "is_there",
     "module_names",
     "name_below",
     "own_names",
@@ -224,13 +224,14 @@ def name_below(file: Path, root: Path) -> str:
     return _dotted(file, root) or file.stem
 
 
-def is_beside(file: Path, level: int, module: str) -> bool:
-    """Return True if a relative import in ``file`` finds a file or folder, also one that is not checked."""
-    folders = Path(os.path.abspath(file)).parents
-    if level > len(folders):
-        return False
-    found = folders[level - 1].joinpath(*module.split(".") if module else ())
-    return found.is_dir() or found.with_suffix(".py").is_file()
+def is_there(file: Path, level: int, module: str) -> bool:
+    """Return True if an import in ``file`` finds a file or folder, also one that is not checked.
+
+    An absolute import, of ``level`` 0, is looked for above the outermost package of ``file``.
+    """
+    folders = Path(os.path.abspath(file)).parents[level - 1 : level] if level else (_above_package(file),)
+    found = (folder.joinpath(*module.split(".") if module else ()) for folder in folders)
+    return any(path.is_dir() or path.with_suffix(".py").is_file() for path in found)
 
 
 def _above_package(file: Path) -> Path:

@@ -248,11 +248,22 @@ def test_a_module_of_the_project_that_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize("part", ["chat", "chat/rooms/routing.py"])
 def test_relative_imports_of_a_part_of_a_project(part: str, tmp_path: Path) -> None:
     routing = "from . import consumers\nfrom .consumers import X\nfrom ..names import X\n"
+    routing += "import chat.names\nfrom chat.names import X\n"
     files = {"chat__names": "X = 1", "chat__rooms__consumers": "X = 1", "chat__rooms__routing": routing}
     folder = project(tmp_path, **files)
     (folder / "chat" / "__init__.py").write_text("from .names import X\nfrom . import rooms\n")
     report = inspect(folder / part, SHIM)
     assert {one.status for one in report.files} == {Kind.runs}
+
+
+def test_a_relative_import_of_a_package_in_a_folder_that_has_no_init(tmp_path: Path) -> None:
+    """Was: it was taken for that of another such folder, so that the package seemed to run."""
+    files = {"calls__forms": "X = 1", "chat__forms": "import django.forms", "chat__rooms__names": "X = 1"}
+    folder = project(tmp_path, **files)
+    for name in ("calls", "chat"):
+        (folder / name / "__init__.py").unlink()
+    (folder / "chat" / "rooms" / "__init__.py").write_text("from ..forms import X\n")
+    assert checked(folder)["chat/rooms/__init__.py"].status is Kind.django
 
 
 def test_an_error_in_place_of_an_import_error_is_still_one(tmp_path: Path) -> None:
