@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import time
 
 from asgiref import testing
@@ -33,31 +34,31 @@ class ApplicationCommunicator(testing.ApplicationCommunicator):
     application: ASGIApp
     scope: Scope
     _future: asyncio.Task[None] | None = None
-    _input_queue: asyncio.Queue[Message] | None = None
-    _output_queue: asyncio.Queue[Message] | None = None
 
     def __init__(self, application: ASGIApp, scope: Scope) -> None:
         self.application = guarantee_single_callable(application)  # type: ignore[no-untyped-call]  # asgiref's
         self.scope = scope
 
-    @property
+    # A subclass may call the constructor of asgiref's class instead. Up to asgiref 3.8 that sets these three.
+
+    @functools.cached_property
     def input_queue(self) -> asyncio.Queue[Message]:
         """Messages that the application has not received yet."""
-        if self._input_queue is None:  # a subclass may call the constructor of asgiref's class, not ours
-            self._input_queue = asyncio.Queue()
-        return self._input_queue
+        return asyncio.Queue()
 
-    @property
+    @functools.cached_property
     def output_queue(self) -> asyncio.Queue[Message]:
         """Messages of the application that the test has not read yet."""
-        if self._output_queue is None:
-            self._output_queue = asyncio.Queue()
-        return self._output_queue
+        return asyncio.Queue()
 
     @property
     def future(self) -> asyncio.Task[None]:
         """The task of the application; reading the attribute starts it."""
         return self._start()
+
+    @future.setter
+    def future(self, task: asyncio.Task[None]) -> None:
+        self._future = task
 
     def _start(self) -> asyncio.Task[None]:
         if self._future is None:

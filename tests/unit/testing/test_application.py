@@ -196,6 +196,12 @@ async def main():
     assert started.future.done(), "send_input() starts the application"
     started.future.exception()
 
+    class OfAScope(WebsocketCommunicator):
+        def __init__(self, scope):
+            Theirs.__init__(self, silent, scope)
+
+    assert await OfAScope({"type": "websocket", "path": "/ws/"}).connect() == (True, None)
+
 asyncio.run(main())
 """
 
