@@ -233,9 +233,6 @@ class AsyncConsumer(Returns, HasPresence):
             raise InvalidChannelLayerError(missing_layer(self))
         return layer
 
-    def _compat_set_channel(self, name: str) -> None:
-        self.channel_name = name
-
     def _compat_missing_layer(self) -> str:
         return missing_layer(self)
 

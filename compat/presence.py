@@ -75,6 +75,15 @@ class Late(functools.cached_property[T]):
 class HasPresence:
     """Base of consumers."""
 
+    channel_name: str
+
+    def _compat_set_channel(self, name: str) -> None:
+        self.channel_name = name
+        made = vars(self)  # of the channel of an earlier connection of the same object
+        made.pop("channel_receive", None)
+        if isinstance(made.get("presence"), ConsumerPresence):
+            del made["presence"]
+
     async def _compat_heed(self, event: Any) -> None:
         """Handle a message of ``layer.send_to_user()``; ignore it if there is no handler for it."""
         consumer: Any = self

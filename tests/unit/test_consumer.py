@@ -681,6 +681,19 @@ async def test_an_instance_is_an_application(layer: InMemoryChannelLayer) -> Non
     assert results == [0, 1, 2]
 
 
+async def test_an_instance_that_serves_again_has_a_new_channel(layer: InMemoryChannelLayer) -> None:
+    """Was: what was made of the first one stayed."""
+    consumer: Any = AsyncWebsocketConsumer()
+    channels = set()
+    for _ in range(2):
+        client = await Conversation(consumer).open()
+        assert consumer.channel_receive.args == (consumer.channel_name,)
+        assert consumer.presence._channel == consumer.channel_name
+        channels.add(consumer.channel_name)
+        await client.disconnect()
+    assert len(channels) == 2
+
+
 async def test_the_socket_is_read_one_message_ahead_at_most(layer: InMemoryChannelLayer) -> None:
     gate = asyncio.Event()
 
