@@ -99,7 +99,7 @@ class HasPresence:
         return ConsumerPresence(consumer)
 
     def __dir__(self) -> list[str]:
-        """Leave out what is ``Late`` until it has been read: some code reads each name, before a connection."""
+        """Leave out what is ``Late`` and has not been read: some code reads each name before a connection."""
         kind, read = type(self), vars(self)
         return [
             name
