@@ -39,15 +39,16 @@ class ApplicationCommunicator(testing.ApplicationCommunicator):
         self.application = guarantee_single_callable(application)  # type: ignore[no-untyped-call]  # asgiref's
         self.scope = scope
 
-    # A subclass may call the constructor of asgiref's class instead. Up to asgiref 3.8 that sets these three.
+    # A subclass may call the constructor of asgiref's class instead. Up to asgiref 3.8 that sets these three,
+    # so the queues are no properties, unlike there (hence pyright).
 
     @functools.cached_property
-    def input_queue(self) -> asyncio.Queue[Message]:
+    def input_queue(self) -> asyncio.Queue[Message]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Messages that the application has not received yet."""
         return asyncio.Queue()
 
     @functools.cached_property
-    def output_queue(self) -> asyncio.Queue[Message]:
+    def output_queue(self) -> asyncio.Queue[Message]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Messages of the application that the test has not read yet."""
         return asyncio.Queue()
 
