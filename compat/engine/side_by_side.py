@@ -32,14 +32,20 @@ class SideBySide:
         self.most = concurrency_of(connection.consumer)
         self.running: dict[asyncio.Task[None], int] = {}
         """The handlers that may run, oldest first, with the numbers of their messages (0: a client's)."""
-        self.taken = 0
-        """How many messages of the layer have been taken."""
+        self.taken = self.begun = 0
+        """How many messages of the layer have been taken, and up to which one handlers have begun."""
         self.failed: Message = BETWEEN
         """The message whose handler was the first to fail."""
         self.told: asyncio.Task[None] | None = None
         """The handler of a disconnect that was told over the layer."""
         self.left: asyncio.Future[None] = connection.inbox.loop.create_future()
         """Done when the client's disconnect has been read."""
+
+    async def take(self) -> Message:
+        """Wait for the next message and return it."""
+        message = await self.connection.inbox.get()
+        self.taken += not self.connection.inbox.turn
+        return message
 
     async def start(self, message: Message) -> None:
         """Start the handler of ``message``, and wait until another one may start; raise a handler's error.
@@ -49,11 +55,9 @@ class SideBySide:
         running, inbox = self.running, self.connection.inbox
         await self._disconnected()
         self._raise_failure()
-        number = 0
-        if not inbox.turn:
-            number = self.taken = self.taken + 1
+        self.begun = self.taken
         handler = inbox.loop.create_task(self._handled(message))
-        running[handler] = number
+        running[handler] = 0 if inbox.turn else self.taken
         if message.get("type") in DISCONNECTS:
             self.told = handler
         if len(running) >= self.most:
@@ -97,10 +101,10 @@ class SideBySide:
     def progress(self) -> Progress:
         """See ``contracts.Work``; all messages taken since the oldest running handler's count as running.
 
-        So do those since the oldest one whose handler has failed.
+        So do those since the oldest one whose handler has failed, or has not begun.
         """
         running = [number for task, number in self.running.items() if not _has_returned(task)]
-        oldest = next(filter(None, running), self.taken + 1)
+        oldest = next(filter(None, running), self.begun + 1)
         busy = bool(running) or self.connection.inbox.current is not BETWEEN
         return Progress(self.taken + 1 - oldest, busy=busy)
 
@@ -156,7 +160,7 @@ async def converse_side_by_side(connection: Connection) -> None:
     begun = False
     try:
         connection.begin(handlers.reader, work=handlers)
-        message: Message = await inbox.get()
+        message = await handlers.take()
         while True:
             if not begun or inbox.ended:
                 begun = True
@@ -176,7 +180,7 @@ async def converse_side_by_side(connection: Connection) -> None:
             else:
                 await handlers.start(message)
             await turn()
-            message = await inbox.get()
+            message = await handlers.take()
             if inbox.failure is not None:
                 inbox.end(begun=False)  # ``message`` may be the disconnect, which is not handled here
                 raise inbox.failure

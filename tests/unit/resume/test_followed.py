@@ -171,15 +171,19 @@ async def test_the_oldest_message_whose_handler_runs_is_the_first_that_is_not_cl
     await page.leave()
 
 
+@pytest.mark.parametrize("behind", [0, 3])
 @pytest.mark.parametrize("kind", [Feed, OneByOne, InThreads])
 async def test_a_message_whose_handler_has_failed_is_not_claimed(
-    kind: Any, room: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
+    kind: Any, behind: int, room: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Was: threads and concurrency claimed it, and the client's next consumer did not get it."""
+    """Was: threads and concurrency claimed it, and the client's next consumer did not get it.
+
+    ``behind`` messages come with it, of which one may have been taken.
+    """
     page = Page(kind=kind)
     await until_async(lambda: page.offset() == 0, "it is told where it has joined")
     monkeypatch.setattr("compat.resume.histories.REFRESH_S", 60)
-    await say(room, 1, 2, "later")
+    await say(room, 1, 2, "later", *range(behind))
     await until_async(lambda: page.codes == [1013], "it is asked to come back later")
     assert (page.got, page.offset()) == (["1", "2"], 2)
     page.coming.put_nowait({"type": "websocket.disconnect", "code": 1013})
