@@ -67,6 +67,18 @@ class BareSideBySide(Bare):
 KINDS = [Room, RoomInThreads, SideBySide, OnOneThread]
 
 
+def slow(kind: Any, may_end: asyncio.Event) -> Any:
+    """Return a class like ``kind`` whose ``disconnect()`` waits."""
+
+    class Slow(kind):  # type: ignore[misc]  # each in turn
+        async def disconnect(self, code: int) -> None:
+            seen.append(code)
+            await may_end.wait()
+            seen.append("ended")
+
+    return Slow
+
+
 @pytest.mark.parametrize("kind", [*KINDS, Bare])
 @pytest.mark.parametrize("told", ["websocket.disconnect", "websocket_disconnect"])
 async def test_over_the_layer(
@@ -100,15 +112,8 @@ async def test_one_during_which_the_client_leaves_is_not_repeated(
     """Nor is it interrupted, as other handlers are when the client has left."""
     monkeypatch.setattr("compat.engine.side_by_side.HANDLERS_TIMEOUT_S", 1e-6)
     may_end = asyncio.Event()
-
-    class Slow(kind):  # type: ignore[misc]  # each in turn
-        async def disconnect(self, code: int) -> None:
-            seen.append(code)
-            await may_end.wait()
-            seen.append("ended")
-
     seen.clear()
-    client = await Conversation(Slow.as_asgi()).open()
+    client = await Conversation(slow(kind, may_end).as_asgi()).open()
     if by_layer:
         await layer.group_send("all", {"type": "websocket.disconnect", "code": 4001})
     else:
@@ -127,15 +132,8 @@ async def test_another_one_that_comes_meanwhile_is_not_handled(
 ) -> None:
     """Was: side by side, disconnect() ran twice at the same time."""
     may_end = asyncio.Event()
-
-    class Slow(kind):  # type: ignore[misc]  # each in turn
-        async def disconnect(self, code: int) -> None:
-            seen.append(code)
-            await may_end.wait()
-            seen.append("ended")
-
     seen.clear()
-    client = await Conversation(Slow.as_asgi()).open()
+    client = await Conversation(slow(kind, may_end).as_asgi()).open()
     await layer.group_send("all", {"type": "websocket.disconnect", "code": 4001})
     await layer.group_send("all", {"type": "websocket.disconnect", "code": 4002})
     await until_async(lambda: seen, "it is told to leave")
