@@ -18,9 +18,12 @@ from functools import partial
 from types import BuiltinFunctionType
 from typing import Any, Protocol
 
-__all__ = ["Deadline", "Timer", "call_later", "steady", "timers_run", "wall"]
+__all__ = ["Deadline", "Timer", "call_later", "steady", "timers_run", "until", "wall"]
 
 Clock = Callable[[], float]
+
+POLL_S = 0.01
+"""Seconds between two looks of ``until``."""
 
 steady: Clock
 if sys.platform == "win32":
@@ -49,6 +52,17 @@ it reads from sockets.
 def timers_run() -> bool:
     """Return False while ``time.monotonic`` is replaced, which the timers of asyncio depend on."""
     return isinstance(time.monotonic, BuiltinFunctionType)
+
+
+async def until(condition: Callable[[], bool], within_s: float) -> bool:
+    """Return True as soon as ``condition()`` is True, or False after ``within_s`` seconds of the loop."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + within_s
+    while not condition():
+        if loop.time() >= end:
+            return False
+        await asyncio.sleep(POLL_S)
+    return True
 
 
 class Timer(Protocol):

@@ -25,6 +25,7 @@ from multiprocessing import parent_process
 from types import FrameType
 from typing import Any
 
+from compat.clock import until
 from compat.codes import SERVICE_RESTART
 from compat.engine import garbage  # noqa: F401 - it reports to be told of the start
 from compat.engine.admissions import admissions
@@ -44,7 +45,7 @@ CLOSED_TIMEOUT_S = 5.0
 LOOPS = ("asyncio", "uvloop")
 """The packages whose event loops are told of signals (``add_signal_handler``)."""
 
-PARKED_TIMEOUT_S, POLL_S = 1.0, 0.01
+PARKED_TIMEOUT_S = 1.0
 LOOK_S = 1.0
 """Seconds between two checks whether the server has stopped without a signal."""
 
@@ -206,14 +207,14 @@ class Drain:
         began with a request get the time that a drain gives, because the process ends while they still run.
         """
         assert self.waiting is not None
-        await _until(self.waiting.is_finished, self.waiting.stop())
-        await _until(lambda: not any(consumer.is_parked() for consumer in self._own()), PARKED_TIMEOUT_S)
-        if not await _until(lambda: not self._left(), CLOSED_TIMEOUT_S):
+        await until(self.waiting.is_finished, self.waiting.stop())
+        await until(lambda: not any(consumer.is_parked() for consumer in self._own()), PARKED_TIMEOUT_S)
+        if not await until(lambda: not self._left(), CLOSED_TIMEOUT_S):
             late = self._left()
             log.warning("stopping: cancelled what had not ended in time: %s", _names(late))
             for consumer in late:
                 consumer.cancel()
-            await _until(lambda: not self._left(), CLOSED_TIMEOUT_S)
+            await until(lambda: not self._left(), CLOSED_TIMEOUT_S)
         asyncio.get_running_loop().call_soon(self._pass_on)  # the server's handler may raise
 
     def _left(self) -> list[Running]:
@@ -278,17 +279,6 @@ class Drain:
 
 def _names(consumers: Iterable[Running]) -> str:
     return listed((consumer.name() for consumer in consumers), limit=3)
-
-
-async def _until(condition: Callable[[], bool], within_s: float) -> bool:
-    """Return True as soon as ``condition()`` is True, or False after ``within_s`` seconds."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + within_s
-    while not condition():
-        if loop.time() >= end:
-            return False
-        await asyncio.sleep(POLL_S)
-    return True
 
 
 def before_threads_are_joined(callback: Callable[[], object]) -> None:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from compat.clock import until
 from compat.codes import ABNORMAL, NORMAL, SERVICE_RESTART
 from compat.engine.admissions import Admission, admissions
 from compat.engine.refusal import shown
@@ -26,8 +27,8 @@ PAUSE_S = 10.0
 """Seconds in which a client that has said ``pause`` may come back before it counts as away."""
 MAX_UNTOLD = 12
 """The number of control frames that are kept for it; with more it counts as away at once."""
-CATCH_UP_S, POLL_S = 2.0, 0.01
-"""Seconds in which a consumer that a drain closes may take what has come; and between two looks."""
+CATCH_UP_S = 2.0
+"""Seconds in which a consumer that a drain closes may take what has come."""
 CLOSED_S = 60.0
 """Seconds for which frames are kept for a client that was closed, because its link may have been dead."""
 
@@ -220,17 +221,9 @@ class Parking(Telling):
         if self.followed is not None:
             await self.followed.rest()
         if self._is_drained() and self.link is not None and not self.link.relayed:
-            await self._catch_up()
+            await until(lambda: not self.inbound.waiting or self.link is None, CATCH_UP_S)
         self.acknowledge_rest()  # before a relayed link ends
         self.end_by_itself()
-
-    async def _catch_up(self) -> None:
-        """Wait until the consumer has taken all frames that have come, for ``CATCH_UP_S`` at most."""
-        end = self.loop.time() + CATCH_UP_S
-        while self.inbound.waiting and self.link is not None:
-            if self.loop.time() >= end:
-                return
-            await asyncio.sleep(POLL_S)
 
     def belongs_to(self, session: str) -> None:
         """Set the session that names its user, which may be another one than before."""

@@ -220,18 +220,12 @@ class AtOnce:
         return True
 
 
-@pytest.mark.parametrize(
-    ("seconds", "stopped_at", "cancelled"), [(0.5, 0.5, False), (3, 3, False), (60, 6, True)]
-)
-def test_a_stop_waits_for_handlers_for_which_the_server_does_not(
-    seconds: float, stopped_at: float, cancelled: bool
-) -> None:
-    """Was: for a second; then the process ended while they ran, and without their ``disconnect()``."""
-    loop, drain, stopped = Loop(), Drain(), asyncio.Event()
-    connection = Busy(drain, loop, seconds)
+def stop(drain: Drain, connection: Busy, own: asyncio.AbstractEventLoop, loop: Loop) -> None:
+    """Stop a server on ``loop``; return when it has been told. The connection is on its ``own`` loop."""
+    stopped = asyncio.Event()
 
     async def main() -> None:
-        drain.enter(connection, loop)
+        drain.enter(connection, own)
         drain.tell_stop(AtOnce())
         signal.raise_signal(signal.SIGTERM)
         await stopped.wait()
@@ -239,6 +233,19 @@ def test_a_stop_waits_for_handlers_for_which_the_server_does_not(
     signal.signal(signal.SIGTERM, lambda number, frame: stopped.set())
     with contextlib.closing(loop):
         loop.run_until_complete(main())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "stopped_at", "cancelled"), [(0.5, 0.5, False), (3, 3, False), (60, 6, True)]
+)
+def test_a_stop_waits_for_handlers_for_which_the_server_does_not(
+    seconds: float, stopped_at: float, cancelled: bool
+) -> None:
+    """Was: for a second; then the process ended while they ran, and without their ``disconnect()``."""
+    loop, drain = Loop(), Drain()
+    connection = Busy(drain, loop, seconds)
+
+    stop(drain, connection, loop, loop)
     assert loop.clock.now == pytest.approx(stopped_at, abs=0.05)
     assert connection.cancelled == cancelled
 
@@ -269,18 +276,11 @@ def test_a_second_signal_comes_behind_the_first_one() -> None:
 
 def test_a_stop_leaves_alone_what_runs_on_another_loop() -> None:
     """Was: it waited for that as well, and cancelled it from the wrong thread."""
-    loop, other, drain, stopped = Loop(), asyncio.new_event_loop(), Drain(), asyncio.Event()
+    loop, other, drain = Loop(), asyncio.new_event_loop(), Drain()
     connection = Busy(drain, loop, 60)
 
-    async def main() -> None:
-        drain.enter(connection, other)
-        drain.tell_stop(AtOnce())
-        signal.raise_signal(signal.SIGTERM)
-        await stopped.wait()
-
-    signal.signal(signal.SIGTERM, lambda number, frame: stopped.set())
-    with contextlib.closing(loop), contextlib.closing(other):
-        loop.run_until_complete(main())
+    with contextlib.closing(other):
+        stop(drain, connection, other, loop)
     assert loop.clock.now == pytest.approx(0, abs=0.05) and not connection.cancelled
 
 
