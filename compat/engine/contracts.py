@@ -164,10 +164,11 @@ class Resumed:
 class Running(Protocol):
     """The methods of a running connection that a drain calls."""
 
-    async def close(self, code: int) -> None: ...
+    async def close(self, code: int) -> None:
+        """Close it; call it on its event loop."""
 
     def cancel(self) -> None:
-        """Cancel the consumer's task."""
+        """Cancel the consumer's task; call it on its event loop."""
 
     def is_parked(self) -> bool:
         """Return True while its client is away, and may come back."""

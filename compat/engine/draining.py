@@ -20,7 +20,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from multiprocessing import parent_process
 from types import FrameType
 from typing import Any
@@ -34,7 +34,7 @@ from compat.engine.refusal import listed
 from compat.metrics import starting
 from compat.settings import settings
 
-__all__ = ["Drain", "drain"]
+__all__ = ["Drain", "drain", "on_its_loop"]
 
 log = logging.getLogger("compat.draining")
 
@@ -69,8 +69,8 @@ class Drain:
         """The signal that the server gets when ``waiting`` has finished; None if there is none."""
         self.repeated = False
         """True once a SIGTERM has been ignored, because it was the parent's for the same stop."""
-        self.gone: asyncio.Event | None = None
-        """Set when the last connection has ended; None while no task waits for that."""
+        self.gone: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+        """Set, on that loop, when the last connection has ended; None while no task waits for that."""
 
     def enter(self, consumer: Running, loop: asyncio.AbstractEventLoop) -> None:
         """Register a connection on the running ``loop``; the first one installs the signal handlers, and
@@ -102,7 +102,9 @@ class Drain:
         """Remove a connection that has ended."""
         self.open.pop(consumer, None)
         if self.gone is not None and not self.open:
-            self.gone.set()
+            loop, gone = self.gone
+            with contextlib.suppress(RuntimeError):  # that loop is no more
+                loop.call_soon_threadsafe(gone.set)
 
     def end_left_behind(self) -> None:
         """End the connections whose event loop a server has left without closing it, as granian does.
@@ -117,10 +119,11 @@ class Drain:
 
     async def _all_gone(self, within_s: float = CLOSED_TIMEOUT_S) -> bool:
         """Return True as soon as all connections have ended, or False after ``within_s`` seconds."""
-        self.gone = asyncio.Event()
+        gone = asyncio.Event()
+        self.gone = asyncio.get_running_loop(), gone
         if self.open:
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.gone.wait(), within_s)
+                await asyncio.wait_for(gone.wait(), within_s)
         return not self.open
 
     def _drains(self) -> bool:
@@ -247,7 +250,10 @@ class Drain:
         self.task = asyncio.get_running_loop().create_task(self._close_all())
 
     async def _close_all(self) -> None:
-        """Close the open connections evenly over the drain time, then let the server stop."""
+        """Close the open connections evenly over the drain time, then let the server stop.
+
+        Those of a server in a thread are closed too, because the process is about to end.
+        """
         seconds = drain_seconds()
         consumers = list(self.open)
         log.warning("stopping: closing %d websockets over %g s", len(consumers), seconds)
@@ -258,16 +264,17 @@ class Drain:
             # Each connection has its own time, so that slow closes and late timers do not add up.
             if await self._all_gone(began + number * pause - loop.time()):
                 break
-            if consumer in self.open:
-                closing.append(asyncio.ensure_future(consumer.close(SERVICE_RESTART)))
+            if (its_loop := self.open.get(consumer)) is not None:
+                closing.append(asyncio.ensure_future(on_its_loop(its_loop, consumer.close, SERVICE_RESTART)))
         if closing:
             await asyncio.wait(closing, timeout=CLOSED_TIMEOUT_S)
         if not await self._all_gone():
             log.warning(
                 "stopping: cancelled what had not ended %g s later: %s", CLOSED_TIMEOUT_S, _names(self.open)
             )
-            for consumer in tuple(self.open):
-                consumer.cancel()
+            for consumer, its_loop in tuple(self.open.items()):
+                with contextlib.suppress(RuntimeError):  # that loop is no more
+                    its_loop.call_soon_threadsafe(consumer.cancel)
         ended = await self._all_gone()
         self._restore()
         if ended:
@@ -279,6 +286,16 @@ class Drain:
 
 def _names(consumers: Iterable[Running]) -> str:
     return listed((consumer.name() for consumer in consumers), limit=3)
+
+
+async def on_its_loop(
+    loop: asyncio.AbstractEventLoop, close: Callable[[int], Coroutine[Any, Any, None]], code: int
+) -> None:
+    """Await ``close(code)`` on the event loop of its connection, if that is not closed."""
+    if loop is asyncio.get_running_loop():
+        await close(code)
+    elif not loop.is_closed():
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(close(code), loop))
 
 
 def before_threads_are_joined(callback: Callable[[], object]) -> None:

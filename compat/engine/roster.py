@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from compat.engine.connection import Connection
-from compat.engine.draining import drain
+from compat.engine.draining import drain, on_its_loop
 from compat.logs import about
 
 __all__ = ["OpenSocket", "open_sockets", "report_sockets"]
@@ -65,17 +63,10 @@ def _socket(connection: Connection) -> OpenSocket:
         groups,
         len(inbox.events) + (inbox.frame is not None),
         connection.is_parked(),
-        lambda code: _on_its_loop(inbox.loop, connection.close, code),
+        lambda code: on_its_loop(inbox.loop, connection.close, code),
     )
 
 
 def _text(name: str) -> str:
     """Return ``name`` without half surrogate pairs, which JSON cannot express."""
     return name.encode(errors="replace").decode()
-
-
-async def _on_its_loop(loop: asyncio.AbstractEventLoop, close: Callable[[int], Any], code: int) -> None:
-    if loop is asyncio.get_running_loop():
-        await close(code)
-    elif not loop.is_closed():
-        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(close(code), loop))

@@ -7,6 +7,7 @@ import contextlib
 import math
 import selectors
 import signal
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -282,6 +283,36 @@ def test_a_stop_leaves_alone_what_runs_on_another_loop() -> None:
     with contextlib.closing(other):
         stop(drain, connection, other, loop)
     assert loop.clock.now == pytest.approx(0, abs=0.05) and not connection.cancelled
+
+
+def test_a_drain_closes_what_runs_on_another_loop_there() -> None:
+    """Was: on its own loop, from the wrong thread."""
+    drain, other, closed = Drain(), asyncio.new_event_loop(), list[object]()
+
+    class Noting(Connection):
+        async def close(self, code: int) -> None:
+            closed.append(asyncio.get_running_loop())
+            await super().close(code)
+
+    async def main() -> list[object]:
+        stopped = asyncio.Event()
+        signal.signal(signal.SIGTERM, lambda number, frame: stopped.set())
+        loops = [asyncio.get_running_loop(), other]
+        for loop in loops:
+            drain.enter(Noting(drain, Clock(), 0), loop)
+        signal.raise_signal(signal.SIGTERM)
+        await asyncio.wait_for(stopped.wait(), 10)
+        return list[object](loops)
+
+    thread = threading.Thread(target=other.run_forever)
+    thread.start()
+    try:
+        with override(DRAIN_SECONDS=0.01):
+            assert asyncio.run(main()) == closed
+    finally:
+        other.call_soon_threadsafe(other.stop)
+        thread.join()
+        other.close()
 
 
 def test_a_server_whose_loop_is_told_of_signals_has_no_drain(caplog: pytest.LogCaptureFixture) -> None:
