@@ -146,10 +146,6 @@ class Connection:
         """Return True while the client is away, and may come back."""
         return self.resumed is not None and self.resumed.parked
 
-    def is_left(self) -> bool:
-        """See ``contracts.Running``."""
-        return self.resumed is not None and self.resumed.parked and self.resumed.outlives
-
     def notice(self, kind: str) -> None:
         """Put a message of type ``kind`` into the inbox if the consumer has a handler for it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -113,9 +114,6 @@ class Resumed:
     journal: Any
     """The frames that are kept; ``journal.end`` is how many the consumer has sent so far."""
 
-    outlives: bool
-    """True if a stopping server does not wait for the consumer, because it began with a request."""
-
     def written_by(self, socket: Any) -> None:
         """Tell ``socket``, from now on, when it may write frames by itself (``Socket.frame_by``)."""
 
@@ -174,10 +172,6 @@ class Running(Protocol):
         """Return True while its client is away, and may come back."""
         ...
 
-    def is_left(self) -> bool:
-        """Return True if it is parked, and the server does not wait for its handlers when it stops."""
-        ...
-
     def name(self) -> str: ...
 
 
@@ -197,4 +191,11 @@ class Waiting(Protocol):
 
     def is_finished(self) -> bool:
         """Return True if the server of the running event loop need not leave a socket open any more."""
+        ...
+
+    def outliving(self) -> dict[asyncio.Future[None], str]:
+        """Return the calls of applications on the running event loop that its server does not wait for.
+
+        With the paths of their clients.
+        """
         ...

@@ -30,7 +30,7 @@ from compat.codes import SERVICE_RESTART
 from compat.engine import garbage  # noqa: F401 - it reports to be told of the start
 from compat.engine.admissions import admissions
 from compat.engine.contracts import Running, Waiting
-from compat.engine.refusal import listed
+from compat.engine.refusal import listed, on_one_line
 from compat.metrics import starting
 from compat.settings import settings
 
@@ -206,22 +206,28 @@ class Drain:
     async def _stop_after_parked(self) -> None:
         """Let the server stop, after ``waiting`` has finished.
 
-        Consumers of clients without a socket here get a moment for their ``disconnect()`` first. Those that
-        began with a request get the time that a drain gives, because the process ends while they still run.
+        Consumers of clients without a socket here get a moment for their ``disconnect()`` first.
         """
         assert self.waiting is not None
         await until(self.waiting.is_finished, self.waiting.stop())
         await until(lambda: not any(consumer.is_parked() for consumer in self._own()), PARKED_TIMEOUT_S)
-        if not await until(lambda: not self._left(), CLOSED_TIMEOUT_S):
-            late = self._left()
-            log.warning("stopping: cancelled what had not ended in time: %s", _names(late))
-            for consumer in late:
-                consumer.cancel()
-            await until(lambda: not self._left(), CLOSED_TIMEOUT_S)
+        await self._end_left()
         asyncio.get_running_loop().call_soon(self._pass_on)  # the server's handler may raise
 
-    def _left(self) -> list[Running]:
-        return [consumer for consumer in self._own() if consumer.is_left()]
+    async def _end_left(self, within_s: float = CLOSED_TIMEOUT_S) -> None:
+        """Wait for the calls that the server does not wait for; cancel those that run after ``within_s``.
+
+        After that the process ends, also while they run.
+        """
+        waiting = self.waiting
+        if waiting is None or await until(lambda: not waiting.outliving(), within_s):
+            return
+        late = waiting.outliving()
+        names = listed(map(on_one_line, late.values()), limit=3)
+        log.warning("stopping: cancelled what had not ended in time: %s", names)
+        for call in late:
+            call.cancel()
+        await until(lambda: not waiting.outliving(), CLOSED_TIMEOUT_S)
 
     def _own(self) -> list[Running]:
         """Return the connections of the running event loop; a server in a thread has others."""
@@ -266,6 +272,7 @@ class Drain:
                 break
             if (its_loop := self.open.get(consumer)) is not None:
                 closing.append(asyncio.ensure_future(on_its_loop(its_loop, consumer.close, SERVICE_RESTART)))
+        end = loop.time() + CLOSED_TIMEOUT_S
         if closing:
             await asyncio.wait(closing, timeout=CLOSED_TIMEOUT_S)
         if not await self._all_gone():
@@ -276,6 +283,8 @@ class Drain:
                 with contextlib.suppress(RuntimeError):  # that loop is no more
                     its_loop.call_soon_threadsafe(consumer.cancel)
         ended = await self._all_gone()
+        if ended:
+            await self._end_left(end - loop.time())
         self._restore()
         if ended:
             _stop_server(self.servers[signal.SIGTERM])

@@ -37,7 +37,8 @@ async def answer_post(app: Any, scope: Scope, offered: list[str], receive: Recei
     carrier = Carrier(body.read)
     handshake = _Handshake(receive)
     try:
-        await handshake.of(app(websocket_scope(scope, offered, carrier), handshake.receive, handshake.send))
+        serving = app(websocket_scope(scope, offered, carrier), handshake.receive, handshake.send)
+        await handshake.of(serving, scope.get("path", ""))
     except Exception:
         if handshake.accepted:  # to a plain application its client has left
             return await _tell(send, carrier, handshake)
@@ -78,7 +79,7 @@ class _Handshake:
         self._came = False
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def of(self, serving: Awaitable[None]) -> None:
+    async def of(self, serving: Awaitable[None], path: str) -> None:
         """Await a call of an application, but not for long when it has answered: nobody is there any more."""
         call = asyncio.ensure_future(serving)
         try:
@@ -93,7 +94,7 @@ class _Handshake:
             raise
         finally:
             if not call.done():
-                outlive(call)  # it does not let itself be cancelled
+                outlive(call, path)  # it does not let itself be cancelled
         if call.done() and not (call.cancelled() and self._over.done()):
             call.result()
 

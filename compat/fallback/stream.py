@@ -72,7 +72,7 @@ async def answer_link(
     serving = app(websocket_scope(scope, offered, stream.carrier), stream.receive, stream.send)
     running = asyncio.ensure_future(serving)
     running.add_done_callback(stream.application_ended)
-    outlive(running)
+    outlive(running, scope.get("path", ""))
     leaving = asyncio.ensure_future(_left(receive, stream))
     registry.opened(stream.pause)
     try:

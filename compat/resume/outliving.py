@@ -62,23 +62,20 @@ async def run_on(app: App, scope: Scope, made: ResumableConnection) -> None:
             task.cancel()
             await task
             raise
-        outlive(task)
+        outlive(task, scope.get("path", ""))
 
 
-def outlive(task: asyncio.Future[None]) -> None:
+def outlive(task: asyncio.Future[None], path: str) -> None:
     """Let the call of an application continue in a task, and log its exception, which no server sees.
 
-    The exception for a client that has left is not logged; servers do not log it either.
+    ``path`` is that of its URL. The exception for a client that has left is not logged; servers do not log it
+    either.
     """
-    _outliving.add(task)
+    registry.note_outliving(task, path)
     task.add_done_callback(_outlived)
 
 
 def _outlived(task: asyncio.Future[None]) -> None:
-    _outliving.discard(task)
     error = None if task.cancelled() else task.exception()
     if error is not None and not isinstance(error, ResponseOver):
         log.error("an application has failed", exc_info=error)
-
-
-_outliving: set[asyncio.Future[None]] = set()

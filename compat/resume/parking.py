@@ -47,6 +47,7 @@ class Parking(Telling):
     admission: Admission | None
     notices: Callable[[str], None] | None
     outlives: bool
+    """True if a stopping server does not wait for the application, because it began with a request."""
     over: bool
     posts: bool
     told: bool

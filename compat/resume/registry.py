@@ -50,6 +50,8 @@ class Registry:
         """The ids of connections whose clients have said goodbye; apart, because there are many more."""
         self.responses: dict[Callable[[], None], asyncio.AbstractEventLoop] = {}
         """Functions that make clients whose link is a response ask again (``compat.fallback``)."""
+        self._outliving: dict[asyncio.Future[None], str] = {}
+        """The calls that continue after their sockets, with the paths of these (``outliving``)."""
         self._stopping: asyncio.AbstractEventLoop | None = None
         self._finishing: set[Parking] = set()
         """Connections whose clients have to be told their positions before the server stops."""
@@ -143,6 +145,16 @@ class Registry:
         """See ``engine.contracts.Waiting``."""
         loop = asyncio.get_running_loop()
         return not any(connection.loop is loop for connection in self._finishing)
+
+    def note_outliving(self, call: asyncio.Future[None], path: str) -> None:
+        """Note a call of an application that its server does not wait for."""
+        self._outliving[call] = path  # there may be no other reference to it
+        call.add_done_callback(self._outliving.pop)
+
+    def outliving(self) -> dict[asyncio.Future[None], str]:
+        """See ``engine.contracts.Waiting``."""
+        loop = asyncio.get_running_loop()
+        return {call: path for call, path in tuple(self._outliving.items()) if call.get_loop() is loop}
 
     def stop(self) -> float:
         """See ``engine.contracts.Waiting``."""

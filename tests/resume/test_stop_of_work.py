@@ -58,6 +58,22 @@ async def test_a_stop_acknowledges_to_a_client_that_posts_only_what_was_taken(
 
 
 @pytest.mark.slow
+async def test_a_stop_waits_for_an_endpoint_whose_client_began_with_a_request(
+    server: Server, done: Path
+) -> None:
+    """Was: the process ended while it worked, and nothing after that ran, not even its ``finally``."""
+    async with Posting(server, "/endpoint/") as client:
+        await client.ask()
+        await client.hello()
+        await client.post("work")
+        await until_async(done.exists, "it works")
+        server.process.send_signal(signal.SIGTERM)
+        await client.rest()
+    await asyncio.to_thread(server.process.wait)
+    assert done.read_text().splitlines() == ["work", "disconnect"]
+
+
+@pytest.mark.slow
 async def test_a_stop_waits_for_a_consumer_whose_client_has_a_socket_now(server: Server, done: Path) -> None:
     """It began with a request. Was: the process ended during the handler, without a disconnect()."""
     async with Posting(server, "/") as posting:

@@ -1,6 +1,6 @@
-"""A consumer that works for a second on each frame.
+"""A consumer that works for a second on each frame, and at /endpoint/ an endpoint that does the same.
 
-Its texts go to the file WORK_DONE as it begins, and "disconnect" when it ends.
+Their texts go to the file WORK_DONE as they begin, and "disconnect" when they end.
 """
 
 from __future__ import annotations
@@ -9,8 +9,12 @@ import asyncio
 import os
 from pathlib import Path
 
+from starlette.routing import Router, WebSocketRoute
+from starlette.websockets import WebSocket
+
 from compat import AsyncWebsocketConsumer, configure
 from compat.fallback import Fallback
+from compat.resume import Resumable
 
 configure(ALLOWED_HOSTS=["127.0.0.1"], CHANNEL_FALLBACK=True, SECRET_KEY="a key of this server")
 DONE = Path(os.environ["WORK_DONE"])
@@ -25,9 +29,20 @@ class Working(AsyncWebsocketConsumer):
         note("disconnect")
 
 
+async def work(websocket: WebSocket) -> None:
+    await websocket.accept()
+    try:
+        async for text in websocket.iter_text():
+            note(text)
+            await asyncio.sleep(1)
+    finally:
+        note("disconnect")
+
+
 def note(text: str | None) -> None:
     with DONE.open("a", encoding="utf-8") as file:
         file.write(f"{text}\n")
 
 
-app = Fallback(Working.as_asgi())
+routes = [WebSocketRoute("/", Working.as_asgi()), WebSocketRoute("/endpoint/", Resumable(work))]
+app = Fallback(Router(routes))

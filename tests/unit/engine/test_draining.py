@@ -17,6 +17,7 @@ from asgiref.sync import async_to_sync
 from compat.engine.admissions import admissions
 from compat.engine.draining import Drain, drain
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
+from compat.redis.waiting import settle
 from compat.settings import override
 from tests.support.conversations import Conversation
 from tests.support.waiting import until_async
@@ -108,9 +109,6 @@ class Connection:
     def is_parked(self) -> bool:
         return False
 
-    def is_left(self) -> bool:
-        return False
-
     def name(self) -> str:
         return "connection"
 
@@ -195,22 +193,23 @@ class Busy(Connection):
 
     def __init__(self, drain: Drain, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
         super().__init__(drain, Clock(), 0)
-        self.ending = loop.call_later(seconds, drain.leave, self)
-        self.cancelled = False
-
-    def cancel(self) -> None:
-        self.cancelled = True
-        self.ending.cancel()
-        self.drain.leave(self)
+        self.call: asyncio.Future[None] = loop.create_future()
+        self.call.add_done_callback(lambda call: drain.leave(self))
+        loop.call_later(seconds, settle, self.call)
 
     def is_parked(self) -> bool:
         return True
 
-    is_left = is_parked
-
 
 class AtOnce:
-    """Has nothing to finish when the server stops."""
+    """Has nothing to finish when the server stops, but a call that goes on."""
+
+    def __init__(self, call: asyncio.Future[None]) -> None:
+        self.call = call
+
+    def outliving(self) -> dict[asyncio.Future[None], str]:
+        is_own = self.call.get_loop() is asyncio.get_running_loop()
+        return {self.call: "/"} if is_own and not self.call.done() else {}
 
     def stop(self) -> float:
         return 0
@@ -227,7 +226,7 @@ def stop(drain: Drain, connection: Busy, own: asyncio.AbstractEventLoop, loop: L
 
     async def main() -> None:
         drain.enter(connection, own)
-        drain.tell_stop(AtOnce())
+        drain.tell_stop(AtOnce(connection.call))
         signal.raise_signal(signal.SIGTERM)
         await stopped.wait()
 
@@ -248,7 +247,7 @@ def test_a_stop_waits_for_handlers_for_which_the_server_does_not(
 
     stop(drain, connection, loop, loop)
     assert loop.clock.now == pytest.approx(stopped_at, abs=0.05)
-    assert connection.cancelled == cancelled
+    assert connection.call.cancelled() == cancelled
 
 
 def test_a_second_signal_comes_behind_the_first_one() -> None:
@@ -260,7 +259,7 @@ def test_a_second_signal_comes_behind_the_first_one() -> None:
 
     async def main() -> None:
         drain.enter(connection, loop)
-        drain.tell_stop(AtOnce())
+        drain.tell_stop(AtOnce(connection.call))
         signal.raise_signal(signal.SIGINT)
         await asyncio.sleep(1)
         assert told == []
@@ -278,11 +277,11 @@ def test_a_second_signal_comes_behind_the_first_one() -> None:
 def test_a_stop_leaves_alone_what_runs_on_another_loop() -> None:
     """Was: it waited for that as well, and cancelled it from the wrong thread."""
     loop, other, drain = Loop(), asyncio.new_event_loop(), Drain()
-    connection = Busy(drain, loop, 60)
+    connection = Busy(drain, other, 60)
 
     with contextlib.closing(other):
         stop(drain, connection, other, loop)
-    assert loop.clock.now == pytest.approx(0, abs=0.05) and not connection.cancelled
+    assert loop.clock.now == pytest.approx(0, abs=0.05) and not connection.call.done()
 
 
 def test_a_drain_closes_what_runs_on_another_loop_there() -> None:

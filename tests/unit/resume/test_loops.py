@@ -14,6 +14,7 @@ import pytest
 
 from compat.resume import registry as registry_module
 from compat.resume.connection import ResumableConnection
+from compat.resume.outliving import outlive
 from compat.resume.registry import registry
 from compat.resume.relay import relay_of
 from tests.support.waiting import turns
@@ -56,6 +57,24 @@ def test_a_server_that_stops_ends_its_own_connections_only(
     loops[1].run_until_complete(called(registry.stop))
     assert there.told and ended == ["here", "there"]
     registry.responses.clear()
+
+
+def test_a_server_that_stops_waits_for_its_own_calls_only(loops: list[asyncio.AbstractEventLoop]) -> None:
+    async def begun(path: str) -> asyncio.Task[None]:
+        call = asyncio.ensure_future(asyncio.sleep(60))
+        outlive(call, path)
+        return call
+
+    async def ended(call: asyncio.Task[None]) -> None:
+        call.cancel()
+        await asyncio.wait((call,))
+        await turns()
+
+    calls = [loop.run_until_complete(begun(path)) for loop, path in zip(loops, ("/1/", "/2/"), strict=True)]
+    for loop, call, path in zip(loops, calls, ("/1/", "/2/"), strict=True):
+        assert loop.run_until_complete(called(registry.outliving)) == {call: path}
+        loop.run_until_complete(ended(call))
+        assert loop.run_until_complete(called(registry.outliving)) == {}
 
 
 def test_who_has_no_room_ends_in_the_loop_it_belongs_to(
