@@ -17,7 +17,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from compat.codes import ABNORMAL, NORMAL
+from compat.codes import ABNORMAL, NORMAL, SERVICE_RESTART
 from compat.fallback.requests import (
     HEADERS,
     NOT_RESUMABLE,
@@ -47,6 +47,8 @@ EMPTY_S = 5.0
 """Within what time a request must come to its end, if it does not say that it has no body."""
 BAD_REQUEST, FORBIDDEN, TOO_LATE, UPGRADE_REQUIRED, FAILED, UNAVAILABLE = 400, 403, 408, 426, 500, 503
 NO_BODY = "A request for frames has no body.\n"
+STOPPING = (UNAVAILABLE, "The server is about to stop.\n", (b"connection", b"close"))
+"""The answer of a server that stops; it would wait for what is asked next on the same connection."""
 PAUSE = {"type": "websocket.receive", "text": control("pause")["text"]}
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -65,8 +67,7 @@ async def answer_link(
     if first["type"] != "http.request" or first.get("body") or first.get("more_body"):
         return await refuse_request(send, BAD_REQUEST, NO_BODY)
     if registry.stopping:
-        closes = (b"connection", b"close")  # or the server would wait for what is asked next
-        return await refuse_request(send, UNAVAILABLE, "The server is about to stop.\n", closes)
+        return await refuse_request(send, *STOPPING)
     stream = Stream(send, polls=polls)
     # A task of its own: a connection outlives its first link, and servers end calls whose response is over.
     serving = app(websocket_scope(scope, offered, stream.carrier), stream.receive, stream.send)
@@ -116,7 +117,8 @@ class Stream:
         """That of the application's close, as servers give it."""
         self._sent_all = False
         """The response has been sent to its end."""
-        self._refusal: tuple[int, str] | None = None
+        self._refusal: tuple[Any, ...] | None = None
+        """The arguments of ``refuse_request`` after the first."""
         self._timer: asyncio.TimerHandle | None = None
         """Ends the response."""
 
@@ -179,7 +181,10 @@ class Stream:
     def _close(self, message: Message) -> None:
         code = message.get("code", NORMAL)
         if not self._accepted:
-            self._refuse(FORBIDDEN, "The application has refused the connection.\n")
+            if code == SERVICE_RESTART:
+                self._refuse(*STOPPING)
+            else:
+                self._refuse(FORBIDDEN, "The application has refused the connection.\n")
             return
         reason = message.get("reason") or ""
         again = self._pausing and reason == PAUSED
@@ -188,8 +193,8 @@ class Stream:
             self._code = code
         settle(self.over)
 
-    def _refuse(self, status: int, text: str) -> None:
-        self._refusal = self._refusal or (status, text)
+    def _refuse(self, status: int, text: str, *headers: tuple[bytes, bytes]) -> None:
+        self._refusal = self._refusal or (status, text, *headers)
         settle(self.over)
 
     # For the response

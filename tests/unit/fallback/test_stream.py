@@ -41,6 +41,21 @@ async def test_a_close_counts_when_the_response_has_been_sent(way: str) -> None:
     assert await stream.receive() == {"type": "websocket.disconnect", "code": code}
 
 
+@pytest.mark.parametrize(("code", "status"), [(1012, 503), (1008, 403)])
+async def test_a_stop_before_the_application_has_decided_is_no_refusal(code: int, status: int) -> None:
+    """Was: 403, as if the application had refused the client; another server would have taken it."""
+    sent: list[Message] = []
+
+    async def http_send(message: Message) -> None:
+        sent.append(message)
+
+    stream = Stream(http_send, polls=False)
+    stream.carrier.reached = True
+    await stream.send({"type": "websocket.close", "code": code})
+    await stream.finish()
+    assert sent[0]["status"] == status
+
+
 async def polled() -> tuple[Stream, list[bytes]]:
     """The answer to a poll, which has been accepted, and its bodies."""
     bodies: list[bytes] = []
