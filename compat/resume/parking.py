@@ -207,10 +207,14 @@ class Parking(Telling):
         return (self.link is not None and self.link.relayed) or (self.outlives and not self._is_drained())
 
     def end_by_itself(self) -> None:
-        """End such a link, after its client has been told its positions, because the server stops."""
+        """End such a link, after its client has been told its positions, because the server stops.
+
+        If the application has closed it, that close is on its way.
+        """
         link = self.link
         if link is not None and self._ends_by_itself():
-            link.close({"type": "websocket.close", "code": SERVICE_RESTART})
+            if self.final is None:
+                link.close({"type": "websocket.close", "code": SERVICE_RESTART})
             self.ended(link, SERVICE_RESTART, goodbye=True)
 
     def may_pause(self) -> bool:

@@ -423,6 +423,21 @@ async def test_a_stop_ends_the_socket_of_a_client_that_began_with_a_request(
     assert connection.parked and connection.told and left(connection)
 
 
+async def test_a_stop_does_not_replace_the_close_of_the_application(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Was: the client of a slow response got 1012 in its place, and came back."""
+    connection, socket = await connected(posts=True)
+    socket.stick()
+    await connection.send(text("goes first"))
+    closing = asyncio.ensure_future(connection.send({"type": "websocket.close", "code": 4000}))
+    await turns()
+    monkeypatch.setattr(registry, "_stopping", asyncio.get_running_loop())
+    connection.stop()
+    assert await connection.receive() == {"type": "websocket.disconnect", "code": 4000}
+    socket.flow()
+    await asyncio.wait_for(closing, 10)
+    assert socket.codes == [4000]
+
+
 @pytest.mark.parametrize("limit", [1, 2, 3])
 async def test_as_many_may_wait_in_a_place_as_may_be_there(limit: int) -> None:
     here: Counter[LimitKey] = Counter()
