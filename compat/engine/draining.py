@@ -19,6 +19,7 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterable
 from multiprocessing import parent_process
@@ -188,7 +189,8 @@ class Drain:
 
         Ctrl-C and systemd send their signal to all processes, and then the parent of the workers stops them.
         """
-        if self.repeated or parent_process() is None or not (admissions.draining or self.held is not None):
+        is_worker = parent_process() is not None or "gunicorn.arbiter" in sys.modules
+        if self.repeated or not is_worker or not (admissions.draining or self.held is not None):
             return False
         self.repeated = True
         return True

@@ -7,6 +7,7 @@ import contextlib
 import math
 import selectors
 import signal
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -157,9 +158,13 @@ def test_a_drain_takes_as_long_as_it_says(count: int, close_s: float) -> None:
     assert times == pytest.approx(expected, abs=0.02) and stopped == pytest.approx(5, abs=0.02)
 
 
-def test_a_worker_is_told_to_stop_by_its_parent_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("of", ["uvicorn", "gunicorn"])
+def test_a_worker_is_told_to_stop_by_its_parent_as_well(of: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Was: a second signal, which ended the drain at once."""
-    monkeypatch.setattr("compat.engine.draining.parent_process", object)
+    if of == "uvicorn":
+        monkeypatch.setattr("compat.engine.draining.parent_process", object)
+    else:  # its workers are forked
+        monkeypatch.setitem(sys.modules, "gunicorn.arbiter", object())
 
     async def repeat(connections: list[Connection]) -> None:
         await asyncio.sleep(1)
