@@ -14,6 +14,7 @@ from compat.engine.inbox import Inbox
 from compat.engine.reader import LAST, TaskReader
 from compat.engine.scheduler import turn
 from compat.engine.shielding import is_a_handlers_own, shield
+from compat.engine.socket import handled
 from compat.exceptions import StopConsumer
 from compat.redis.waiting import settle
 from compat.types import Message, Receive
@@ -38,6 +39,8 @@ class SideBySide:
         """The message whose handler was the first to fail."""
         self.told: asyncio.Task[None] | None = None
         """The handler of a disconnect that was told over the layer."""
+        self.stays = False
+        """True once a handler that called ``disconnect()`` has returned, and so suppressed StopConsumer."""
         self.left: asyncio.Future[None] = connection.inbox.loop.create_future()
         """Done when the client's disconnect has been read."""
 
@@ -79,7 +82,7 @@ class SideBySide:
 
     async def _disconnected(self) -> None:
         """Wait while a handler runs that has called ``disconnect()``, or will do so."""
-        while self.failed is BETWEEN and self.has_disconnected():
+        while self.failed is BETWEEN and self.has_disconnected() and not self.stays:
             running = [task for task in self.running if not task.done()]
             if not running:
                 break
@@ -87,6 +90,7 @@ class SideBySide:
 
     async def _handled(self, message: Message) -> None:
         connection = self.connection
+        handled.set(message)
         try:
             await connection.observed(connection.dispatch(message), message)
         except BaseException as error:
@@ -97,6 +101,7 @@ class SideBySide:
                     self.failed = message
                     connection.inbox.fail(error)  # wakes the task that waits for the next message
             raise
+        self.stays = self.stays or connection.socket.parted_by is message
 
     def progress(self) -> Progress:
         """See ``contracts.Work``; all messages taken since the oldest running handler's count as running.

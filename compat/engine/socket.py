@@ -8,6 +8,7 @@ from a server that rejects the message, and is raised.
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 from compat.codes import NORMAL, SERVICE_RESTART, TRY_AGAIN_LATER, may_be_sent
@@ -17,7 +18,10 @@ from compat.exceptions import ClientDisconnected
 from compat.metrics import connections
 from compat.types import Message, Scope, Send, is_served
 
-__all__ = ["NoSocket", "Socket", "check_close", "closes_otherwise", "is_disconnect", "says_gone"]
+__all__ = ["NoSocket", "Socket", "check_close", "closes_otherwise", "handled", "is_disconnect", "says_gone"]
+
+handled: ContextVar[Message | None] = ContextVar("handled", default=None)
+"""The message whose handler this is, of a consumer with several at once (``engine.side_by_side``)."""
 
 MAX_REASON_BYTES = 123
 """A control frame holds 125 bytes, and the close code takes two of them (RFC 6455, 5.5)."""
@@ -116,6 +120,7 @@ class Socket:
         "most",
         "opened",
         "parted",
+        "parted_by",
         "phase",
         "protocol",
         "raw_send",
@@ -138,6 +143,8 @@ class Socket:
         """A failed send has shown that the client has left; its disconnect will follow."""
         self.parted = False
         """The consumer's ``disconnect()`` has been called, by whatever message or handler."""
+        self.parted_by: Message | None = None
+        """The message of that handler, if several may run at once."""
         self.ended = False
         """The consumer has ended, and handles no message any more."""
         self.loop = asyncio.get_running_loop()
@@ -181,7 +188,7 @@ class Socket:
 
     def part(self) -> None:
         """Record that the consumer's ``disconnect()`` is called."""
-        self.parted = True
+        self.parted, self.parted_by = True, handled.get()
 
     def leave(self) -> None:
         """Record that the consumer has ended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -141,6 +142,30 @@ async def test_another_one_that_comes_meanwhile_is_not_handled(
     may_end.set()
     assert await client.closed() == 1000
     assert seen == [4001, "ended"]
+
+
+async def test_one_whose_end_is_suppressed_keeps_no_other_handler(
+    layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Was: when the client had left, the consumer waited for the other one without end."""
+    monkeypatch.setattr("compat.engine.side_by_side.HANDLERS_TIMEOUT_S", 0.01)
+
+    class Suppresses(SideBySide):
+        async def receive(self, text_data: str) -> None:
+            if text_data == "stay":
+                await asyncio.Event().wait()
+            with contextlib.suppress(Exception):
+                await super().receive(text_data)
+            seen.append("suppressed")
+
+    seen.clear()
+    client = await Conversation(Suppresses.as_asgi()).open()
+    for text in ("stay", "4001"):
+        await client.send_to(text_data=text)
+    await until_async(lambda: "suppressed" in seen, "it has been called")
+    await client.send_input({"type": "websocket.disconnect", "code": 1001})
+    await asyncio.wait((client.future,), timeout=5)
+    assert client.future.done() and seen == [4001, "suppressed"] and not layer.groups.get("all")
 
 
 @pytest.mark.parametrize("kind", KINDS)
