@@ -156,6 +156,8 @@ class Followed:
         if link.sent > sent:
             sent, until = link.sent, min(steady() + FINISH_S, at_most)
         waits = self.cursors.is_handling() or link.busy is not None or link.sent < connection.journal.end
+        # The client's frames that have come are answered as well; but there may be more of them without end.
+        waits = waits or (not connection.inbound.is_idle() and steady() < at_most - MOST_S + FINISH_S)
         if (waits or connection.returned is not None) and not link.gone and steady() < until:
             connection.loop.call_later(POLL_S, self._finish, sent, until, at_most)
         else:

@@ -92,6 +92,10 @@ class Inbound:
             self.make_space()
         return message
 
+    def is_idle(self) -> bool:
+        """Return True while the application waits for the next message: it has taken all that have come."""
+        return self.reading is not None
+
     def take(self, message: Message, size: int) -> asyncio.Future[None] | None:
         """Take a data frame, and count it; return a future to wait for before the next one, or None.
 

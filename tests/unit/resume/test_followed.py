@@ -55,6 +55,14 @@ class OneByOne(Feed):
     concurrency = 1
 
 
+class Answers(OneByOne):
+    """Answers each frame, once it may begin."""
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        await self.stays.wait()
+        await self.send(text_data=text_data)
+
+
 class InThreads(WebsocketConsumer):
     def connect(self) -> None:
         assert self.channel_layer is not None
@@ -220,6 +228,28 @@ async def test_a_group_that_the_consumer_has_left_is_in_no_ticket(room: InMemory
     await room.group_send("room", {"type": "go"})
     await until_async(lambda: page.offset() == -1, "it is told that it has left")
     await page.leave()
+
+
+async def test_what_has_come_is_answered_before_the_server_stops(
+    room: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Was: all was acknowledged, and what was sent behind the first handler's end was dropped."""
+    monkeypatch.setattr("compat.resume.histories.POLL_S", 0)
+    page = Page(kind=Answers)
+    await until_async(lambda: page.offset() == 0, "it is told where it has joined")
+    loop = asyncio.get_running_loop()
+    [connection] = [one for one in registry.connections.values() if one.loop is loop]
+    for number in range(5):
+        page.say(str(number))
+    await until_async(lambda: connection.inbound.count == 5, "they have come")
+    monkeypatch.setattr(registry, "_stopping", loop)
+    registry.release()
+    Feed.stays.set()
+    await until_async(lambda: connection.over, "it has told its client where it is")
+    assert page.got == [str(number) for number in range(5)]
+    assert [control["n"] for control in page.controls if control["type"] == "ack"][-1] == 5
+    page.coming.put_nowait({"type": "websocket.disconnect", "code": 1012})
+    await asyncio.wait_for(page.task, 10)
 
 
 @pytest.mark.parametrize("full", [False, True])
