@@ -198,7 +198,8 @@ class Socket:
     def admit(self, message: Message) -> bool:
         """Record what ``message`` does to the connection; return False if it comes too late to be sent.
 
-        A frame after the consumer's own close is dropped, because group messages may still arrive then.
+        A frame after the consumer's own close is dropped, because group messages may still arrive then; so is
+        an accept after the engine's close, of which connect() does not know.
         Raises ClientDisconnected for a frame after the client has left or the consumer has ended, and
         ValueError for a close code that may not be sent. Without a server every message may be sent.
         """
@@ -211,6 +212,8 @@ class Socket:
                 raise ClientDisconnected("the client has left, or the consumer has closed the connection")
             return False
         if kind == "websocket.accept":
+            if self.shut and self.closed and self.served:
+                return False
             if not self.opened and not self.closed:
                 connections.accept()
             self.opened = True

@@ -90,6 +90,8 @@ async def test_a_client_that_is_not_accepted_yet_is_told_to_try_again(
         await client.send_input({"type": "websocket.disconnect", "code": 1006})
     may.set()
     await client.wait()
+    rest = [client.output_queue.get_nowait()["type"] for _ in range(client.output_queue.qsize())]
+    assert rest == ["websocket.http.response.body"], "not the accept; some servers would raise an error"
 
 
 class Connection:
