@@ -155,6 +155,42 @@ async def test_what_is_sent_after_a_takeover(make: Make, tmp_path: Path, new: in
         )
 
 
+@pytest.mark.parametrize("lost", [True, False])
+async def test_a_second_takeover_without_the_epoch_that_the_first_has_begun(
+    make: Make, tmp_path: Path, lost: bool
+) -> None:
+    """As of a Redis that dies twice, and has the same snapshot both times."""
+    with failover(tmp_path) as redis_:
+        reader, sender = make(f"{redis_.proxy.url}?socket_timeout=1"), make(redis_.server.url)
+        inbox = await member(reader, GROUP)
+        epoch = await lose_half(redis_, reader, sender, inbox)
+        await say(sender, 101, 102)
+        if not lost:  # but for the epoch
+            redis_.save()
+        redis_.proxy.accept()
+        await until_last(inbox, 102)
+        await until_renewed(sender, epoch)
+        if lost:
+            await say(sender, 103, 103)
+            await until_last(inbox, 103)
+        second = await member(sender, GROUP)
+        renewed = await epoch_of(sender)
+        await redis_.go_back(reader)
+        await say(sender, 201, 203)
+        redis_.proxy.accept()
+        for box in inbox, second:
+            await until_last(box, 203)
+        await until_renewed(sender, epoch)
+        assert await epoch_of(sender) != renewed
+        await say(sender, 301, 301)
+        for box in inbox, second:
+            await until_last(box, 301)
+        before = [*range(1, 11), "redis.reset", 101, 102]
+        again = ["redis.reset"] if lost else []
+        assert seen(second) == [*again, 201, 202, 203, 301]
+        assert seen(inbox) == [*before, *([103] if lost else []), *again, 201, 202, 203, 301]
+
+
 async def test_who_joins_when_the_epoch_is_newer_than_the_last_message(make: Make, tmp_path: Path) -> None:
     """Nothing has been sent since a process noticed the takeover, so none has heard of the new epoch."""
     with failover(tmp_path) as redis_:

@@ -8,8 +8,8 @@ from compat.clock import steady
 from compat.layers.history import Rule
 from compat.layers.redis.recordings import is_told
 from compat.layers.tail import Tail
-from compat.redis.streams.follower import Found
 from compat.redis.streams.history import Part
+from compat.redis.streams.receiver import Found
 
 __all__ = ["TAIL_ENTRIES", "FollowedGroup"]
 

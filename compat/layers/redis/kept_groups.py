@@ -21,7 +21,8 @@ from compat.layers.redis.receipts import Receipt
 from compat.layers.redis.recordings import is_told
 from compat.layers.redis.station import Station
 from compat.layers.tail import Kept, admit, events_of, missed_by
-from compat.redis.streams.follower import Follower, Found
+from compat.redis.streams.follower import Follower
+from compat.redis.streams.receiver import Found
 from compat.redis.waiting import shared
 
 __all__ = ["KeptGroups"]

@@ -12,7 +12,6 @@ from compat.layers.history import History, Rule, Rules
 from compat.layers.redis.keys import EXCLUDE_KEY, PLACE_KEY, RESERVED_KEY
 from compat.layers.tail import Kept
 from compat.redis.commands import Commands
-from compat.redis.streams.follower import Found
 from compat.redis.streams.history import (
     BEGIN,
     FORGET,
@@ -26,6 +25,7 @@ from compat.redis.streams.history import (
     Stored,
     new_epoch,
 )
+from compat.redis.streams.receiver import Found
 from compat.tracing import carried_on, without_trace
 
 if TYPE_CHECKING:

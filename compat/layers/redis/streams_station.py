@@ -14,8 +14,9 @@ from compat.layers.redis.own_station import OwnStation
 from compat.layers.redis.scripts import ADD_JOB
 from compat.layers.redis.subscriptions import Subscriptions
 from compat.redis.reasons import REPLICA
-from compat.redis.streams.follower import Follower, Found
+from compat.redis.streams.follower import Follower
 from compat.redis.streams.history import APPEND, PLACE_LENGTH, READ, Place
+from compat.redis.streams.receiver import Found
 from compat.redis.waiting import shared
 from compat.types import Message
 

@@ -12,80 +12,40 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Sequence
-from typing import Any, NamedTuple, Protocol
 
 from compat.clock import steady
 from compat.exceptions import LayerUnavailable
 from compat.redis.backoff import Backoff
 from compat.redis.streams.history import Part
 from compat.redis.streams.marks import KNOWN, Marks
+from compat.redis.streams.receiver import Entry, Found, Receiver
 from compat.redis.waiting import shared, sleep
 
-__all__ = ["Entry", "Follower", "Found", "Receiver"]
+__all__ = ["Follower"]
 
 ENTRIES_AT_ONCE = 500
 TAKEN_OVER = "another Redis has taken over, without the last messages"
 
 
-class Entry(Protocol):
-    """A message of a history, as the receiver reads it."""
-
-    @property
-    def epoch(self) -> str:
-        """The epoch of the history."""
-        raise NotImplementedError
-
-    @property
-    def offset(self) -> int:
-        """The place in that epoch."""
-        raise NotImplementedError
-
-    @property
-    def mark(self) -> str:
-        """What no other message has."""
-        raise NotImplementedError
-
-
-class Found(NamedTuple):
-    """A part of a history that a receiver has read."""
-
-    part: Part
-    entries: Sequence[Any] = ()
-    """Each an ``Entry``, of the same type as those of ``Follower.came``."""
-
-
-class Receiver(Protocol):
-    """Gets what a ``Follower`` finds; ``topic`` is what was given to ``begin``."""
-
-    def follow_memory_s(self, topic: str, /) -> float:
-        """Return how long Redis remembers a position after the last message (``Record.position_s``)."""
-        raise NotImplementedError
-
-    def follow_deliver(self, topic: str, entry: Any, /, *, late: bool) -> Awaitable[None] | None:
-        """Deliver a message; return None, or an awaitable to wait for before the next one.
-
-        ``late``: it was missing, and was read.
-        """
-
-    def follow_reset(self, topic: str, /, reason: str, lost: int | None) -> None:
-        """Note that messages are missing for ever; ``lost``: how many, or None if that is unknown."""
-
-    def follow_gone_back(self, topic: str, epoch: str, /) -> None:
-        """The history in this epoch has lost its last messages: let it have another epoch."""
-
-    async def follow_read(self, topic: str, /, most: int, first: int | None, *, whole: bool = False) -> Found:
-        """Read a part of the history (``Record.read``)."""
-        raise NotImplementedError
-
-
 class _Followed:
     """Where one topic is."""
 
-    __slots__ = ("again", "began", "epoch", "forgotten", "live", "marks", "offset", "task", "went_back")
+    __slots__ = (
+        "again",
+        "began",
+        "epoch",
+        "forgotten",
+        "former",
+        "live",
+        "marks",
+        "offset",
+        "task",
+        "went_back",
+    )
 
     def __init__(self, found: Found, began: float = -math.inf) -> None:
         part = found.part
-        self.epoch = part.epoch
+        self.turn(part)
         self.offset = part.last
         """The offset of the last message that was delivered, or that was there at the beginning."""
         self.began = began if part.last else -math.inf
@@ -113,10 +73,18 @@ class _Followed:
         self.offset = offset
         self.marks.clear()
 
-    def renew(self, epoch: str) -> None:
+    def turn(self, part: Part) -> None:
+        """Take the epoch that the history has now."""
+        self.epoch, self.former = part.epoch, part.before
+
+    def renew(self, part: Part) -> None:
         """Begin with the first message of another history."""
-        self.epoch = epoch
+        self.turn(part)
         self.skip(0)
+
+    def is_of(self, part: Part) -> bool:
+        """Return True if this is the same history, in any of its epochs: it may have gone back twice."""
+        return not {self.epoch, *self.former}.isdisjoint((part.epoch, *part.before))
 
     def differs(self, entry: Entry) -> bool:
         """Return True if another message has come at the offset of ``entry``, which is no later one."""
@@ -125,8 +93,8 @@ class _Followed:
     def has_lost(self, found: Found) -> bool:
         """Return True if what was read from ``offset`` on does not continue what has come here."""
         part, entries = found
-        if part.epoch != self.epoch and self.epoch not in part.before:
-            return False  # it is another history
+        if not self.is_of(part):
+            return False
         if entries and entries[0].offset == self.offset:
             return self.differs(entries[0])
         return part.last < self.offset
@@ -285,11 +253,11 @@ class Follower:
         ``lost``: the last messages are not there any more, and what was read begins before them.
         """
         receiver, (part, entries) = self._receiver, found
-        if part.epoch != followed.epoch and followed.epoch not in part.before:
+        if not followed.is_of(part):
             # What was read is from the middle of another history.
             if followed.epoch and steady() < followed.forgotten:
                 receiver.follow_reset(topic, "Redis has lost the history", None)
-            followed.renew(part.epoch)
+            followed.renew(part)
             followed.again = followed.again or bool(part.epoch)  # something may have come meanwhile
             return ()
         if lost:
@@ -297,11 +265,15 @@ class Follower:
         elif entries and entries[0].offset == followed.offset:
             entries = entries[1:]
         if part.epoch != followed.epoch:
-            # Another process has seen that the history went back, or this one; or one after the other.
-            if lost or not (followed.went_back and part.before[0] == followed.epoch):
+            # Another process has seen that the history went back, or this one; or one after the other. Or
+            # what has gone is the epoch that was begun then.
+            again = part.epoch in followed.former
+            if lost or not (again or (followed.went_back and part.before[:1] == (followed.epoch,))):
                 receiver.follow_reset(topic, TAKEN_OVER, None)
-            followed.went_back = False
-            followed.epoch = part.epoch
+            followed.turn(part)
+            followed.went_back = again
+            if again:
+                receiver.follow_gone_back(topic, part.epoch)
         elif lost:
             receiver.follow_reset(topic, TAKEN_OVER, None)
             receiver.follow_gone_back(topic, part.epoch)

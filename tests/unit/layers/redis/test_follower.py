@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any
 
-from compat.redis.streams.follower import Follower, Found
+from compat.redis.streams.follower import Follower
 from compat.redis.streams.history import Part, Place
+from compat.redis.streams.receiver import Found
 from tests.support.waiting import turns, until_async
 
 
