@@ -244,8 +244,11 @@ class Keys:
         return f"{self.prefix_for(channel)}{CHANNEL_MARK}{channel}" if self.tags else channel
 
     def channel_of(self, topic: str) -> str:
-        """Return the channel of a ``channel_topic``."""
-        return topic.partition("}" + CHANNEL_MARK)[2] if self.tags else topic
+        """Return the channel of a ``channel_topic``; of another topic, what no channel is called."""
+        if not self.tags:
+            return topic
+        rest = topic.partition("}")[2]
+        return rest.removeprefix(CHANNEL_MARK) if rest.startswith(CHANNEL_MARK) else ""
 
     def shard_in(self, name: str) -> int:
         """Return the host of a key, of a topic, or of a name that has its own host."""

@@ -52,6 +52,12 @@ def test_everything_with_one_name_is_in_one_slot(name: str, count: int) -> None:
     assert keys.channel_of(topic) == name and keys.shard_in(topic) == keys.shard_in(keys.group(name))
 
 
+@given(st.text(min_size=1))
+def test_a_topic_of_a_group_is_that_of_no_channel(name: str) -> None:
+    keys = Keys("asgi", 3, tags(3))
+    assert keys.channel_of(keys.topic(name)) == keys.channel_of(keys.topic(f"x}}__channel__{name}")) == ""
+
+
 @pytest.mark.parametrize(
     ("hosts", "said"),
     [
