@@ -89,6 +89,7 @@ class Link:
     it ends the link. ``on_end`` is called once, with the reason, if the connection ends without ``close``. A
     reply may take ``patience_s`` seconds. Before a command Redis is asked whether it is still the master,
     unless it was within ``role_every_s`` seconds: a replica takes what is published, and passes it to nobody.
+    In a cluster it passes that to its master, and refuses the rest; the link then takes no more commands.
     Use a link only on the event loop that opened it.
     """
 
@@ -234,8 +235,11 @@ class Link:
                 if self._is_retired and not self._pending:
                     self.loop.call_soon(self.close_soon)
                 if future is self._role:  # looked at before the replies that have come with it
-                    if is_slave(reply):
+                    if is_slave(reply) and self.host.is_shard:
+                        self.close_soon()
+                    elif is_slave(reply):
                         self.end(REPLICA)
+                    if self.closed:
                         return
                     continue
                 if future is None or future.done():

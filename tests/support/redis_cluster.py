@@ -13,20 +13,33 @@ import redis
 
 from tests.support.processes import free_port, listening
 from tests.support.redis_server import RedisServer, server_version
-from tests.support.waiting import until
+from tests.support.waiting import until, within
 
 __all__ = ["RedisCluster", "end_shared_cluster", "shared_cluster"]
 
 SLOTS = 16384
 NODE_TIMEOUT_MS = 1000
 FORMED_S = 30.0
+TRIES, FAILOVER_S = 10, 3.0
+"""The masters vote for another replica of a master only after twice the node timeout."""
 BUS_ABOVE = 10_000
 
 
 class RedisCluster:
-    """Masters with equal parts of the slots, each with ``replicas`` of its own."""
+    """Masters with equal parts of the slots, each with ``replicas`` of its own.
 
-    def __init__(self, folder: Path, masters: int = 3, replicas: int = 0) -> None:
+    Replicas may take over: ``masters`` and ``replicas`` are those of the beginning.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        masters: int = 3,
+        replicas: int = 0,
+        *,
+        node_timeout_ms: int = NODE_TIMEOUT_MS,
+    ) -> None:
+        self._timeout_ms = node_timeout_ms
         self.masters = [self._node(folder / f"master{number}") for number in range(masters)]
         self.replicas = [self._node(folder / f"replica{number}") for number in range(masters * replicas)]
         self.nodes = [*self.masters, *self.replicas]
@@ -41,18 +54,16 @@ class RedisCluster:
             self.ask(replica, "CLUSTER REPLICATE", self.id_of(self.masters[number % masters]))
         until(self.is_well, "a cluster that is well", deadline_s=FORMED_S)
 
-    @classmethod
-    def _node(cls, folder: Path, attempts: int = 5) -> RedisServer:
+    def _node(self, folder: Path, attempts: int = 5) -> RedisServer:
         """A new node; others where somebody has taken a port between its choice and its use."""
         folder.mkdir()
         for _ in range(attempts - 1):
             with suppress(AssertionError):
-                return cls._try_node(folder)
+                return self._try_node(folder)
             assert "Address already in use" in (folder / "redis.log").read_text(), "not only a port was taken"
-        return cls._try_node(folder)
+        return self._try_node(folder)
 
-    @staticmethod
-    def _try_node(folder: Path) -> RedisServer:
+    def _try_node(self, folder: Path) -> RedisServer:
         port, bus = free_port(), free_port()
         chosen: tuple[str, ...] = ("--cluster-port", str(bus))
         if server_version() < 7:  # the port of its bus follows from its own
@@ -63,7 +74,7 @@ class RedisCluster:
         return RedisServer(
             folder,
             *("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", *chosen),
-            *("--cluster-node-timeout", str(NODE_TIMEOUT_MS), "--repl-diskless-sync-delay", "0"),
+            *("--cluster-node-timeout", str(self._timeout_ms), "--repl-diskless-sync-delay", "0"),
             port=port,
         )
 
@@ -89,17 +100,49 @@ class RedisCluster:
     def _is_met(self) -> bool:
         return all(self.info(node)["cluster_known_nodes"] == str(len(self.nodes)) for node in self.nodes)
 
+    def role(self, node: RedisServer) -> list[Any]:
+        """What a node says of itself: that it is a master, or whose replica it is."""
+        return [part.decode() if isinstance(part, bytes) else part for part in self.ask(node, "ROLE")]
+
+    def masters_now(self) -> list[RedisServer]:
+        return [node for node in self.nodes if self.role(node)[0] == "master"]
+
+    def replica_of(self, master: RedisServer) -> RedisServer:
+        """A replica that a master has now."""
+        return next(node for node in self.nodes if self.role(node)[:3:2] == ["slave", master.port])
+
     def is_well(self, *but: RedisServer) -> bool:
         """All nodes (but some) see all slots served, and all replicas follow their master."""
         for node in self.nodes:
             if node in but:
                 continue
-            info, role = self.info(node), self.ask(node, "ROLE")
+            info, role = self.info(node), self.role(node)
             if info["cluster_state"] != "ok" or int(info["cluster_size"]) < len(self.masters):
                 return False
-            if role[0] in (b"slave", "slave") and role[3] not in (b"connected", "connected"):
+            if role[0] == "slave" and role[3] != "connected":
                 return False
         return True
+
+    def fail_over(self, replica: RedisServer, *how: str) -> None:
+        """Make a replica a master: in order, or as it is and without asking anybody ("TAKEOVER")."""
+        for _ in range(TRIES):
+            self.ask(replica, "CLUSTER FAILOVER", *how)
+            if within(FAILOVER_S, lambda: self.role(replica)[0] == "master"):
+                return
+        raise AssertionError("a replica has not become the master")
+
+    def cut_off(self, replica: RedisServer, master: RedisServer) -> None:
+        """From now on a replica is not told what its master is."""
+        replica.pause()
+        self.ask(master, "CLIENT KILL", "TYPE", "replica")
+
+    def replace(self, master: RedisServer, replica: RedisServer) -> None:
+        """Let a replica that was cut off take over without the last writes; no connection to either ends."""
+        master.pause()
+        replica.resume()
+        self.fail_over(replica, "TAKEOVER")
+        master.resume()
+        until(lambda: self.role(master)[0] == "slave", "the old master follows the new one")
 
     def owner(self, slot: int) -> RedisServer:
         """The node that has a slot now."""
@@ -134,11 +177,16 @@ class RedisCluster:
         self.move_keys(slot, target)
         self.end_move(slot, source, target)
 
-    def move_keys(self, slot: int, target: RedisServer) -> None:
-        """The keys of a slot whose move has begun: the node that has the slot names the other one (ASK)."""
+    def move_keys(self, slot: int, target: RedisServer, most: int = 0) -> None:
+        """The keys of a slot whose move has begun: the node that has the slot names the other one (ASK).
+
+        ``most``: only so many of them.
+        """
         source = self.owner(slot)
-        while keys := self.ask(source, "CLUSTER GETKEYSINSLOT", slot, 100):
+        while keys := self.ask(source, "CLUSTER GETKEYSINSLOT", slot, most or 100):
             self.ask(source, "MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+            if most:
+                return
 
     def end_move(self, slot: int, source: RedisServer, target: RedisServer) -> None:
         """The last step of a move, after that of the keys; returns when all nodes know of it.
@@ -146,17 +194,23 @@ class RedisCluster:
         They know the owners' epochs then, too: the next target takes an epoch above all that it has
         heard of, and if it had not heard of the last one, two nodes would name each other for good.
         """
-        for node in (target, source, *(node for node in self.masters if node not in (target, source))):
+        for node in (target, source, *(node for node in self.nodes if node not in (target, source))):
             with suppress(redis.RedisError):  # one that has been killed, or is a replica now
                 self.ask(node, "CLUSTER SETSLOT", slot, "NODE", self.id_of(target))
         until(lambda: self._all_know(slot, target), f"all nodes know who has slot {slot}")
 
     def _all_know(self, slot: int, owner: RedisServer) -> bool:
-        owners = set()
         for node in self.nodes:
             with suppress(redis.RedisError):  # as above
                 if self._owner_known_to(node, slot) is not owner:
                     return False
+        return self.agrees()
+
+    def agrees(self) -> bool:
+        """All nodes say the same of who has which slots."""
+        owners = set()
+        for node in self.nodes:
+            with suppress(redis.RedisError):  # as above
                 owners.add(self._owners_known_to(node))
         return len(owners) == 1
 
