@@ -231,6 +231,9 @@ class Link:
                         return
                     if left > 1:
                         self._unsubscribing[reply[1]] = left - 1
+                if not self._pending:  # the slot moved as a subscription was ended: so both have said
+                    self.end(MOVED)
+                    return
                 future = self._pending.popleft()
                 if self._is_retired and not self._pending:
                     self.loop.call_soon(self.close_soon)

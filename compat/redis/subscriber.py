@@ -12,9 +12,9 @@ from compat.exceptions import LayerUnavailable
 from compat.redis.cluster import PLAIN, commands_of
 from compat.redis.connection import Link, OnMessage
 from compat.redis.reader import Outages, Reader
-from compat.redis.reasons import MOVED, REPLICA
+from compat.redis.reasons import MOVED, REPLICA, WAIT
 from compat.redis.shards import Shards
-from compat.redis.unavailable import Redirected, RedisUnavailable
+from compat.redis.unavailable import RedisUnavailable
 from compat.redis.waiting import wait_set
 
 __all__ = ["Subscriber"]
@@ -87,8 +87,11 @@ class Subscriber(Reader):
     async def _subscribed(self, link: Link, topic: str) -> None:
         try:
             await link.call(self._commands.subscribe, topic)
-        except Redirected:
-            self._link, self._is_open = None, False
+        except RedisUnavailable as error:
+            if error.reason not in (MOVED, WAIT):
+                raise
+            if self._link is link:
+                self._link, self._is_open = None, False
             link.end(MOVED)
             await self.reachable()
 

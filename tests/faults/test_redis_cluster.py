@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -330,6 +331,38 @@ async def test_a_node_is_named_that_cannot_be_reached(calm: RedisCluster, make: 
             for node in calm.masters:
                 calm.ask(node, "CLUSTER SETSLOT", SLOTS[0], "STABLE")
             await link.aclose()
+
+
+@pytest.mark.parametrize("kind", ["pubsub"])
+async def test_the_last_one_leaves_as_the_slot_moves(
+    calm: RedisCluster, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node says that the subscriptions are over, and then it refuses to end them."""
+    skip_before_redis_7(calm, "does not say so")
+    layer = make(calm, hosts=[calm.entry(shards=1)])
+    slot, (host,) = slot_of(f"{{{tags(1)[0]}}}"), layer.redis_hosts
+    home, find = calm.owner(slot), host.cluster.master
+    target = next(node for node in calm.masters if node is not home)
+    errors: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+    with Proxy(home.port) as proxy:
+
+        async def master(index: int) -> tuple[str, int]:
+            name, port = await find(index)
+            return name, proxy.port if port == home.port else port
+
+        monkeypatch.setattr(host.cluster, "master", master)
+        inbox = await member(layer, "room")
+        proxy.hold()
+        await layer.detach(inbox.channel)
+        await in_thread(calm.move, slot, target)
+        proxy.release()
+        inbox = await member(layer, "room")
+        await layer.group_send("room", {"type": "direct", "n": 1})
+        await until_async(lambda: _direct(inbox) == [1], "who comes next is reached")
+        await close(layer)
+    gc.collect()
+    assert not errors
 
 
 @pytest.mark.parametrize("kind", ["queue"])

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from compat.engine.inbox import Inbox
-from compat.layers.redis import RedisPubSubChannelLayer
+from compat.layers.redis import RedisPubSubChannelLayer, RedisStreamsChannelLayer
+from compat.redis.encoding import encode
 from tests.support.layers import ON_REDIS, close, member, unique_prefix
+from tests.support.proxy import Proxy
 from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_server import RedisServer, server_version
 from tests.support.waiting import until, until_async
@@ -94,3 +97,35 @@ async def test_a_message_that_is_published_at_the_old_master(
         await sender.group_send("room", {"type": "x", "n": number})
     await until_async(lambda: len(inbox.events) == 9, "each message")
     assert sorted(numbers(inbox)) == list(range(1, 10)), "perhaps one behind the next ones"
+
+
+async def test_who_joins_as_the_slot_leaves(tmp_path: Path) -> None:
+    """The node says first that the earlier subscriptions are over: then the next one is made elsewhere."""
+    if server_version() < 7:
+        pytest.skip("it tells clients its own port, whatever it is to announce")
+    cluster = RedisCluster(tmp_path, masters=1)
+    (node,) = cluster.masters
+    with Proxy(node.port) as proxy:
+        cluster.ask(node, "CONFIG SET", "cluster-announce-port", proxy.port)
+        layer = RedisStreamsChannelLayer([{"cluster": [proxy.url], "shards": 1}])
+        inbox = await member(layer, "early")
+        asked = encode((b"SSUBSCRIBE", layer.keys.history_topic("late")))
+        done = encode((b"SUNSUBSCRIBE", layer.keys.history_topic("early")))
+
+        def leave(data: bytes, to_server: bool) -> bytes:
+            if to_server and asked in data:
+                proxy.before = None
+                return data.replace(asked, done)
+            return data
+
+        try:
+            proxy.before = leave
+            await layer.group_add("late", inbox.channel)
+            assert proxy.before is None
+            for number, group in enumerate(("early", "late")):
+                await layer.group_send(group, {"type": "x", "n": number})
+            await until_async(lambda: len(inbox.events) == 2, "each message")
+            assert sorted(numbers(inbox)) == [0, 1]
+        finally:
+            await close(layer)
+            cluster.stop()
