@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 __all__ = ["Joins"]
@@ -63,3 +63,13 @@ class Joins:
         """Return True while calls add a channel that was not a member, and none of them has succeeded."""
         calls = self._under_way.get((group, channel))
         return calls is not None and not calls.is_member
+
+    def firsts(self, groups: Mapping[str, Iterable[str]]) -> dict[str, str]:
+        """Return the first channel of each of these groups, except those for which ``is_new`` is true."""
+        firsts: dict[str, str] = {}
+        for group, channels in groups.items():
+            for channel in channels:
+                if not self.is_new(group, channel):
+                    firsts[group] = channel
+                    break
+        return firsts

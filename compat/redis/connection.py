@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from redis.asyncio import ConnectionPool
@@ -30,7 +30,7 @@ from compat.redis.tls_hints import with_hint
 from compat.redis.unavailable import Redirected, RedisUnavailable
 from compat.redis.waiting import fail, within
 
-__all__ = ["ROLE", "Explain", "Link", "abandon", "opened"]
+__all__ = ["ROLE", "Explain", "Link", "abandon", "answered", "ask_all", "opened"]
 
 
 Explain = Callable[[Host, str], RedisUnavailable]
@@ -322,6 +322,21 @@ class Link:
         waiting = [task for task in (*self._tasks, self._closing) if task is not None and not task.done()]
         if waiting:
             await asyncio.wait(waiting)
+
+
+async def answered(link: Link, commands: Sequence[Sequence[Argument]]) -> list[asyncio.Future[Any]]:
+    """Send commands in one write, and return the futures for their replies when all are done."""
+    answers = [link.call(*command) for command in commands]
+    if answers:
+        await asyncio.wait(answers)
+    return answers
+
+
+async def ask_all(make: Callable[[], Sequence[Sequence[Argument]]], link: Link) -> None:
+    """Send the commands that ``make()`` returns; raise an error at the end, Redirected before others."""
+    errors = [error for answer in await answered(link, make()) if (error := answer.exception()) is not None]
+    if errors:
+        raise next((error for error in errors if isinstance(error, Redirected)), errors[0])
 
 
 async def abandon(connection: AbstractConnection) -> None:

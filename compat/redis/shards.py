@@ -18,12 +18,12 @@ from compat.exceptions import LayerUnavailable
 from compat.redis.asking import ShardLink
 from compat.redis.backoff import Backoff
 from compat.redis.commands import Joined
-from compat.redis.connection import Explain, Link
+from compat.redis.connection import Explain, Link, answered, ask_all
 from compat.redis.encoding import Argument
 from compat.redis.following import Following
 from compat.redis.hosts import Host, close_pool
 from compat.redis.loops import start_apart
-from compat.redis.reasons import WAIT
+from compat.redis.reasons import MOVED, WAIT
 from compat.redis.scripts import Script
 from compat.redis.servers import Server
 from compat.redis.unavailable import Redirected, RedisUnavailable
@@ -41,9 +41,10 @@ ONE_OUTAGE_S = 60.0
 class Shards:
     """Runs commands on hosts by index; all tasks of the event loop share one connection per host.
 
-    ``on_end(index, reason)`` is called when a connection breaks, ``on_open(index, server)`` when one has been
-    opened. ``scripts`` are loaded into Redis with each new connection. ``role_every_s``: see ``Link``. Any
-    call may raise LayerUnavailable.
+    ``on_end(index, reason)`` is called when a connection breaks, and with ``MOVED`` when another node of a
+    cluster has a shard, which may lack the last writes; ``on_open(index, server)`` when one has been opened.
+    ``scripts`` are loaded into Redis with each new connection. ``role_every_s``: see ``Link``. Any call may
+    raise LayerUnavailable.
 
     A call to a shard of a cluster is repeated while the cluster says that it has not been carried out,
     because the slot moves or its master has died; for as long as a reply may take.
@@ -71,6 +72,8 @@ class Shards:
         self._loop = asyncio.get_running_loop()
         self._pools: list[ConnectionPool | None] = [None] * len(hosts)
         self._links: list[Link | None] = [None] * len(hosts)
+        self._nodes: dict[int, Server] = {}
+        """What has answered last for each shard of a cluster."""
         self._opening: dict[int, asyncio.Task[Link | str]] = {}
         self._failed: dict[int, tuple[float, str]] = {}
         self._lost: dict[int, tuple[float, float]] = {}
@@ -184,7 +187,7 @@ class Shards:
     async def calls(self, index: int, commands: Sequence[Sequence[Argument]]) -> list[Any]:
         """Send several commands in one write and return their replies; raise the first error at the end."""
         link = await self._patient_link(index)
-        answers = await _answered(link, commands)
+        answers = await answered(link, commands)
         replies = []
         for answer, command in zip(answers, commands, strict=True):
             refused = answer.exception()
@@ -196,7 +199,7 @@ class Shards:
 
     async def calls_now(self, index: int, make: Callable[[], Sequence[Sequence[Argument]]]) -> None:
         """Send the commands that ``make()`` returns by ``ask_now``; raise the first error at the end."""
-        await self.ask_now(index, partial(_ask_all, make))
+        await self.ask_now(index, partial(ask_all, make))
 
     async def ask_now(self, index: int, ask: Callable[[Link], Awaitable[Any]]) -> Any:
         """Return what ``ask(link)`` does, which sends in one write what is true then.
@@ -285,7 +288,7 @@ class Shards:
     async def _tell_in_order(self, index: int, commands: list[Sequence[Argument]]) -> None:
         while commands:
             link = await self._patient_link(index)
-            answers = await _answered(link, commands)
+            answers = await answered(link, commands)
             errors = [answer.exception() for answer in answers]
             refused = next((n for n, error in enumerate(errors) if isinstance(error, Redirected)), None)
             if refused is None:
@@ -312,6 +315,10 @@ class Shards:
         self._links[index] = link
         self._lost.pop(index, None)
         self.opened(index)
+        if self.hosts[index].is_shard:
+            before, self._nodes[index] = self._nodes.get(index), link.server
+            if before is not None and (before.run_id is None or link.server.is_other(before.run_id)):
+                self._on_end(index, MOVED)
         return link
 
     async def aclose(self) -> None:
@@ -333,16 +340,3 @@ class Shards:
                 await close_pool(pool)
         if ending:
             await asyncio.wait(ending)
-
-
-async def _answered(link: Link, commands: Sequence[Sequence[Argument]]) -> list[asyncio.Future[Any]]:
-    answers = [link.call(*command) for command in commands]
-    if answers:
-        await asyncio.wait(answers)
-    return answers
-
-
-async def _ask_all(make: Callable[[], Sequence[Sequence[Argument]]], link: Link) -> None:
-    errors = [error for answer in await _answered(link, make()) if (error := answer.exception()) is not None]
-    if errors:
-        raise next((error for error in errors if isinstance(error, Redirected)), errors[0])

@@ -12,12 +12,13 @@ import pytest_asyncio
 
 from compat.engine.inbox import Inbox
 from compat.layers.redis import RedisPubSubChannelLayer, RedisStreamsChannelLayer
+from compat.manager.backends import RedisBackend
 from compat.redis.encoding import encode
 from tests.support.layers import ON_REDIS, close, member, unique_prefix
 from tests.support.proxy import Proxy
 from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_server import RedisServer, server_version
-from tests.support.waiting import until, until_async
+from tests.support.waiting import until, until_async, until_awaited
 
 Make = Callable[..., Any]
 pytestmark = pytest.mark.timeout(120)
@@ -97,6 +98,73 @@ async def test_a_message_that_is_published_at_the_old_master(
         await sender.group_send("room", {"type": "x", "n": number})
     await until_async(lambda: len(inbox.events) == 9, "each message")
     assert sorted(numbers(inbox)) == list(range(1, 10)), "perhaps one behind the next ones"
+
+
+async def lose(pair: RedisCluster, doing: Callable[[], Any]) -> None:
+    """Let the replica take over without what ``doing()`` has written."""
+    master, replica = await asyncio.to_thread(roles, pair)
+    await asyncio.to_thread(pair.cut_off, replica, master)
+    try:
+        await doing()
+    finally:
+        await asyncio.to_thread(pair.replace, master, replica)
+
+
+async def test_a_member_that_the_new_master_does_not_know(pair: RedisCluster, make: Make) -> None:
+    """It is entered again at once, not when that is due anyway: until then it would get nothing."""
+    reader, sender = make("queue"), make("queue")
+    await member(reader, "room")
+    joined: list[Inbox] = []
+
+    async def join() -> None:
+        joined.append(await member(reader, "room"))
+
+    await lose(pair, join)
+    for number in range(10_000):
+        await sender.group_send("room", {"type": "x", "n": number})
+        if joined[0].events:
+            break
+        await asyncio.sleep(0.002)
+    assert joined[0].events
+    assert reader.metrics.gaps, "what was sent before that is lost to it"
+
+
+async def test_a_member_that_left_just_before(pair: RedisCluster, make: Make) -> None:
+    """The new master still has it, and is told again."""
+    reader, sender = make("queue"), make("queue")
+    inboxes = [await member(reader, "room") for _ in range(2)]
+    await lose(pair, lambda: reader.group_discard("room", inboxes[0].channel))
+
+    async def known() -> list[str]:
+        found = await sender._station().shards.call(0, b"ZRANGE", sender.keys.group("room"), 0, -1)
+        return [name.decode() for name in found]
+
+    await until_awaited(known, [inboxes[1].channel])
+    assert not reader.metrics.gaps, "nobody has missed anything"
+
+
+async def test_a_connection_that_the_new_master_does_not_know(pair: RedisCluster) -> None:
+    """Of a connection manager."""
+    backend = RedisBackend(pair.entry(shards=1), channel_prefix=unique_prefix())
+    record = backend.record("c1", "alice", at=1.0)
+    there = [False]
+    backend.tell(lambda: [(record, ["room"])] * there[0], lambda name: there[0], dict)
+    await backend.open()
+
+    async def enter() -> None:
+        there[0] = True
+        assert await backend.registry_admit(record) is None
+        assert await backend.registry_join("c1", "room") == "joined"
+
+    async def found() -> set[str]:
+        return {one.connection_id for one in await backend.registry_group_records("room")}
+
+    await lose(pair, enter)
+    try:
+        await until_awaited(found, {"c1"})
+    finally:
+        await backend.flush()
+        await backend.cleanup()
 
 
 async def test_who_joins_as_the_slot_leaves(tmp_path: Path) -> None:

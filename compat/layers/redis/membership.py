@@ -30,7 +30,7 @@ from compat.redis.connection import Link
 from compat.redis.encoding import Argument
 from compat.redis.loops import start_apart
 from compat.redis.reader import Outages
-from compat.redis.reasons import FOREIGN, LASTING, LOST_KEYS
+from compat.redis.reasons import FOREIGN, LASTING, LOST_KEYS, MOVED
 from compat.redis.shards import Shards
 from compat.redis.unavailable import RedisUnavailable
 from compat.redis.waiting import wait_set
@@ -128,9 +128,15 @@ class Membership:
             raise
 
     def lost(self, reason: str) -> None:
-        """Prepare to write every membership again, because the connection broke and Redis may be empty."""
+        """Prepare to write every membership again, because the connection broke and Redis may be empty.
+
+        A node to which a cluster has MOVED the groups may lack the last ones; if not, it is no outage.
+        """
         if self._owed.again() or self.groups:
-            self._miss(self.shards.explain(self.shards.hosts[self.index], reason))
+            self._all = True
+            if reason != MOVED:
+                self._miss(self.shards.explain(self.shards.hosts[self.index], reason))
+            self._wake.set()
             self._start()
 
     def look_soon(self) -> None:
@@ -227,7 +233,7 @@ class Membership:
         Redis loses whole groups. Others may have joined one since, also of this process: they are behind the
         first one here.
         """
-        asked, firsts = wall(), self._firsts()
+        asked, firsts = wall(), self._joins.firsts(self.groups)
         groups = list(firsts)
         for start in range(0, len(groups), GROUPS_PER_COMMAND):
             if self.leases.is_due():
@@ -239,16 +245,6 @@ class Membership:
             if lost and await self._enter_groups(lost) and not self._explained:
                 self._missing(self._seen, LOST_KEYS)
         self._seen = asked
-
-    def _firsts(self) -> dict[str, str]:
-        """Return the first member of each group, except members that are still being added."""
-        firsts: dict[str, str] = {}
-        for group, members in self.groups.items():
-            for channel in members:
-                if not self._joins.is_new(group, channel):
-                    firsts[group] = channel
-                    break
-        return firsts
 
     async def _settle(self) -> None:
         """Remove the owed members from Redis, except channels that have joined again meanwhile.
