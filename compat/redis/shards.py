@@ -34,6 +34,9 @@ __all__ = ["Shards"]
 FAIL_FAST_S = 1.0
 """Seconds, at most, for which calls fail at once after a failed attempt to connect that took as long."""
 
+NOT_SOONER_S = 0.05
+"""The same at least, for a shard of a cluster: an attempt asks all nodes, and all who wait make some."""
+
 ONE_OUTAGE_S = 60.0
 """Seconds without an attempt to connect after which a failed one belongs to another outage."""
 
@@ -309,8 +312,8 @@ class Shards:
                 role_every_s=self._role_every_s,
             )
         except RedisUnavailable as error:
-            failed = steady()
-            self._failed[index] = (failed + min(FAIL_FAST_S, failed - began), error.reason)
+            failed, least = steady(), NOT_SOONER_S if self.hosts[index].is_shard else 0.0
+            self._failed[index] = (failed + max(least, min(FAIL_FAST_S, failed - began)), error.reason)
             return error.reason  # each waiting caller raises a new exception with it
         self._links[index] = link
         self._lost.pop(index, None)

@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+import redis
 
+from compat.clock import steady
 from compat.engine.inbox import Inbox
-from compat.layers.redis import RedisPubSubChannelLayer, RedisStreamsChannelLayer
+from compat.exceptions import LayerUnavailable
+from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer, RedisStreamsChannelLayer
 from compat.manager.backends import RedisBackend
+from compat.redis.cluster import slot_of, tags
 from compat.redis.encoding import encode
 from tests.support.layers import ON_REDIS, close, member, unique_prefix
 from tests.support.proxy import Proxy
@@ -165,6 +169,34 @@ async def test_a_connection_that_the_new_master_does_not_know(pair: RedisCluster
     finally:
         await backend.flush()
         await backend.cleanup()
+
+
+async def test_many_who_wait_for_a_master_do_not_storm_the_others(tmp_path: Path) -> None:
+    cluster = RedisCluster(tmp_path, masters=2)
+    victim, other = cluster.masters
+    entry = cluster.entry(shards=2, socket_timeout=2)
+    layer = RedisChannelLayer([{**entry, "cluster": [other.url]}])
+    shard = next(index for index in range(2) if cluster.owner(slot_of(f"{{{tags(2)[index]}}}")) is victim)
+    group = next(name for name in map("room{}".format, range(99)) if layer.keys.group_shard(name) == shard)
+    try:
+        await layer.group_send(group, {"type": "x"})
+        await asyncio.to_thread(victim.kill)
+        before, began = connections_to(other), steady()
+        sending = [layer.group_send(group, {"type": "x"}) for _ in range(200)]
+        outcomes = await asyncio.gather(*sending, return_exceptions=True)
+        assert all(isinstance(outcome, LayerUnavailable) for outcome in outcomes)
+        made = connections_to(other) - before
+        assert made <= 20 * (steady() - began) + 10, "all who wait share an attempt"
+    finally:
+        await close(layer)
+        cluster.stop()
+
+
+def connections_to(node: RedisServer) -> int:
+    """How many there have been."""
+    wire: Any
+    with redis.Redis(port=node.port) as wire:
+        return int(wire.info("stats")["total_connections_received"])
 
 
 async def test_who_joins_as_the_slot_leaves(tmp_path: Path) -> None:
