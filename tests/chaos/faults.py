@@ -8,13 +8,13 @@ from asyncio import to_thread
 from collections.abc import Callable
 from typing import NamedTuple
 
-import redis
+from redis.exceptions import RedisError
 
 from tests.chaos.fleet import Fleet
 from tests.chaos.record import Finding
 from tests.chaos.schedule import Plan, Step
+from tests.chaos.servers import EMPTYING, TAKEOVERS, Hosts
 from tests.support.proxy import Proxy
-from tests.support.redis_server import RedisServer
 
 __all__ = ["Faults", "Happened"]
 
@@ -39,7 +39,7 @@ class Happened(NamedTuple):
 class Faults:
     """Plays a plan, and keeps what has happened when."""
 
-    def __init__(self, plan: Plan, fleet: Fleet, proxies: list[Proxy], servers: list[RedisServer]) -> None:
+    def __init__(self, plan: Plan, fleet: Fleet, proxies: list[Proxy], servers: Hosts) -> None:
         self.happened: list[Happened] = []
         self.failures: list[Finding] = []
         """What has not come back as it should."""
@@ -68,7 +68,18 @@ class Faults:
 
     def outages(self) -> list[tuple[float, float]]:
         """When Redis did not answer, or had lost connections or what it had."""
-        return [(one.at, one.until) for one in self.happened if one.lane == "redis"]
+        return self._of_redis(lambda what: True)
+
+    def losses(self) -> list[tuple[float, float]]:
+        """Those in which it may have lost something that it had."""
+        return self._of_redis(lambda what: what in EMPTYING | TAKEOVERS)
+
+    def takeovers(self) -> list[tuple[float, float]]:
+        """Those in which a replica may have taken over without the last of it."""
+        return self._of_redis(TAKEOVERS.__contains__)
+
+    def _of_redis(self, wanted: Callable[[str], bool]) -> list[tuple[float, float]]:
+        return [(one.at, one.until) for one in self.happened if one.lane == "redis" and wanted(one.what)]
 
     async def _lane(self, lane: str, steps: list[Step], until: float) -> None:
         for step in steps:
@@ -79,14 +90,14 @@ class Faults:
             began = time.time()
             try:
                 if lane == "redis":
-                    await self._redis(step)
+                    await self._servers.happen(step)
                 elif lane == "processes":
                     process = await self._processes(step)
                 elif which is None:
                     await self.cut_everyone()
                 else:
                     await _network(step, self._proxies[which])
-            except AssertionError as error:  # something has not come back within its deadline
+            except (AssertionError, RedisError) as error:  # something has not come back within its deadline
                 self.failures.append(Finding(time.time(), "", f"{step.what}: {error}"))
                 return
             finally:
@@ -115,24 +126,6 @@ class Faults:
             case _:
                 raise NotImplementedError(step.what)
         return None
-
-    async def _redis(self, step: Step) -> None:
-        server = self._servers[step.which % len(self._servers)]
-        match step.what:
-            case "pause":
-                server.pause()
-                await asyncio.sleep(step.seconds)
-                server.resume()
-            case "drop connections":
-                await to_thread(_drop_connections, server.port, ("normal", "pubsub")[step.pieces % 2])
-            case "restart":
-                await to_thread(server.kill)
-                await asyncio.sleep(step.seconds / 4)
-                await to_thread(server.start)
-            case "flush":
-                await to_thread(_flush, server.port)
-            case _:
-                raise NotImplementedError(step.what)
 
 
 async def _network(step: Step, proxy: Proxy) -> None:
@@ -181,13 +174,3 @@ def _cut_after(count: int) -> Callable[[bytes, bool], bytes | None]:
         return None
 
     return before
-
-
-def _drop_connections(port: int, kind: str) -> None:
-    with redis.Redis(port=port) as wire:
-        wire.client_kill_filter(_type=kind, skipme=True)
-
-
-def _flush(port: int) -> None:
-    with redis.Redis(port=port) as wire:
-        wire.flushall()

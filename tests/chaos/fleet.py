@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from tests.chaos.schedule import Plan
 from tests.history.fleet import LAYERS
@@ -27,7 +28,7 @@ IN_MEMORY = "compat.layers.InMemoryChannelLayer"
 class Fleet:
     """Processes of ``tests.chaos.app``. Its methods block; what they begin is over when they return."""
 
-    def __init__(self, plan: Plan, folder: Path, hosts: Sequence[str]) -> None:
+    def __init__(self, plan: Plan, folder: Path, hosts: Sequence[Any]) -> None:
         self.port = free_port()
         self.killed: dict[int, float] = {}
         """Processes that had no time to say anything, and when."""
@@ -45,7 +46,7 @@ class Fleet:
             "CHANNEL_FAST": plan.fast,
             "CHAOS_DRAIN": str(plan.drain),
             "CHAOS_HOSTS": json.dumps(hosts),
-            "CHAOS_LAYER": LAYERS.get(plan.layer, IN_MEMORY),
+            "CHAOS_LAYER": LAYERS.get(plan.kind, IN_MEMORY),
             "CHAOS_NOTES": os.fspath(self.notes),
             "CHAOS_PARK": str(plan.park),
             "CHAOS_PREFIX": unique_prefix(),

@@ -132,6 +132,10 @@ class Record:
     """The processes that had no time to say anything, and when they ended."""
     outages: list[tuple[float, float]] = field(default_factory=list)
     """When Redis did not answer, or had lost connections."""
+    losses: list[tuple[float, float]] = field(default_factory=list)
+    """Those in which it may have lost something that it had."""
+    takeovers: list[tuple[float, float]] = field(default_factory=list)
+    """Those of these in which a replica may have become the master without the last of it."""
     looks: list[Looked] = field(default_factory=list)
     settled: float = 0.0
     """What was sent before has reached all clients that are owed it: by now no fault is left."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from compat.codes import SERVICE_RESTART
@@ -9,6 +10,8 @@ from tests.chaos.record import Client, Finding, Frame, Message, Record, Run, Tol
 
 __all__ = ["judge", "owed", "present"]
 
+LAG_S, NOTICED_S = 1.0, 3.0
+"""How far a replica may be behind; and after how long those who were there know that it was."""
 REACHES_S = 12.0
 """A client that needs longer for what is under way may get some of that twice after a stop."""
 
@@ -19,6 +22,7 @@ def judge(client: Client, stretches: list[Run], record: Record) -> Iterator[Find
         goes_on = chain[-1] is stretches[-1] and record.ended(client) is None
         yield from _missing(client, chain, goes_on, record)
         yield from _repeated(client, chain, record)
+        yield from _told_in_vain(client, chain, record)
 
 
 def owed(record: Record) -> list[Finding]:
@@ -76,8 +80,38 @@ def _missing(client: Client, chain: list[Run], is_last: bool, record: Record) ->
             and message.began >= max(joined, reset_at)
             and is_due
             and (message.sender, message.n) not in got
+            and not _is_unnoticed(message, chain, record)
         ):
             yield Finding(message.began, client.name, f"{_named(message)} is missing in {_path(chain)}")
+
+
+def _is_unnoticed(message: Message, chain: list[Run], record: Record) -> bool:
+    """A replica may take over without the last messages. Of what nobody had got nobody knows; and who joins
+    before the others have noticed is not told of the rest.
+    """
+    for began, ended in record.takeovers:
+        if not began - LAG_S < message.ended or message.began > ended:
+            continue
+        joined = [record.consumers[run.consumer].joined or 0.0 for run in chain[1:]]
+        if any(began < at < ended + NOTICED_S for at in joined) or not _has_come(message, record):
+            return True
+    return False
+
+
+def _has_come(message: Message, record: Record) -> bool:
+    return any(
+        isinstance(entry, Frame) and entry[3:] == ("said", message.sender, message.n)
+        for client in record.clients
+        for entry in client.log
+    )
+
+
+def _told_in_vain(client: Client, chain: list[Run], record: Record) -> Iterator[Finding]:
+    """Nobody is told that messages are gone before Redis may have lost some."""
+    lost_at = min((began for began, _ in record.losses), default=math.inf)
+    for frame in _frames_of(chain):
+        if frame.what == "reset" and frame.at < lost_at:
+            yield Finding(frame.at, client.name, "it was told that messages are gone, and none is")
 
 
 def _repeated(client: Client, chain: list[Run], record: Record) -> Iterator[Finding]:

@@ -19,14 +19,15 @@ from tests.chaos.record import Finding, Looked, Record, from_notes
 from tests.chaos.rules import judge, logged
 from tests.chaos.rules_of_rooms import owed
 from tests.chaos.schedule import ROOMS, Plan
+from tests.chaos.servers import Hosts, servers_of
 from tests.support.files import notes_in
 from tests.support.proxy import Proxy
-from tests.support.redis_server import RedisServer
 from tests.support.waiting import until_async, until_awaited
 
 __all__ = ["Outcome", "run"]
 
 DEADLINE_S = 90.0
+MORE_CONNECTIONS = 20
 LOOKS, PACE_S = 6, 0.5
 """How often in a row the servers must say who is present; and between two questions until they do."""
 
@@ -45,25 +46,21 @@ class Outcome:
 async def run(plan: Plan, folder: Path) -> Outcome:
     """Play a plan; ``folder`` gets the logs and the notes of the servers."""
     with ExitStack() as stack:
-        servers = [_redis(folder / f"redis{number}", stack) for number in range(plan.hosts)]
-        fleet = Fleet(plan, folder, [server.url for server in servers])
+        servers = stack.enter_context(servers_of(plan, folder))
+        fleet = Fleet(plan, folder, servers.entries())
         stack.callback(fleet.end)
         proxies = [stack.enter_context(Proxy(fleet.port)) for _ in CLIENTS]
         members = [Member(plan, index, proxy, fleet.origin) for index, proxy in enumerate(proxies)]
         faults = Faults(plan, fleet, proxies, servers)
-        return await _Run(plan, fleet, members, faults).play()
-
-
-def _redis(folder: Path, stack: ExitStack) -> RedisServer:
-    folder.mkdir()
-    server = RedisServer(folder)
-    stack.callback(server.stop)
-    return server
+        return await _Run(plan, fleet, members, faults, servers).play()
 
 
 class _Run:
-    def __init__(self, plan: Plan, fleet: Fleet, members: list[Member], faults: Faults) -> None:
+    def __init__(
+        self, plan: Plan, fleet: Fleet, members: list[Member], faults: Faults, servers: Hosts
+    ) -> None:
         self._plan = plan
+        self._servers = servers
         self._fleet = fleet
         self._members = members
         self._faults = faults
@@ -74,10 +71,12 @@ class _Run:
         await asyncio.gather(*(member.open() for member in self._members))
         for member in self._members:
             member.begin()
+        connections = await to_thread(self._servers.connections)
         await self._faults.play()
         for member in self._members:
             await member.rest()
         found = [*self._faults.failures, *await self._settle()]
+        found += await to_thread(self._counted, connections)
         await self._look({room: self._in(room) for room in ROOMS})
         await asyncio.gather(*(member.leave() for member in self._members))
         await self._look(dict.fromkeys(ROOMS, frozenset()))
@@ -104,6 +103,13 @@ class _Run:
         with suppress(AssertionError):
             await until_awaited(self._count_owed, 0, deadline_s=DEADLINE_S)
         return found
+
+    def _counted(self, before: int) -> list[Finding]:
+        """Whether the faults have left connections behind; some are opened when they are needed first."""
+        now = self._servers.connections()
+        if now <= 2 * before + MORE_CONNECTIONS:
+            return []
+        return [Finding(time.time(), "", f"Redis has {now} connections, at the beginning it had {before}")]
 
     def _in(self, room: str) -> frozenset[str]:
         """The clients whose consumers are in the room."""
@@ -142,5 +148,8 @@ class _Run:
         for index, member in enumerate(self._members):
             member.record.blocked = self._faults.blocked(index)
             clients.append(member.record)
-        killed, outages = self._fleet.killed, self._faults.outages()
-        return Record(clients, consumers, messages, killed, outages, self._looks, self._settled)
+        return Record(
+            *(clients, consumers, messages, self._fleet.killed),
+            *(self._faults.outages(), self._faults.losses(), self._faults.takeovers()),
+            *(self._looks, self._settled),
+        )

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["LAYERS", "ROOMS", "Plan", "Step", "drawn"]
+__all__ = ["CLUSTERS", "LAYERS", "ROOMS", "Plan", "Step", "drawn"]
 
 LAYERS = ("memory", "queue", "pubsub", "streams")
+CLUSTERS = ("queue-cluster", "pubsub-cluster", "streams-cluster")
+"""The same on a Redis Cluster."""
 NETWORK = (
     "cut",
     "cut everyone",
@@ -33,6 +35,17 @@ REDIS: tuple[tuple[str, ...], ...] = (
     ("flush",),
 )
 """Combinations: after a restart or a flush Redis is empty, and less can be asked of the run."""
+CLUSTER: tuple[tuple[str, ...], ...] = (
+    ("move a slot",),
+    ("fail over",),
+    ("move a slot", "fail over", "drop connections"),
+    ("take over", "move a slot"),
+    ("kill a master", "move a slot"),
+    ("pause a master", "fail over"),
+    ("lose the last writes", "move a slot"),
+)
+"""The same for a cluster; the first ones lose nothing."""
+MASTERS = 3
 ROOMS = ("even", "odd")
 
 
@@ -60,6 +73,7 @@ class Plan:
     """How long faults happen."""
     workers: int
     hosts: int
+    """How many Redis, or masters of a cluster."""
     park: float
     """CHANNEL_RESUME_SECONDS."""
     drain: float
@@ -70,6 +84,15 @@ class Plan:
     """CHANNEL_FAST."""
     lanes: dict[str, list[Step]]
     """The faults of each kind: one after the other, and the lanes at the same time."""
+
+    @property
+    def in_cluster(self) -> bool:
+        return self.layer in CLUSTERS
+
+    @property
+    def kind(self) -> str:
+        """The layer, wherever it is."""
+        return self.layer.partition("-")[0]
 
     def __str__(self) -> str:
         kinds = sorted({step.what for steps in self.lanes.values() for step in steps})
@@ -87,7 +110,7 @@ def drawn(seed: int, layer: str, seconds: float) -> Plan:
     gap = chance.choice([0.5, 1.0, 2.5])
     network = ["cut", *chance.sample(NETWORK[1:], 3)]
     processes = chance.sample(ALONE if alone else PROCESSES, 2)
-    redis = chance.choice(REDIS)
+    redis = chance.choice(CLUSTER if layer in CLUSTERS else REDIS)
     kinds: dict[str, tuple[Sequence[str], float]] = {
         "network 0": (network, gap),
         "network 1": (network, gap),
@@ -105,7 +128,7 @@ def drawn(seed: int, layer: str, seconds: float) -> Plan:
         layer,
         seconds,
         workers=1 if alone else chance.randint(2, 3),
-        hosts=0 if alone else chance.choice([1, 1, 2]),
+        hosts=0 if alone else MASTERS if layer in CLUSTERS else chance.choice([1, 1, 2]),
         park=chance.choice([25.0, 25.0, 6.0]),
         drain=chance.choice([0.0, 0.0, 3.0]),
         websockets=chance.choice(["auto", "auto", "wsproto", "websockets-sansio"]),

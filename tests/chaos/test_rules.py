@@ -197,12 +197,45 @@ def test_messages_that_are_owed_until_they_have_come() -> None:
     assert owed(record) == [], "it was sent later"
 
 
+RESET = "open, a hello, a 1, a hi, a reset, a 4, a 7"
+
+
 def test_messages_that_are_gone_with_redis() -> None:
     assert found(record_of("open, a hello, a 1, a lost, a 4", said="1 2 3 4")) != []
-    assert found(record_of("open, a hello, a 1, a hi, a reset, a 4, a 7", said="1 2 3 4 7")) == []
-    assert "message 6 of p is missing in a" in found(
-        record_of("open, a hello, a 1, a hi, a reset, a 4, a 7", said="1 2 3 4 6 7")
-    )
+    record, later = record_of(RESET, said="1 2 3 4 7"), record_of(RESET, said="1 2 3 4 6 7")
+    record.losses = later.losses = [(3.0, 3.5)]
+    assert found(record) == []
+    assert "message 6 of p is missing in a" in found(later)
+
+
+def test_a_loss_that_is_told_and_has_not_happened() -> None:
+    record = record_of(RESET, said="1 2 3 4 7")
+    assert found(record) == ["it was told that messages are gone, and none is"]
+    record.losses = [(5.0, 6.0)]
+    assert found(record) == ["it was told that messages are gone, and none is"]
+
+
+def test_messages_that_are_gone_before_anybody_had_them() -> None:
+    record = record_of("open, a hello, a 1, a 4", said="1 2 4")
+    assert found(record) == ["message 2 of p is missing in a"]
+    record.losses = record.takeovers = [(2.5, 3.5)]
+    assert found(record) == [], "a replica has taken over without it"
+    other = Client("two", "async", "room", [Frame(2.2, "b", 0, "said", "p", 2)])
+    record.clients.append(other)
+    record.consumers["b"] = Consumer("b", "two", 2, [2.1], joined=2.15, ended=[(END, NORMAL)])
+    assert "message 2 of p is missing in a" in found(record), "somebody has had it, and so it is noticed"
+
+
+def test_who_joins_before_a_loss_is_noticed() -> None:
+    record = record_of(GROUPS + "b 4", said="1 2 3 4")
+    record.clients.append(Client("two", "async", "room", [Frame(3.0, "c", 0, "said", "p", 3)]))
+    record.consumers["c"] = Consumer("c", "two", 3, [2.8], joined=2.9, ended=[(END, NORMAL)])
+    missing = "message 3 of p is missing in a and b"
+    assert missing in found(record)
+    record.losses = record.takeovers = [(2.0, 4.0)]
+    assert missing not in found(record)
+    record.consumers["b"].joined = 9.0
+    assert missing in found(record), "it is known by then"
 
 
 def test_messages_that_come_twice() -> None:
