@@ -20,7 +20,7 @@ __all__ = ["RedisCluster", "end_shared_cluster", "shared_cluster"]
 SLOTS = 16384
 NODE_TIMEOUT_MS = 1000
 FORMED_S = 30.0
-TRIES, FAILOVER_S = 10, 3.0
+TRIES, FAILOVER_S = 20, 1.5
 """The masters vote for another replica of a master only after twice the node timeout."""
 BUS_ABOVE = 10_000
 
@@ -125,9 +125,15 @@ class RedisCluster:
 
     def fail_over(self, replica: RedisServer, *how: str) -> None:
         """Make a replica a master: in order, or as it is and without asking anybody ("TAKEOVER")."""
+        port = self.role(replica)[2]
+        old = [node for node in self.nodes if node.port == port] if not how else []
+
+        def is_done() -> bool:
+            return self.role(replica)[0] == "master" and all(self.role(node)[0] == "slave" for node in old)
+
         for _ in range(TRIES):
             self.ask(replica, "CLUSTER FAILOVER", *how)
-            if within(FAILOVER_S, lambda: self.role(replica)[0] == "master"):
+            if within(FAILOVER_S, is_done):
                 return
         raise AssertionError("a replica has not become the master")
 
