@@ -5,6 +5,9 @@ to it and deleted from it. So there is one copy of every class under two paths, 
 path affects both. (If the target itself were in ``sys.modules`` under the second name, the import system,
 pytest and Django would confuse the two packages.)
 
+A deletion undoes the last setting of the name through the mirror, if there was one: pytest's ``monkeypatch``
+(from 9.2 on) deletes what it has set, because it finds no such name in the mirror's own dict.
+
 A module customizes itself by setting its ``__class__``, as the Python reference describes.
 """
 
@@ -13,11 +16,15 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections import deque
 from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
 __all__ = ["Mirror", "mirror"]
+
+DEPTH = 100
+"""So many replacements of a name can be undone; some are never undone by a deletion."""
 
 _MISSING = object()
 
@@ -43,14 +50,21 @@ class Mirror(ModuleType):
             super().__setattr__(name, value)
         else:
             home, attribute = _home(self, name)
+            before = _state(self).before.setdefault(name, deque(maxlen=DEPTH))
+            before.append(vars(home).get(attribute, _MISSING))  # not what is made when it is read
             setattr(home, attribute, value)
 
     def __delattr__(self, name: str) -> None:
         if name in self.__dict__:
             super().__delattr__(name)
-        else:
-            home, attribute = _home(self, name)
+            return
+        home, attribute = _home(self, name)
+        before = _state(self).before.get(name)
+        value = before.pop() if before else _MISSING
+        if value is _MISSING:
             delattr(home, attribute)
+        else:
+            setattr(home, attribute, value)
 
     def __dir__(self) -> list[str]:
         state = _state(self)
@@ -68,6 +82,8 @@ class _State:
     def __init__(self, target: ModuleType, elsewhere: Mapping[str, str]) -> None:
         self.target = target
         self.elsewhere = elsewhere
+        self.before: dict[str, deque[Any]] = {}
+        """What a name stood for before each time that it was set here."""
 
 
 def mirror(

@@ -24,6 +24,48 @@ assert channels.layers.extra == 2
     run_code(bare, code, tmp_path)
 
 
+def test_what_replaces_a_name_may_be_set_back_or_deleted(bare: Environment, tmp_path: Path) -> None:
+    """pytest's ``monkeypatch`` deletes what it has set, because the name is not in the mirror's dict."""
+    code = """
+from unittest import mock
+import channels.layers, compat.layers
+
+shipped = compat.layers.get_channel_layer
+channels.layers.get_channel_layer = first = object()
+channels.layers.get_channel_layer = second = object()
+del channels.layers.get_channel_layer
+assert compat.layers.get_channel_layer is first
+with mock.patch("channels.layers.get_channel_layer") as inner:
+    assert compat.layers.get_channel_layer is inner
+assert compat.layers.get_channel_layer is first
+channels.layers.get_channel_layer = shipped  # as older versions of pytest do
+with mock.patch("channels.layers.get_channel_layer"):
+    pass
+assert compat.layers.get_channel_layer is shipped
+del channels.layers.get_channel_layer, channels.layers.get_channel_layer
+assert compat.layers.get_channel_layer is shipped
+del channels.layers.get_channel_layer
+assert not hasattr(compat.layers, "get_channel_layer")
+"""
+    run_code(bare, code, tmp_path)
+
+
+@pytest.mark.parametrize("path", ["channels.layers.get_channel_layer", "channels.layers.time"])
+def test_monkeypatch_is_undone(bare: Environment, tmp_path: Path, path: str) -> None:
+    code = f"""
+import pytest
+import channels.layers
+before = {path}
+for _ in range(2):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr({path!r}, 1)
+        patch.setattr({path!r}, 2)
+        assert {path} == 2
+    assert {path} is before
+"""
+    run_code(bare, code, tmp_path)
+
+
 @pytest.mark.parametrize(
     "patched", ["channels.consumer.get_channel_layer", "compat.consumer.get_channel_layer"]
 )
