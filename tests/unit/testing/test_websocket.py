@@ -216,6 +216,15 @@ async def test_an_async_consumer() -> None:
     await communicator.disconnect()
 
 
+@pytest.mark.parametrize("headers", ["/ws/chat/", {b"origin": b"http://a.com"}, [b"cookie: a=b"]])
+async def test_headers_that_a_consumer_does_not_read_may_be_anything(headers: Any) -> None:
+    """Many test suites write the method first, as for a request: the path is "GET", the headers a text."""
+    communicator = WebsocketCommunicator(Shouting.as_asgi(), "GET", headers)
+    assert await communicator.connect() == (True, None)
+    assert communicator.scope["headers"] == headers
+    await communicator.disconnect()
+
+
 async def test_an_error_in_a_consumer_surfaces_as_itself() -> None:
     communicator = WebsocketCommunicator(Shouting.as_asgi(), "/")
     await communicator.connect()
