@@ -122,8 +122,9 @@ class OriginValidator:
         return _DEFAULT_PORTS.get(origin.scheme) if port is None else port
 
     def _reason(self, origin: str | None) -> str:
-        allowed = self.allowed_origins
-        setting = isinstance(allowed, _AllowedHosts)
+        given: Any = getattr(self, "allowed_origins", None)  # a subclass that decides alone may have anything
+        setting = isinstance(given, _AllowedHosts)
+        allowed = list(given) if isinstance(given, Iterable) else []
         place = "ALLOWED_HOSTS" if setting else "allowed_origins"
         if origin is None:
             return (
@@ -137,7 +138,7 @@ class OriginValidator:
         empty = "empty, and DEBUG is False" if setting else "empty"
         known = listed(allowed) if allowed else empty
         fix = f"Add {shown(parsed.hostname if setting else origin)} to allow it."
-        for star in (pattern for pattern in allowed if pattern.startswith("*.")):
+        for star in (one for one in allowed if isinstance(one, str) and one.startswith("*.")):
             fix = f"For a domain and its subdomains write {star[1:]!r}, not {star!r}."
         return f"its Origin {shown(origin)} is not allowed; {place} is {known}. {fix}"
 

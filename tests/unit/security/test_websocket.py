@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlparse
 
 import pytest
@@ -189,6 +190,37 @@ async def test_a_subclass_may_have_its_own_rule() -> None:
 
     mine = Mine(AsyncWebsocketConsumer.as_asgi(), [])
     assert await admits(mine, "x:/mine") and not await admits(mine, "http://a.com")
+
+
+class ByExpressions(OriginValidator):
+    def match_allowed_origin(self, parsed_origin: Any, pattern: Any) -> bool:
+        return bool(pattern.match(parsed_origin.geturl()))
+
+
+class Alone(OriginValidator):
+    def valid_origin(self, parsed_origin: Any) -> bool:
+        return parsed_origin is not None and parsed_origin.hostname == "a.com"
+
+
+class WithoutOrigins(Alone):
+    def __init__(self, application: Any) -> None:
+        self.application = application
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        ByExpressions(AsyncWebsocketConsumer.as_asgi(), cast(Any, [re.compile(r"http://\w\.com$")])),
+        Alone(AsyncWebsocketConsumer.as_asgi(), cast(Any, None)),
+        Alone(AsyncWebsocketConsumer.as_asgi(), {"http://b.com"}),  # type: ignore[arg-type]
+        WithoutOrigins(AsyncWebsocketConsumer.as_asgi()),
+    ],
+)
+async def test_what_a_subclass_has_for_origins_is_its_own(check: OriginValidator, log: Records) -> None:
+    """Was: the log line of the refusal failed, and the client got an error of the server."""
+    assert await admits(check, "http://a.com") and not await admits(check, "http://evil.example")
+    (line,) = log.messages()
+    assert "its Origin 'http://evil.example' is not allowed" in line
 
 
 def test_allowed_origins_is_a_list() -> None:
