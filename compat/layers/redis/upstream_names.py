@@ -232,7 +232,7 @@ class PrivateNamesOfPubSub(PrivateNames["RedisPubSubLoopLayer"]):
 
 
 class RedisPubSubLoopLayer:
-    """A view of the pub/sub layer on one event loop; its layer methods call those of ``channel_layer``."""
+    """A view of the pub/sub layer on one event loop, with the methods of the layer."""
 
     extensions = ["groups", "flush"]  # noqa: RUF012 - a list, as in Channels
 
@@ -262,26 +262,34 @@ class RedisPubSubLoopLayer:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.channel_layer, name)
 
+    def _call(self, name: str, *arguments: Any) -> Any:
+        """Call our method of ``channel_layer``, even if its class overrides it: that may call this."""
+        own = type(self.channel_layer).__mro__
+        shipped = next(kind for kind in own if PrivateNamesOfPubSub in kind.__bases__)
+        return getattr(shipped, name)(self.channel_layer, *arguments)
+
     async def new_channel(self, prefix: str = "specific.") -> str:
-        return await self.channel_layer.new_channel(prefix)
+        channel: str = await self._call("new_channel", prefix)
+        return channel
 
     async def send(self, channel: str, message: Message) -> None:
-        await self.channel_layer.send(channel, message)
+        await self._call("send", channel, message)
 
     async def receive(self, channel: str) -> Message:
-        return await self.channel_layer.receive(channel)
+        message: Message = await self._call("receive", channel)
+        return message
 
     async def group_add(self, group: str, channel: str) -> None:
-        await self.channel_layer.group_add(group, channel)
+        await self._call("group_add", group, channel)
 
     async def group_discard(self, group: str, channel: str) -> None:
-        await self.channel_layer.group_discard(group, channel)
+        await self._call("group_discard", group, channel)
 
     async def group_send(self, group: str, message: Message) -> Any:
-        return await self.channel_layer.group_send(group, message)
+        return await self._call("group_send", group, message)
 
     async def flush(self) -> None:
-        await self.channel_layer.flush()
+        await self._call("flush")
 
 
 class RedisSingleShardConnection:

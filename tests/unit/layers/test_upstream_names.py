@@ -153,6 +153,29 @@ async def test_faults_projects_03_the_loop_layer_of_pubsub(make: Make) -> None:
     assert inner.channels == {} and inner.groups == {} and inner._shards[0]._redis is None
 
 
+async def test_an_override_may_call_the_loop_layer(redis_url: str) -> None:
+    """With channels_redis it has to: there ``super()`` has none of these methods."""
+    calls: list[str] = []
+
+    class Counting(RedisPubSubChannelLayer):
+        async def group_discard(self, group: str, channel: str) -> None:
+            calls.append("discard")
+            await self._get_layer().group_discard(group, channel)
+
+        async def group_send(self, group: str, message: Any, exclude: Any = ()) -> Any:
+            calls.append("send")
+            return await self._get_layer().group_send(group, message)
+
+    layer = Counting(hosts=[redis_url], prefix=unique_prefix())
+    channel = await layer.new_channel()
+    await layer.group_add("room", channel)
+    await layer.group_send("room", {"type": "x"})
+    assert await asyncio.wait_for(layer.receive(channel), WITHIN_S) == {"type": "x"}
+    await layer.group_discard("room", channel)
+    assert calls == ["send", "discard"] and layer.groups == {}
+    await layer.close_pools()
+
+
 def test_faults_projects_03_layers_are_let_go_with_their_loop(make_nothing: None, redis_url: str) -> None:
     layer = RedisPubSubChannelLayer(hosts=[redis_url], prefix=unique_prefix())
     loop = asyncio.new_event_loop()
