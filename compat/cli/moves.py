@@ -137,6 +137,7 @@ _MOVED = (
     ),
     ("channels.consumer fast_channels.utils", "compat.utils", "await_many_dispatch"),
     ("channels.generic.http channels.generic.websocket", "compat.db", "aclose_old_connections"),
+    ("channels.layers", "compat.layers.memory", "time"),  # tests patch its clock
     ("channels.testing", "django_shim.with_django.live", "ChannelsLiveServerTestCase"),
     (
         "channels.testing.live",

@@ -32,6 +32,7 @@ REEXPORTED = {
     "channels.db:close_old_connections",
     "channels.db:sync_to_async",
     "channels.generic.websocket:async_to_sync",
+    "channels.layers:time",
     "channels.sessions:import_module",
     "channels.testing.live:DaphneProcess",
     "channels.testing.live:TransactionTestCase",
