@@ -51,11 +51,11 @@ class Subscription:
         After ``stop()`` a cancellation does not interrupt it. Raises TimeoutError if the layer is not done in
         ``LAYER_TIMEOUT_S``; it continues in the background.
         """
-        if getattr(self.layer, "tracks", False):
+        if getattr(self.layer, "tracks", False) is True:
             self.layer.departs(self.channel)
         await self.stop()
         layer = self.layer
-        if getattr(layer, "detaches_at_once", False):
+        if getattr(layer, "detaches_at_once", False) is True:  # a mock has any attribute
             await layer.detach(self.channel)
         elif hasattr(type(layer), "detach"):
             leaving = await whole(layer.detach(self.channel), LAYER_TIMEOUT_S)

@@ -12,6 +12,7 @@ import contextvars
 import logging
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -521,6 +522,27 @@ async def test_a_layer_that_can_only_be_asked(flavour: str) -> None:
         assert [await client.receive_from() for _ in range(50)] == [str(number) for number in range(50)]
         await client.disconnect()
         assert ends(chat) == ["disconnect 1000"]
+    finally:
+        unregister_channel_layer("default")
+
+
+@pytest.mark.parametrize("kind", [mock.Mock, mock.MagicMock])
+async def test_a_layer_that_is_a_mock(flavour: str, kind: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Was: a warning that its groups could not be left, because a mock has any attribute."""
+    queue: asyncio.Queue[Message] = asyncio.Queue()
+    layer = kind(group_add=mock.AsyncMock(), group_discard=mock.AsyncMock())
+    layer.new_channel = mock.AsyncMock(return_value="channel")
+    layer.receive = lambda channel: queue.get()
+    register_channel_layer("default", layer)
+    try:
+        chat = make(flavour, groups=["news"])
+        client = await Conversation(chat.as_asgi()).open()
+        layer.group_add.assert_any_await("news", "channel")
+        await queue.put({"type": "chat.message", "text": "from the layer"})
+        assert await client.receive_from() == "from the layer"
+        await client.disconnect()
+        assert ends(chat) == ["disconnect 1000"] and not caplog.records
+        layer.group_discard.assert_awaited_once_with("news", "channel")
     finally:
         unregister_channel_layer("default")
 
