@@ -65,12 +65,9 @@ class ApplicationCommunicator(testing.ApplicationCommunicator):
         if self._future is None:
             context = contextvars.Context()
             context.run(sparing_transactions.set, True)
-            run = self._run(self.input_queue.get, self.output_queue.put)
+            run = _run(self.application, self.scope, self.input_queue.get, self.output_queue.put)
             self._future = context.run(asyncio.create_task, run)
         return self._future
-
-    async def _run(self, receive: Receive, send: Send) -> None:
-        await self.application(self.scope, receive, send)
 
     async def send_input(self, message: Message) -> None:
         """Send ``message`` to the application.
@@ -160,3 +157,8 @@ class ApplicationCommunicator(testing.ApplicationCommunicator):
         await asyncio.wait((self.future,))
         if not self.future.cancelled():
             self.future.result()
+
+
+async def _run(application: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Run the application. It does not hold the communicator, which cancels it when the test drops it."""
+    await application(scope, receive, send)

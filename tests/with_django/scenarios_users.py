@@ -139,6 +139,7 @@ async def scenario_a_logout_ends_what_waits_for_its_user() -> None:
 
     eva = await make_user()
     ended: asyncio.Queue[str] = asyncio.Queue()
+    kept = []  # a communicator that is dropped ends its application
 
     class Waits(AsyncWebsocketConsumer):
         async def disconnect(self, code: int) -> None:
@@ -150,6 +151,7 @@ async def scenario_a_logout_ends_what_waits_for_its_user() -> None:
         headers = [(b"cookie", f"sessionid={cookie}".encode())]
         stack = AuthMiddlewareStack(Waits.as_asgi())
         gone = WebsocketCommunicator(stack, path, headers, ["channels.resume.v1"])
+        kept.append(gone)
         assert (await gone.connect(timeout=10))[0]
         await gone.send_input({"type": "websocket.disconnect", "code": 1006})
         return cookie

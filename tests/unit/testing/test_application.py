@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from compat.types import ASGIApp, Receive, Scope, Send
 from tests.support.environments import package
 from tests.support.paths import REPO
 from tests.support.processes import child_environment
+from tests.support.waiting import until_async
 
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="unset")
 
@@ -129,6 +131,18 @@ async def test_every_call_raises_what_the_application_has_failed_with(call: str)
             await communicator.send_input({"type": "b"})
         else:
             await getattr(communicator, call)()
+
+
+async def test_an_application_ends_when_the_test_drops_its_communicator() -> None:
+    gc.disable()  # a circle would last until the collector comes
+    try:
+        communicator = talk_to(hangs)
+        assert await communicator.receive_nothing(timeout=0)
+        running = communicator.future
+        del communicator
+        await until_async(running.done, "the application has ended")
+    finally:
+        gc.enable()
 
 
 async def test_stop_can_be_told_to_be_quiet() -> None:
