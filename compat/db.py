@@ -64,7 +64,7 @@ def connections_due() -> bool:
     """Return True if ``aclose_old_connections()`` would close a connection; it is cheap, for the event
     loop.
     """
-    if close_old_connections is not _shipped:
+    if close_old_connections is not _shipped or aclose_old_connections is not _shipped_async:
         return True  # replaced by a test
     database = integration.database()
     return database is not None and database.stale(sparing=sparing_transactions.get())
@@ -76,6 +76,9 @@ async def aclose_old_connections() -> None:
     """
     if connections_due():
         await sync_to_async(_close_where_hops_lead)()
+
+
+_shipped_async = aclose_old_connections
 
 
 def _close_where_hops_lead() -> None:

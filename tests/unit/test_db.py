@@ -18,7 +18,8 @@ from compat.db import (
     connections_due,
     database_sync_to_async,
 )
-from compat.testing import ApplicationCommunicator
+from compat.generic.websocket import AsyncWebsocketConsumer
+from compat.testing import ApplicationCommunicator, WebsocketCommunicator
 from compat.types import ASGIApp, Message
 
 
@@ -159,6 +160,18 @@ async def test_under_a_communicator_transactions_are_spared(connections: Connect
     connections.due = True
     await ask(Asks())
     assert connections.closed_in and connections.sparing
+
+
+async def test_consumers_close_by_the_names_that_tests_replace(connections: Connections) -> None:
+    """Else asgiref's own communicator, which spares no transaction, ends the one of the test."""
+    between = mock.patch("compat.consumer.aclose_old_connections")
+    at_the_end = mock.patch("compat.db.aclose_old_connections")
+    with between as closing, at_the_end as closing_last:
+        client = WebsocketCommunicator(AsyncWebsocketConsumer.as_asgi(), "/")
+        await client.connect()
+        await client.disconnect()
+    assert (closing.await_count, closing_last.await_count) == (2, 1)
+    assert connections.closed_in == []
 
 
 async def test_outside_of_the_application_under_test_connections_are_closed(connections: Connections) -> None:
