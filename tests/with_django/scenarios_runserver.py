@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 from compat.testing import WebsocketCommunicator
@@ -40,6 +41,30 @@ def scenario_faults_autoreload_overrides_of_daphnes_methods_are_called() -> None
     except SystemExit as ending:
         assert ending.code == 7, ending
     assert calls == ["inner_run", "get_application"], calls
+
+
+def scenario_what_has_no_effect_is_said() -> None:
+    from daphne.management.commands.runserver import Command
+    from daphne.server import Server
+    from django.core.management import call_command
+
+    class Served(Command):
+        def get_application(self, options: Any) -> Any:
+            raise SystemExit(7)
+
+    class Own(Served):
+        server_cls = Server
+
+        def log_action(self, protocol: str, action: str, details: dict[str, Any]) -> None: ...
+
+    for command, expected in ((Served, []), (Own, ["log_action", "server_cls"])):
+        errors = io.StringIO()
+        try:
+            call_command(command(), "127.0.0.1:0", use_reloader=False, stderr=errors)
+        except SystemExit as ending:
+            assert ending.code == 7, ending
+        said = [line.partition(" of this command")[0] for line in errors.getvalue().splitlines()]
+        assert said == expected, said
 
 
 def scenario_options_and_names_of_daphne() -> None:

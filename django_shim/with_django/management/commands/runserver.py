@@ -28,6 +28,12 @@ __all__ = ["Command", "get_default_application"]
 LOAD_S = 10
 """So long the reloader waits for the application: an import may wait for a debugger."""
 
+UNUSED = {
+    "log_action": "the logger uvicorn.access writes the lines about requests",
+    "server_cls": "the server is uvicorn",
+}
+"""What a command that derives from Daphne's may have, and what is there instead."""
+
 LOOK_S = 10
 """So long the server waits for the reloader's first look at the files: their disk may be slow."""
 
@@ -98,6 +104,10 @@ class Command(DjangoCommand):
         if not options["use_asgi"]:
             super().inner_run(*args, **options)
             return
+        for name, instead in UNUSED.items():
+            if getattr(self, name, None) is not getattr(DjangoCommand, name, None):
+                text = f"{name} of this command has no effect: {instead}. With daphne installed, it is used."
+                self.stderr.write(self.style.WARNING(text))
         address = {"host": self.addr, "port": int(self.port)}
         try:
             autoreload.raise_last_exception()
