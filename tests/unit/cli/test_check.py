@@ -114,6 +114,19 @@ def test_with_django_it_runs(source: str, tmp_path: Path) -> None:
     assert one(tmp_path, source, KEEP).status is Kind.runs
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from channels.management.commands.runworker import Command",
+        "from daphne.management.commands.runserver import Command",
+        "from daphne.management.commands import runserver",
+    ],
+)
+def test_the_commands_of_manage_py_are_there_with_django(source: str, tmp_path: Path) -> None:
+    assert one(tmp_path, source, KEEP).status is Kind.runs
+    assert one(tmp_path, source, SHIM).status is Kind.django
+
+
 @pytest.mark.parametrize("source", GONE)
 def test_has_no_equal(source: str, tmp_path: Path) -> None:
     for django in (SHIM, KEEP):
