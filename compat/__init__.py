@@ -20,6 +20,8 @@ is ``compat.layers.redis.core``.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from compat.consumer import AsyncConsumer, SyncConsumer
 from compat.exceptions import (
     AcceptConnection,
@@ -76,3 +78,15 @@ __all__ = [
     "settings",
     "unregister_channel_layer",
 ]
+
+_MODULES = ("auth", "db", "middleware", "routing", "security", "sessions", "testing", "utils", "worker")
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Import a module of Channels' names that is used after ``import compat`` alone, as mirrors do."""
+        if name in _MODULES:
+            import importlib
+
+            return importlib.import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
