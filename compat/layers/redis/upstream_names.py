@@ -7,6 +7,7 @@ event loop; its counterpart here is a view of the loop's station, whose only sta
 from __future__ import annotations
 
 import asyncio
+import logging
 import weakref
 from collections.abc import Iterable, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -34,6 +35,8 @@ __all__ = [
     "RedisPubSubLoopLayer",
     "RedisSingleShardConnection",
 ]
+
+log = logging.getLogger("compat.layers")
 
 V = TypeVar("V")
 
@@ -110,6 +113,17 @@ class ReceiveBuffer(dict[str, Mailbox]):
 
 class PrivateNamesOfQueue(PrivateNames["RedisLoopLayer"]):
     """The private names of ``RedisChannelLayer``, and some without an underscore."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name in ("create_pool", "connection"):
+            if name in vars(cls) and not cls.__module__.startswith("compat."):
+                log.warning(
+                    "%s overrides %s(), which the layer does not call: it connects as CONFIG['hosts'] says. "
+                    "A host may be a dict with an address and the arguments of redis-py's connections, as "
+                    "{'address': 'rediss://…', 'credential_provider': …}",
+                    *(cls.__qualname__, name),
+                )
 
     @property
     def receive_buffer(self) -> ReceiveBuffer:

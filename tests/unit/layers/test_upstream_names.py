@@ -268,3 +268,14 @@ async def test_the_buffer_of_the_queue_layer(make: Make) -> None:
     for channel in channels[:3]:
         assert await asyncio.wait_for(layer.receive(channel), WITHIN_S) == {"type": "x", "n": "new"}
     assert await asyncio.wait_for(reading, WITHIN_S) == {"type": "x", "n": "new"}
+
+
+@pytest.mark.parametrize("name", ["create_pool", "connection"])
+def test_an_override_that_is_not_called_is_told(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Their hosts would be reached without the password, or the TLS, that it sets."""
+    type("OwnPools", (RedisChannelLayer,), {name: lambda self, index: None})
+    [record] = caplog.records
+    assert f"OwnPools overrides {name}()" in record.getMessage()
+    assert "CONFIG['hosts']" in record.getMessage()
+    type("OtherLayer", (RedisChannelLayer,), {"extra": 1})
+    assert len(caplog.records) == 1
