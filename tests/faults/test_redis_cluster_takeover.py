@@ -54,7 +54,9 @@ def roles(pair: RedisCluster) -> tuple[RedisServer, RedisServer]:
     """The master, and its replica, which has all that the master has."""
     until(lambda: pair.is_well() and pair.agrees(), "the pair is well")
     master = pair.owner(0)
-    return master, pair.replica_of(master)
+    replica = pair.replica_of(master)
+    until(lambda: pair.role(replica)[4] == pair.role(master)[1], "the replica has what the master has")
+    return master, replica
 
 
 def numbers(inbox: Inbox) -> list[int]:
