@@ -20,7 +20,7 @@ from compat.engine.inbox import Inbox
 from compat.engine.limits import Heartbeat, guarded, limit_of, limited
 from compat.engine.outage import is_outage, refuse_for_outage
 from compat.engine.reader import Interruptible, SocketReader, holds_closes_back
-from compat.engine.reports import explained, hint_for, kind_of, named, report
+from compat.engine.reports import explained, hint_for, kind_of, named, report, warn
 from compat.engine.shielding import anyio_scope, is_a_handlers_own, shield, whole
 from compat.engine.socket import Socket, says_gone
 from compat.engine.subscription import Subscription
@@ -38,6 +38,8 @@ CLOSE_TIMEOUT_S = 2.0
 """Seconds that a close may take: a client that does not read would delay it without end."""
 DISCONNECT_TIMEOUT_S = 2.0
 """Seconds that the server's disconnect may take after a failed send has shown that the client has left."""
+STAY_S = 10.0
+"""Seconds that a consumer may stay after its client has left; with daphne it is as many."""
 
 STOP: Any = object()
 """Returned by our disconnect handlers instead of raising StopConsumer, because an exception costs more."""
@@ -55,7 +57,8 @@ class Connection:
 
     __slots__ = (
         *("cancelled", "consumer", "dispatch", "failure", "handlers", "heartbeat", "inbox", "overdue"),
-        *("reader", "receive", "resumed", "scope", "socket", "subscription", "timing", "tracing", "work"),
+        *("reader", "receive", "resumed", "scope", "socket", "stay", "subscription", "timing", "tracing"),
+        "work",
     )
 
     def __init__(
@@ -89,6 +92,8 @@ class Connection:
         """What stands for the socket if the client may come back, else None."""
         self.overdue: asyncio.TimerHandle | None = None
         """Fires if the server does not deliver the disconnect of a client that has left."""
+        self.stay: asyncio.TimerHandle | None = None
+        """Fires if the consumer has not stopped some time after its client has left."""
 
     def subscribe(self, layer: Any, channel: str) -> None:
         """Put the messages of ``channel`` into the inbox, until the connection ends."""
@@ -215,6 +220,19 @@ class Connection:
         if not self.inbox.ended:
             self.inbox.fail(ClientDisconnected("the server has not said that the client has left"))
 
+    def limit_stay(self) -> None:
+        """Begin ``STAY_S`` if the client has left; call it before the consumer waits for another message."""
+        if self.stay is None and self.client_left() and self.socket.served:
+            self.stay = self.inbox.loop.call_later(STAY_S, self._outstayed)
+
+    def _outstayed(self) -> None:
+        if self.progress().busy:  # a message came meanwhile; handlers have no time limit
+            self.stay = self.inbox.loop.call_later(STAY_S, self._outstayed)
+            return
+        name = "websocket_disconnect" if self.socket.websocket else "http_disconnect"
+        warn(self, f"ended, {STAY_S:g} s after its client has left; {name}() has to raise StopConsumer")
+        self.inbox.fail(StopConsumer())
+
     async def handle(self, message: Message) -> None:
         """Await the handler of ``message``; raise StopConsumer if it ends the consumer."""
         handling = self.observed(self.dispatch(message), message)
@@ -287,7 +305,7 @@ class Connection:
     def let_go(self) -> None:
         """Stop the timers, and leave the drain and the count of connections; nothing is sent any more."""
         drain.leave(self)
-        for timer in (self.heartbeat, self.overdue):
+        for timer in (self.heartbeat, self.overdue, self.stay):
             if timer is not None:
                 timer.cancel()
         if self.reader is not None:

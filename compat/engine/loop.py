@@ -33,6 +33,7 @@ async def converse(connection: Connection) -> None:
         while True:
             await connection.handle(await inbox.get())
             inbox.pause()
+            connection.limit_stay()
             await turn()
     except BaseException as error:
         if connection.let_go_if_dropped(error):

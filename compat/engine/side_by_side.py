@@ -184,6 +184,7 @@ async def converse_side_by_side(connection: Connection) -> None:
                             raise
             else:
                 await handlers.start(message)
+            connection.limit_stay()
             await turn()
             message = await handlers.take()
             if inbox.failure is not None:

@@ -76,6 +76,11 @@ class Bridge(Handling):
             return True
         return False
 
+    def limit_stay(self) -> None:
+        """Call ``Connection.limit_stay``."""
+        if self.connection is not None:
+            self.connection.limit_stay()
+
     def stopped(self) -> bool:
         """Return True if no further message will be handled."""
         return self.finished or self.closing or self.error is not None

@@ -120,6 +120,7 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
                 handling = None  # as above
                 awaited = reader.awaited
                 if awaited is None or inbox.failure is not None:
+                    connection.limit_stay()
                     yield from inbox.waiting()  # type: ignore[misc]  # a future
                     message = inbox.take()
                     continue

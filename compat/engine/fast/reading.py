@@ -177,7 +177,7 @@ class StepReader:
     ``FastInbox.wake`` resumes the task, and ``receive()`` continues to wait.
     """
 
-    __slots__ = ("awaited", "by_queue", "coroutine", "inbox", "receive")
+    __slots__ = ("awaited", "by_queue", "coroutine", "inbox", "last", "receive")
 
     def __init__(self, receive: Receive, inbox: FastInbox) -> None:
         self.receive = receive
@@ -187,6 +187,8 @@ class StepReader:
         """The future that ``receive()`` waits for; once done, call ``step``. None: there is no next step."""
         self.by_queue: bool | None = None
         """True if ``receive()`` waits only in ``asyncio.Queue.get``; None before its first wait."""
+        self.last: Message | None = None
+        """See ``SocketReader``."""
         inbox.read_by(self)
 
     def step(self) -> Message | None:
@@ -209,15 +211,20 @@ class StepReader:
                 waits_in = getattr(getattr(coroutine, "cr_await", None), "cr_code", None)
                 self.by_queue = waits_in is _GET
             return None
-        self.coroutine = None
-        self.awaited = None if message["type"] in LAST else self.inbox.scheduler.done
+        self._has_read(message)
         return message
 
     def returned(self, message: Message) -> None:
         """Record that ``receive()``, whose coroutine the engine's loop has run, has returned ``message``."""
-        self.coroutine = None
-        self.awaited = None if message["type"] in LAST else self.inbox.scheduler.done
+        self._has_read(message)
         self.inbox.took(message)
+
+    def _has_read(self, message: Message) -> None:
+        self.coroutine = None
+        if message["type"] in LAST:
+            self.awaited, self.last = None, message
+        else:
+            self.awaited = self.inbox.scheduler.done
 
     def _future_of(self, awaited: Any) -> Future[None]:
         """Return a future for what a coroutine yields: None (wait one turn), or an object like a future."""
@@ -236,12 +243,6 @@ class StepReader:
         self.inbox.wait_for(awaited)
         awaited._asyncio_future_blocking = True  # a task requires this of a future that it waits for
         return iter((awaited,))  # type: ignore[return-value]  # an iterator in C, for one wait
-
-    @property
-    def last(self) -> Message | None:
-        """See ``SocketReader``."""
-        frame = self.inbox.frame
-        return frame if frame is not None and frame["type"] in LAST else None
 
     async def stop(self) -> None:
         """See ``SocketReader``."""

@@ -9,6 +9,7 @@ from typing import Protocol
 from compat.engine.events import One
 from compat.engine.fast.pool import Pool
 from compat.engine.inbox import Inbox
+from compat.engine.reader import LAST
 from compat.engine.scheduler import Scheduler
 from compat.types import Message
 
@@ -26,6 +27,10 @@ class Bridge(Protocol):
 
     def wake(self) -> None:
         """Wake the connection's task."""
+        ...
+
+    def limit_stay(self) -> None:
+        """Limit how long the consumer may stay after its client has left."""
         ...
 
 
@@ -58,6 +63,8 @@ class SyncInbox(Inbox):
     def put_frame(self, frame: Message) -> bool:
         """Store a client frame as ``Inbox.put_frame`` does, and queue the connection for a worker."""
         super().put_frame(frame)
+        if frame["type"] in LAST:  # nothing wakes the task if the handler neither sends nor stops
+            self.bridge.limit_stay()
         return self.bridge.schedule()
 
     def free_frame(self) -> None:
