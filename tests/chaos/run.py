@@ -6,7 +6,7 @@ import asyncio
 import time
 from asyncio import to_thread
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -143,11 +143,12 @@ class _Run:
 
     def _record(self) -> Record:
         """What there is by now."""
-        consumers, messages = from_notes(notes_in(self._fleet.notes))
         clients = []
         for index, member in enumerate(self._members):
             member.record.blocked = self._faults.blocked(index)
-            clients.append(member.record)
+            clients.append(replace(member.record, log=list(member.record.log)))
+        # After the clients' logs, which go on meanwhile: a consumer notes that it is there before its hello.
+        consumers, messages = from_notes(notes_in(self._fleet.notes))
         return Record(
             *(clients, consumers, messages, self._fleet.killed),
             *(self._faults.outages(), self._faults.losses(), self._faults.takeovers()),
