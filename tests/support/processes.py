@@ -147,7 +147,7 @@ class Process:
         )
         assert self.returncode is None, f"{self.command} ended with {self.returncode}:\n{self.log()}"
 
-    def wait_log(self, text: str, *, deadline_s: float = 20.0) -> str:
+    def wait_log(self, text: str, *, deadline_s: float = 60.0) -> str:
         """The log, once it contains `text`."""
         try:
             until(lambda: text in self.log(), f"{text!r} in the log", deadline_s=deadline_s)
@@ -158,7 +158,7 @@ class Process:
     def send_signal(self, number: signal.Signals) -> None:
         self._popen.send_signal(number)
 
-    def wait(self, *, deadline_s: float = 20.0) -> int:
+    def wait(self, *, deadline_s: float = 60.0) -> int:
         """The exit code; subprocess.TimeoutExpired when it does not end in time."""
         return self._popen.wait(deadline_s)
 
