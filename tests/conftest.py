@@ -18,6 +18,7 @@ from compat.settings import DEFAULTS
 from tests.support import watch
 from tests.support.browser import Browser, browser
 from tests.support.environments import Environment, environment, in_each, watch_processes_of
+from tests.support.last_use import last_uses
 from tests.support.paths import NO_MATERIAL
 from tests.support.patience import be_patient
 from tests.support.redis_cluster import end_shared_cluster
@@ -41,6 +42,16 @@ _numbers = itertools.count(1)
 def pytest_sessionstart() -> None:
     """Also where no test asks for an environment: this one's processes are watched."""
     watch_processes_of(Path(sys.prefix))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    last_uses.find(session.items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    yield
+    last_uses.over(item)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -165,7 +176,7 @@ def free_name() -> Callable[[], str]:
 
 
 @pytest.fixture(scope="session")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def chromium(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """One browser for the whole run; a test opens the windows it needs and closes them."""
-    with browser(tmp_path_factory.mktemp("chromium")) as chrome:
-        yield chrome
+    with last_uses.until_last(request) as stack:
+        yield stack.enter_context(browser(tmp_path_factory.mktemp("chromium")))

@@ -14,6 +14,7 @@ from compat.client import Client as PageClient
 from compat.client import Presence
 from tests.support.clients import Client
 from tests.support.environments import environment
+from tests.support.last_use import last_uses
 from tests.support.paths import REPO
 from tests.support.servers import Server, served
 
@@ -91,10 +92,11 @@ def texts(frame: Mapping[str, Any]) -> list[str]:
     return [frame["text"]] if "text" in frame else []
 
 
-def _running(kind: Kind, folder: Path) -> Iterator[Chat]:
-    with kind.serve(folder / "server.log") as server:
+def _running(request: pytest.FixtureRequest, kind: Kind, folder: Path) -> Iterator[Chat]:
+    with last_uses.until_last(request) as stack:
+        server = stack.enter_context(kind.serve(folder / "server.log"))
         yield Chat(kind, server)
-        log = server.log()
+    log = server.log()
     if kind.name != "real Channels":
         assert "Traceback" not in log, log[log.index("Traceback") - 500 :][:6000]
 
@@ -102,14 +104,14 @@ def _running(kind: Kind, folder: Path) -> Iterator[Chat]:
 @pytest.fixture(scope="session", params=[FASTAPI, *DJANGO], ids=lambda kind: kind.name)
 def chat(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chat]:
     """Every way in turn; at the end nothing in its log may be a traceback."""
-    yield from _running(request.param, tmp_path_factory.mktemp("chat"))
+    yield from _running(request, request.param, tmp_path_factory.mktemp("chat"))
 
 
 @pytest.fixture(scope="session")
-def fastapi_chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chat]:
-    yield from _running(FASTAPI, tmp_path_factory.mktemp("chat"))
+def fastapi_chat(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chat]:
+    yield from _running(request, FASTAPI, tmp_path_factory.mktemp("chat"))
 
 
 @pytest.fixture(scope="session", params=DJANGO, ids=lambda kind: kind.name)
 def django_chat(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chat]:
-    yield from _running(request.param, tmp_path_factory.mktemp("chat"))
+    yield from _running(request, request.param, tmp_path_factory.mktemp("chat"))

@@ -27,7 +27,7 @@ Names = Callable[[], str]
 
 @pytest.fixture(scope="module", params=[FASTAPI, DJANGO[0]], ids=lambda kind: kind.name)
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chat]:
-    yield from _running(request.param, tmp_path_factory.mktemp("site"))
+    yield from _running(request, request.param, tmp_path_factory.mktemp("site"))
 
 
 class Tab:

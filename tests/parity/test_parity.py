@@ -16,6 +16,7 @@ from tests.parity.cases import CASES
 from tests.parity.differences import check, compare, rows
 from tests.parity.recorder import Recorder
 from tests.support.environments import Environment, environment
+from tests.support.last_use import last_uses
 from tests.support.servers import Server, served
 
 PROJECT = Path(__file__).parent / "project"
@@ -34,11 +35,15 @@ def transcript(server: Server, case: str, flavour: str) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Transcript]:
+def upstream(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Transcript]:
     """Transcripts of real Channels: no shim, the same project and server."""
     env = environment("channels")
     log = tmp_path_factory.mktemp("parity") / "upstream.log"
-    with served([env.path(UVICORN[0]), *UVICORN[1:]], cwd=PROJECT, log=log) as server:
+    command = [env.path(UVICORN[0]), *UVICORN[1:]]
+    with last_uses.until_last(request) as stack:
+        server = stack.enter_context(served(command, cwd=PROJECT, log=log))
         yield cache(lambda case, flavour: transcript(server, case, flavour))
 
 

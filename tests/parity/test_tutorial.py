@@ -12,6 +12,7 @@ from tests.parity.differences import check, compare
 from tests.parity.recorder import Recorder
 from tests.support.clients import get
 from tests.support.environments import Environment, environment
+from tests.support.last_use import last_uses
 from tests.support.servers import Server, served
 from tests.support.tutorial import Tutorial
 
@@ -81,8 +82,10 @@ class Servers:
 
 
 @pytest.fixture(scope="session")
-def servers(tutorial: Tutorial, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    with ExitStack() as stack:
+def servers(
+    request: pytest.FixtureRequest, tutorial: Tutorial, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Servers]:
+    with last_uses.until_last(request) as stack:
         yield Servers(tutorial, tmp_path_factory.mktemp("tutorials"), stack)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 
 from compat.layers import channel_layers, unregister_channel_layer
 from tests.support.environments import Environment
+from tests.support.last_use import last_uses
 from tests.support.ported import port_files
 from tests.support.seed_app import SeedApp
 from tests.support.servers import Server, served
@@ -39,7 +39,7 @@ def serve_tutorial(
     """
     logs = tmp_path_factory.mktemp("logs")
 
-    with ExitStack() as stack:
+    with last_uses.until_last(request) as stack:
 
         @cache
         def start(env: Environment, how: str, step: str, layer: str) -> Server:
@@ -95,11 +95,12 @@ def typed_app(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> SeedA
 
 
 @pytest.fixture(scope="session")
-def typed_server(typed_app: SeedApp) -> Iterator[Server]:
+def typed_server(request: pytest.FixtureRequest, typed_app: SeedApp) -> Iterator[Server]:
     """The application of the typed seeds on uvicorn and Redis."""
-    with typed_app.serve() as server:
+    with last_uses.until_last(request) as stack:
+        server = stack.enter_context(typed_app.serve())
         yield server
-        assert "Traceback" not in server.log(), server.log()
+    assert "Traceback" not in server.log(), server.log()
 
 
 @pytest.fixture
