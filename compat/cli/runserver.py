@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import multiprocessing
 import os
 import socket
 import sys
@@ -112,8 +113,8 @@ def run_workers(config: uvicorn.Config) -> None:
 
 def _is_imported_anew() -> bool:
     """Return True while multiprocessing, in a new process, runs the main script of the process before it."""
-    imported = sys.modules.get("__mp_main__")  # it becomes __main__ when it has been run
-    return imported is not None and imported is not sys.modules["__main__"]
+    # As multiprocessing asks it itself; ``__main__`` says nothing, which coverage and debuggers replace.
+    return getattr(multiprocessing.current_process(), "_inheriting", False)
 
 
 def require_uvicorn() -> None:

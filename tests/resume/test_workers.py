@@ -372,7 +372,7 @@ async def test_P5_a_dead_home_costs_one_timeout(
             assert await client.back(to=other.server) == ""
             assert client.why == "elsewhere"
 
-    await asyncio.wait_for(return_all(), 20 + count / 20)
+    await asyncio.wait_for(return_all(), 20 + count / 5)
     await clients[-1].send("echo 1")
     assert await clients[-1].numbers(1) == [1], "a new connection"
     lost = (await other.resumable())["lost"]

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import httpx
 import pytest
 
+from compat.cli.runserver import CannotServe, serve
 from tests.support.clients import Client, Refused, shows
 from tests.support.environments import Environment
 from tests.support.files import replace_in_the_same_second
@@ -360,6 +363,13 @@ def test_several_workers_do_not_reload(project: Project) -> None:
     refused = project.fail("site_app:application", "--workers", "2")
     assert refused.returncode == 1
     assert "--noreload" in refused.stderr
+
+
+def test_a_runner_may_have_replaced_the_main_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Was: under ``coverage run``, serve() returned at once, as in a process that a server has started."""
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
+    with pytest.raises(CannotServe, match="--noreload"):
+        serve("site_app:application", workers=2)
 
 
 @pytest.mark.parametrize(
