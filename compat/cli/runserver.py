@@ -12,7 +12,6 @@ import errno
 import multiprocessing
 import os
 import socket
-import sys
 from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
