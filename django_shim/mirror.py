@@ -38,6 +38,7 @@ class Mirror(ModuleType):
         if _is_dunder(name) and name != "__all__":
             raise _missing(self, name)
         if submodule := _own_submodule(self, name):
+            self.__dict__[name] = submodule  # mock.patch deletes what it has set
             return submodule
         home, attribute = _home(self, name)
         value = getattr(home, attribute, _MISSING)
@@ -46,7 +47,8 @@ class Mirror(ModuleType):
         return value
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if _is_dunder(name) or _is_submodule(self, name, value):
+        # A test may replace a submodule, which is this module's own, by what is no module.
+        if _is_dunder(name) or name in self.__dict__ or _is_submodule(self, name, value):
             super().__setattr__(name, value)
         else:
             home, attribute = _home(self, name)

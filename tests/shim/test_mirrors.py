@@ -66,6 +66,27 @@ for _ in range(2):
     run_code(bare, code, tmp_path)
 
 
+def test_a_replaced_module_is_the_mirrors_own(bare: Environment, tmp_path: Path) -> None:
+    """Was: our module was replaced instead, and stayed so."""
+    code = """
+import sys
+from unittest import mock
+import pytest
+import channels.layers, compat.layers, compat.testing
+
+for name in ("layers", "testing"):
+    path, target = f"channels.{name}", getattr(compat, name)
+    with mock.patch(path) as fake:
+        assert getattr(channels, name) is fake and getattr(compat, name) is target
+    assert getattr(channels, name) is sys.modules[path] and getattr(compat, name) is target
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(path, fake)
+        assert getattr(channels, name) is fake and getattr(compat, name) is target
+    assert getattr(channels, name) is sys.modules[path] and getattr(compat, name) is target
+"""
+    run_code(bare, code, tmp_path)
+
+
 @pytest.mark.parametrize(
     "patched", ["channels.consumer.get_channel_layer", "compat.consumer.get_channel_layer"]
 )
