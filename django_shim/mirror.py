@@ -109,6 +109,8 @@ def mirror(
     for own, value in list(vars(module).items()):
         if _is_name(own) and not _is_submodule(module, own, value):
             del vars(module)[own]
+    if reloaded := vars(module).get("__mirror__"):
+        state.before = reloaded.before  # a test may undo later what it has set before
     vars(module)["__mirror__"] = state
     module.__class__ = Mirror
 

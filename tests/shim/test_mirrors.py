@@ -66,6 +66,20 @@ for _ in range(2):
     run_code(bare, code, tmp_path)
 
 
+def test_what_was_set_before_a_reload_is_undone_after_it(bare: Environment, tmp_path: Path) -> None:
+    code = """
+import importlib
+import pytest
+import channels.layers
+before = channels.layers.get_channel_layer
+with pytest.MonkeyPatch.context() as patch:
+    patch.setattr("channels.layers.get_channel_layer", 1)
+    importlib.reload(channels.layers)
+assert channels.layers.get_channel_layer is before
+"""
+    run_code(bare, code, tmp_path)
+
+
 def test_a_replaced_module_is_the_mirrors_own(bare: Environment, tmp_path: Path) -> None:
     """Was: our module was replaced instead, and stayed so."""
     code = """
