@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from compat import lazy
 from compat.consumer import AsyncConsumer, SyncConsumer
 from compat.exceptions import (
     AcceptConnection,
@@ -79,14 +80,7 @@ __all__ = [
     "unregister_channel_layer",
 ]
 
-_MODULES = ("auth", "db", "middleware", "routing", "security", "sessions", "testing", "utils", "worker")
-
 if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> object:
-        """Import a module of Channels' names that is used after ``import compat`` alone, as mirrors do."""
-        if name in _MODULES:
-            import importlib
-
-            return importlib.import_module(f"{__name__}.{name}")
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    __getattr__ = lazy.submodules(
+        __name__, "auth", "db", "middleware", "routing", "security", "sessions", "testing", "utils", "worker"
+    )

@@ -1,4 +1,4 @@
-"""Stand-ins for objects that are loaded later: ``scope["session"]`` and ``scope["user"]``.
+"""What is loaded when it is used: ``scope["session"]`` and ``scope["user"]``, and modules of a package.
 
 If Django is loaded, ``base()`` is its own class, so that code which compares ``scope["user"]._wrapped`` with
 ``django.utils.functional.empty`` works. Our class has the same attributes.
@@ -7,12 +7,13 @@ If Django is loaded, ``base()`` is its own class, so that code which compares ``
 from __future__ import annotations
 
 import copy
+import importlib
 import operator
 import sys
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["LazyObject", "SimpleLazyObject", "base", "empty", "fill"]
+__all__ = ["LazyObject", "SimpleLazyObject", "base", "empty", "fill", "submodules"]
 
 empty: Any = object()
 """The value of ``_wrapped`` until the object is loaded."""
@@ -27,6 +28,21 @@ def base() -> type[Any]:
 def fill(stand_in: Any, target: Any) -> None:
     """Have ``stand_in``, Django's or ours, stand for ``target`` from now on."""
     stand_in._wrapped = target
+
+
+def submodules(package: str, *names: str) -> Callable[[str], Any]:
+    """Return the ``__getattr__`` of ``package``, which imports the modules ``names`` when they are used.
+
+    Projects write ``import channels`` and ``channels.security.websocket``, and rely on another library to
+    have imported the module.
+    """
+
+    def __getattr__(name: str) -> Any:
+        if name in names:
+            return importlib.import_module(f"{package}.{name}")
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    return __getattr__
 
 
 def _target(lazy: Any) -> Any:

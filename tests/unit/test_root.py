@@ -7,13 +7,18 @@ import sys
 
 CODE = """
 import compat
-compat.routing.URLRouter, compat.auth.AuthMiddlewareStack, compat.security.__path__, compat.db
-try:
-    compat.rooting
-except AttributeError as error:
-    assert str(error) == "module 'compat' has no attribute 'rooting'", error
-else:
-    raise AssertionError("it has compat.rooting")
+compat.routing.URLRouter, compat.auth.AuthMiddlewareStack, compat.db
+compat.security.websocket.OriginValidator
+compat.generic.http.AsyncHttpConsumer, compat.generic.websocket.AsyncWebsocketConsumer
+for package, name in ((compat, "rooting"), (compat.security, "web"), (compat.generic, "https")):
+    try:
+        getattr(package, name)
+    except AttributeError as error:
+        assert str(error) == f"module {package.__name__!r} has no attribute {name!r}", error
+    else:
+        raise AssertionError(f"{package.__name__} has {name}")
+import compat.layers.redis
+compat.layers.redis.core.RedisChannelLayer, compat.layers.redis.pubsub, compat.layers.redis.serializers
 """
 
 

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from compat import lazy
+
 if TYPE_CHECKING:
     from compat.layers.redis.core import RedisChannelLayer
     from compat.layers.redis.pubsub import RedisPubSubChannelLayer
     from compat.layers.redis.streams import RedisStreamsChannelLayer
 
 __all__ = ["RedisChannelLayer", "RedisPubSubChannelLayer", "RedisStreamsChannelLayer"]
+
+_modules = lazy.submodules(__name__, "core", "pubsub", "serializers", "utils")
 
 
 def __getattr__(name: str) -> Any:
@@ -29,4 +33,4 @@ def __getattr__(name: str) -> Any:
         from compat.layers.redis.streams import RedisStreamsChannelLayer
 
         return RedisStreamsChannelLayer
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _modules(name)
