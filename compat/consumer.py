@@ -206,7 +206,7 @@ class AsyncConsumer(Returns, HasPresence):
         self.scope = scope
         socket = self._compat_socket = Socket(scope, send)
         self.base_send = self._compat_own_send = socket.send
-        self._compat_database = db.watched()
+        self._compat_database = db.watched() or aclose_old_connections is not db.aclose_old_connections
         receive = self._compat_tell_worker(scope, receive)
         dispatch = self.dispatch
         own = self._compat_database or getattr(dispatch, "__func__", None) is not _shipped_dispatch

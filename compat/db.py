@@ -55,17 +55,22 @@ def close_old_connections(**kwargs: Any) -> None:
 _shipped = close_old_connections
 
 
+def _replaced() -> bool:
+    """Return True if a test has replaced a function that closes connections."""
+    return close_old_connections is not _shipped or aclose_old_connections is not _shipped_async
+
+
 def watched() -> bool:
-    """Return True if there is a database, or a test has replaced ``close_old_connections``."""
-    return close_old_connections is not _shipped or integration.database() is not None
+    """Return True if there is a database, or a test has replaced a function that closes connections."""
+    return _replaced() or integration.database() is not None
 
 
 def connections_due() -> bool:
     """Return True if ``aclose_old_connections()`` would close a connection; it is cheap, for the event
     loop.
     """
-    if close_old_connections is not _shipped or aclose_old_connections is not _shipped_async:
-        return True  # replaced by a test
+    if _replaced():
+        return True
     database = integration.database()
     return database is not None and database.stale(sparing=sparing_transactions.get())
 

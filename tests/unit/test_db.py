@@ -18,7 +18,7 @@ from compat.db import (
     connections_due,
     database_sync_to_async,
 )
-from compat.generic.websocket import AsyncWebsocketConsumer
+from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.testing import ApplicationCommunicator, WebsocketCommunicator
 from compat.types import ASGIApp, Message
 
@@ -162,16 +162,34 @@ async def test_under_a_communicator_transactions_are_spared(connections: Connect
     assert connections.closed_in and connections.sparing
 
 
-async def test_consumers_close_by_the_names_that_tests_replace(connections: Connections) -> None:
-    """Else asgiref's own communicator, which spares no transaction, ends the one of the test."""
+async def come_and_go(consumer: type[AsyncConsumer]) -> None:
+    client = WebsocketCommunicator(consumer.as_asgi(), "/")
+    await client.connect(timeout=20)
+    await client.disconnect(timeout=20)
+
+
+async def close_by_replaced_names() -> None:
     between = mock.patch("compat.consumer.aclose_old_connections")
     at_the_end = mock.patch("compat.db.aclose_old_connections")
     with between as closing, at_the_end as closing_last:
-        client = WebsocketCommunicator(AsyncWebsocketConsumer.as_asgi(), "/")
-        await client.connect()
-        await client.disconnect()
+        await come_and_go(AsyncWebsocketConsumer)
     assert (closing.await_count, closing_last.await_count) == (2, 1)
+    with mock.patch("compat.db.close_old_connections") as closing_in_threads:
+        await come_and_go(WebsocketConsumer)
+    assert closing_in_threads.call_count == 4  # before and after each of two handlers
+
+
+async def test_consumers_close_by_the_names_that_tests_replace(connections: Connections) -> None:
+    """Else asgiref's own communicator, which spares no transaction, ends the one of the test."""
+    await close_by_replaced_names()
     assert connections.closed_in == []
+
+
+async def test_without_a_database_they_call_the_replaced_names_too() -> None:
+    await close_by_replaced_names()
+    with mock.patch("compat.consumer.aclose_old_connections") as closing:
+        await come_and_go(AsyncWebsocketConsumer)
+    assert closing.await_count == 2
 
 
 async def test_outside_of_the_application_under_test_connections_are_closed(connections: Connections) -> None:
