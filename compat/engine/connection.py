@@ -23,7 +23,7 @@ from compat.engine.reader import Interruptible, SocketReader, holds_closes_back
 from compat.engine.reports import explained, hint_for, kind_of, named, report, warn
 from compat.engine.shielding import anyio_scope, is_a_handlers_own, shield, whole
 from compat.engine.socket import Socket, says_gone
-from compat.engine.subscription import Subscription
+from compat.engine.subscription import Subscription, keeps_people
 from compat.exceptions import ClientDisconnected, StopConsumer
 from compat.metrics import connections
 from compat.timings import Timing, timing_of
@@ -99,7 +99,7 @@ class Connection:
         """Put the messages of ``channel`` into the inbox, until the connection ends."""
         self.consumer._compat_set_channel(channel)
         self.subscription = Subscription(layer, channel, self.inbox)
-        if getattr(layer, "presence_rules", None):
+        if keeps_people(layer):
             layer.attend(channel, self.consumer.scope, hears=hasattr(self.consumer, "presence_diff"))
 
     def begin(self, read: Read, protocol: Any = None, work: Work | None = None) -> None:
@@ -144,7 +144,7 @@ class Connection:
         resumed.tell_by(self.notice, drained=self.socket.served)
         if getattr(layer, "rules", None):
             resumed.follow(self.inbox, self.progress)
-        if getattr(layer, "presence_rules", None):
+        if keeps_people(layer):
             resumed.show_people(layer, self.inbox, self.consumer)
 
     def is_parked(self) -> bool:
@@ -160,7 +160,7 @@ class Connection:
         if hasattr(self.consumer, kind.replace(".", "_")) and not (inbox.ended or inbox.overflowed):
             inbox.replay(((float("inf"), {"type": kind}, None),), more=False)
         subscription = self.subscription
-        if subscription is not None and getattr(subscription.layer, "tracks", False):
+        if subscription is not None and getattr(subscription.layer, "tracks", False) is True:
             subscription.layer.away(subscription.channel, kind == "compat.parked")
 
     def progress(self) -> Progress:

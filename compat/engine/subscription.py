@@ -8,7 +8,7 @@ from typing import Any
 from compat.engine.inbox import Inbox
 from compat.engine.shielding import whole
 
-__all__ = ["LAYER_TIMEOUT_S", "Subscription", "pushes"]
+__all__ = ["LAYER_TIMEOUT_S", "Subscription", "keeps_people", "pushes"]
 
 LAYER_TIMEOUT_S = 5.0
 """Seconds to wait for a layer to leave the groups; after that it continues in the background."""
@@ -61,6 +61,13 @@ class Subscription:
             leaving = await whole(layer.detach(self.channel), LAYER_TIMEOUT_S)
             if not leaving.done():
                 raise TimeoutError(f"the layer has not answered within {LAYER_TIMEOUT_S:g} s")
+
+
+def keeps_people(layer: Any) -> bool:
+    """Return True if the layer tracks who is in some of its groups. A mock, which has any attribute, does
+    not.
+    """
+    return type(getattr(layer, "tracks", None)) is bool and bool(layer.presence_rules)
 
 
 def pushes(layer: Any) -> bool:

@@ -526,7 +526,7 @@ async def test_a_layer_that_can_only_be_asked(flavour: str) -> None:
         unregister_channel_layer("default")
 
 
-@pytest.mark.parametrize("kind", [mock.Mock, mock.MagicMock])
+@pytest.mark.parametrize("kind", [mock.Mock, mock.MagicMock, mock.AsyncMock])
 async def test_a_layer_that_is_a_mock(flavour: str, kind: Any, caplog: pytest.LogCaptureFixture) -> None:
     """Was: a warning that its groups could not be left, because a mock has any attribute."""
     queue: asyncio.Queue[Message] = asyncio.Queue()
