@@ -36,6 +36,9 @@ REFUSING = {
 }
 """Functions and objects of the subset that need the real Django; classes are recognized by their kind."""
 
+WITH_DJANGO = {"daphne.management.commands.runserver": ["Command", "get_default_application"]}
+"""The names of a module that cannot be imported here, because it stands on the real Django."""
+
 
 class _OursFirst(ShimFinder):
     """The shim as it is if neither Django nor Daphne is installed."""
@@ -63,7 +66,7 @@ def _modules() -> Iterator[ModuleType]:
 
 def served() -> dict[str, list[str]]:
     """Return the names of each served module, by its dotted path."""
-    found: dict[str, list[str]] = {}
+    found = dict(WITH_DJANGO)
     for module in list(_modules()):
         mirrored = getattr(vars(module).get("__mirror__"), "elsewhere", {})
         # Names that a module makes when they are first asked for are in its __all__ alone.

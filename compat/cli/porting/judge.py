@@ -118,8 +118,7 @@ def _of_channels(module: str, name: str | None, django: DjangoNames) -> Verdict:
     target = resolve(module, name)
     if target is not None and (what := needs_django(target.module, django)):
         return Verdict(Kind.django, f"{path} {what}", breaks=True)
-    of_commands = target is not None and target.module.startswith(f"{WITH_DJANGO}.management.")
-    if not of_commands and not served().has(module, name):  # which knows what is there without Django
+    if not served().has(module, name):
         near = difflib.get_close_matches(name or "", served().modules.get(module, ()), n=1)
         hint = f"did you mean {near[0]}?" if near else "see 'Where names have gone' in docs/porting.md"
         return Verdict(

@@ -120,11 +120,18 @@ def test_with_django_it_runs(source: str, tmp_path: Path) -> None:
         "from channels.management.commands.runworker import Command",
         "from daphne.management.commands.runserver import Command",
         "from daphne.management.commands import runserver",
+        "from unittest.mock import patch\npatch('daphne.management.commands.runserver.Command.handle')",
     ],
 )
 def test_the_commands_of_manage_py_are_there_with_django(source: str, tmp_path: Path) -> None:
     assert one(tmp_path, source, KEEP).status is Kind.runs
     assert one(tmp_path, source, SHIM).status is Kind.django
+
+
+def test_what_a_command_of_manage_py_lacks_has_no_equal(tmp_path: Path) -> None:
+    """Was: every name was taken for one that is there, and port wrote an import that fails."""
+    source = "from daphne.management.commands.runserver import Server"
+    assert one(tmp_path, source, KEEP).status is Kind.gone
 
 
 @pytest.mark.parametrize("source", GONE)
