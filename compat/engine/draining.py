@@ -60,7 +60,8 @@ class Drain:
         self.open: dict[Running, asyncio.AbstractEventLoop] = {}
         self.servers: dict[int, Handler] = {}
         """The server's own signal handlers."""
-        self.watching = False
+        self.entered = self.watching = False
+        """There has been a connection; there has been one in the main thread."""
         self.loop: asyncio.AbstractEventLoop | None = None
         """The event loop of the server with these handlers."""
         self.task: asyncio.Task[None] | None = None
@@ -74,21 +75,25 @@ class Drain:
         """Set, on that loop, when the last connection has ended; None while no task waits for that."""
 
     def enter(self, consumer: Running, loop: asyncio.AbstractEventLoop) -> None:
-        """Register a connection on the running ``loop``; the first one installs the signal handlers, and
-        reports that a server runs.
+        """Register a connection on the running ``loop``; the first one reports that a server runs.
+
+        The first one of the main thread, which is the only one that gets signals, installs their handlers.
         """
         self.open[consumer] = loop
-        if not self.watching:
+        if self.watching or (self.entered and not _is_main()):
+            return
+        if not self.entered:
             starting()
-            self.watching = True
             before_threads_are_joined(self.end_left_behind)
-            if drain_seconds():
-                if not self.servers:
-                    self._watch()
-                if not self._drains():
-                    log.warning(
-                        "DRAIN_SECONDS has no effect: the server does not handle SIGTERM with signal.signal()"
-                    )
+        self.entered, self.watching = True, _is_main()
+        if drain_seconds():
+            if not self.servers:
+                self._watch()
+            if not self._drains():
+                log.warning(
+                    "DRAIN_SECONDS has no effect: the server %s",
+                    "does not handle SIGTERM with signal.signal()" if self.watching else "runs in a thread",
+                )
 
     def tell_stop(self, waiting: Waiting) -> None:
         """Call ``waiting.stop()`` on the running event loop when a signal stops its server.
@@ -137,8 +142,7 @@ class Drain:
 
     def _watch(self) -> None:
         loop = asyncio.get_running_loop()
-        is_main = threading.current_thread() is threading.main_thread()
-        if not (is_main and callable(signal.getsignal(signal.SIGTERM))):
+        if not (_is_main() and callable(signal.getsignal(signal.SIGTERM))):
             return
         found = {int(number): signal.getsignal(number) for number in SIGNALS}
         self.servers = {number: handler for number, handler in found.items() if callable(handler)}
@@ -318,6 +322,10 @@ def before_threads_are_joined(callback: Callable[[], object]) -> None:
     register = getattr(threading, "_register_atexit", None)
     if register is not None:
         register(callback)
+
+
+def _is_main() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def _module(handler: Handler) -> str:

@@ -336,3 +336,27 @@ def test_a_server_whose_loop_is_told_of_signals_has_no_drain(caplog: pytest.LogC
         loop.run_until_complete(main())
     assert connection.closed_at is None and drain.task is None and not admissions.draining
     assert "DRAIN_SECONDS has no effect" in caplog.text
+
+
+def test_the_first_websocket_may_be_of_a_server_in_a_thread(caplog: pytest.LogCaptureFixture) -> None:
+    """Was: ``DRAIN_SECONDS`` had no effect then."""
+    other, drain, stopped = asyncio.new_event_loop(), Drain(), list[int]()
+    connections = [Connection(drain, Clock(), 0) for _ in range(2)]
+
+    async def enter() -> None:
+        drain.enter(connections[0], other)
+
+    async def main() -> None:
+        signal.signal(signal.SIGTERM, lambda number, frame: stopped.append(number))
+        drain.enter(connections[1], asyncio.get_running_loop())
+        signal.raise_signal(signal.SIGTERM)
+        await until_async(lambda: stopped, "the server stops")
+
+    with override(DRAIN_SECONDS=0.01), contextlib.closing(other):
+        thread = threading.Thread(target=other.run_until_complete, args=(enter(),))
+        thread.start()
+        thread.join()
+        drain.leave(connections[0])
+        asyncio.run(main())
+    assert connections[1].closed_at is not None and admissions.draining
+    assert "the server runs in a thread" in caplog.text and "does not handle" not in caplog.text
