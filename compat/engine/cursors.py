@@ -19,6 +19,8 @@ __all__ = ["Cursors", "Missed", "Position", "Progress", "position_of"]
 
 SETTLED = 32
 """How many events are noted before ``Cursors`` finds out which of them have been handled."""
+KNOWN_TAKEN = 16
+"""Of how many messages that were taken last is known whether they are of a history."""
 MOST_NOTED = 4096
 """How many events are kept behind a handler that does not end, in addition to those that wait."""
 ID = re.compile(r"([0-9a-f]{16})-([0-9]{1,16})\Z")
@@ -85,7 +87,7 @@ class Cursors:
 
     __slots__ = (
         *("_due", "_inbox", "_leaves", "_moved", "_noted", "_places", "_progress", "_settle_at", "_settled"),
-        *("lost", "missed"),
+        *("_taken", "_takes", "lost", "missed"),
     )
 
     def __init__(
@@ -104,6 +106,10 @@ class Cursors:
         self._settle_at = SETTLED
         self._settled = 0
         """How many of all noted events have been handled."""
+        self._taken: deque[Event | None] = deque(maxlen=KNOWN_TAKEN)
+        """The events that were taken last from the inbox, of any kind; None: one that is being taken."""
+        self._takes = 0
+        """How many have been taken."""
         self._due = (0, 0)
         """So many events count as handled when so many frames have been passed on."""
         self._places: dict[str, Position] = {}
@@ -151,6 +157,18 @@ class Cursors:
         if self.missed is not None:
             self.missed.spoil()
         self._inbox.loop.call_soon_threadsafe(self._moved, True)
+
+    # For the inbox, in any thread
+
+    def takes(self) -> None:
+        """Note that an event is about to be taken."""
+        self._takes += 1
+        self._taken.append(None)
+
+    def took(self, event: Event) -> Event:
+        """Note which event it was; return it."""
+        self._taken[-1] = event
+        return event
 
     # For the client's tickets (``compat.resume.histories``)
 
@@ -219,7 +237,7 @@ class Cursors:
         return any(id(event) in noted for event in events)
 
     def _settle(self) -> None:
-        waiting = _ids(self._inbox.events)
+        takes, waiting = self._takes, _ids(self._inbox.events)
         handled, taken = len(self._noted), list[int]()
         for number, (event, _, _) in enumerate(self._noted):
             if event is None:
@@ -231,8 +249,9 @@ class Cursors:
         progress = self._progress()  # after the look at the inbox: a thread may take a message at any moment
         if progress is None:
             return
-        if taken and progress.running:
-            handled = taken[-progress.running :][0]
+        running = self._noted_among(progress.running, takes) if taken and progress.running else 0
+        if running:
+            handled = taken[-running:][0]
         finished = self._settled + handled
         if progress.sent >= progress.emitted:
             self._advance(finished)
@@ -241,6 +260,17 @@ class Cursors:
         if progress.sent >= self._due[1]:
             self._advance(self._due[0])
             self._due = finished, progress.emitted
+
+    def _noted_among(self, running: int, takes: int) -> int:
+        """Return how many of the ``running`` messages that were taken last are of a history, at most.
+
+        ``takes``: how many had been taken before anything else was looked at.
+        """
+        last = list(self._taken)[-running:]
+        if takes != self._takes:
+            return running  # a worker thread has gone on meanwhile
+        noted = {id(event) for event, _, _ in self._noted}
+        return running - sum(event is not None and id(event) not in noted for event in last)
 
     def _advance(self, count: int) -> None:
         """Note that the first ``count`` of all noted messages have been handled."""

@@ -7,7 +7,7 @@ from typing import Literal
 
 from compat.types import Message
 
-__all__ = ["BETWEEN", "HEARTBEAT", "NOTHING", "Copies", "Event", "One", "Overflow"]
+__all__ = ["BETWEEN", "HEARTBEAT", "NOTHING", "Copies", "Event", "One", "Overflow", "is_sent"]
 
 Overflow = Literal["drop", "drop_oldest", "close"]
 """What a full inbox does: drop the new message, drop the oldest, or close the connection with 1013."""
@@ -53,3 +53,8 @@ One = tuple[Event]
 
 NOTHING: tuple[()] = ()
 """The events of an empty inbox."""
+
+
+def is_sent(event: Event) -> bool:
+    """Return True if somebody has sent the event, and not the engine itself."""
+    return event[1].get("type") != HEARTBEAT

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from compat.clock import steady
-from compat.engine.events import BETWEEN, HEARTBEAT, NOTHING, Event, One, Overflow
+from compat.engine.events import BETWEEN, NOTHING, Event, One, Overflow, is_sent
 from compat.engine.mailbox import DropCounter, QueueOfItems
 from compat.engine.scheduler import Scheduler
 from compat.redis.waiting import settle
@@ -173,7 +173,7 @@ class Inbox(QueueOfItems):
         if self.on_overflow == "drop_oldest":
             events = self.own()
             try:
-                lost = _is_sent(events.popleft())
+                lost = is_sent(events.popleft())
             except IndexError:  # a sync consumer's worker has just taken the last one
                 lost = False
             events.extend(one)
@@ -291,16 +291,19 @@ class Inbox(QueueOfItems):
             if self.space is not None:
                 self._freed()
             return frame
-        self.turn = False
+        self.turn, cursors = False, self.cursors
         while events:
+            if cursors is not None:
+                cursors.takes()
             if isinstance(events, tuple):
-                ((deadline, message, copy),) = events
+                (event,) = events
                 events = self.events = NOTHING
             else:
                 try:
-                    deadline, message, copy = events.popleft()
+                    event = events.popleft()
                 except IndexError:  # "drop_oldest" has removed the last one while this worker thread looked
                     break
+            deadline, message, copy = event if cursors is None else cursors.took(event)
             if self.drained is not None and not events:
                 self.loop.call_soon_threadsafe(self._tell_drained)  # this may be a worker thread
             if deadline > steady():
@@ -309,8 +312,8 @@ class Inbox(QueueOfItems):
                 return message
             if self.owner is not None:
                 self.owner.count_drop(self.channel, "expired")
-            if self.cursors is not None:
-                self.cursors.lose()
+            if cursors is not None:
+                cursors.lose()
         return self.take() if frame is not None else None
 
     def took(self, frame: Message) -> None:
@@ -341,10 +344,6 @@ class Inbox(QueueOfItems):
         if not self.overflowed:
             return
         left, self.events, self.capacity = self.events, NOTHING, 0
-        count = sum(map(_is_sent, left))
+        count = sum(map(is_sent, left))
         if count and self.owner is not None:
             self.owner.count_drop(self.channel, "overflow", count)
-
-
-def _is_sent(event: Event) -> bool:
-    return event[1].get("type") != HEARTBEAT

@@ -30,7 +30,8 @@ class Feed(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         assert self.channel_layer is not None
-        await self.channel_layer.group_add("room", self.channel_name)
+        for group in ("room", "without"):
+            await self.channel_layer.group_add(group, self.channel_name)
         await self.accept()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
@@ -45,6 +46,9 @@ class Feed(AsyncWebsocketConsumer):
         if event["n"] == "later":
             raise LayerUnavailable("as if Redis were away")
         await self.send(text_data=str(event["n"]))
+
+    async def away(self, event: dict[str, Any]) -> None:
+        await self.close(1013)
 
     async def go(self, event: dict[str, Any]) -> None:
         assert self.channel_layer is not None
@@ -66,13 +70,17 @@ class Answers(OneByOne):
 class InThreads(WebsocketConsumer):
     def connect(self) -> None:
         assert self.channel_layer is not None
-        async_to_sync(self.channel_layer.group_add)("room", self.channel_name)
+        for group in ("room", "without"):
+            async_to_sync(self.channel_layer.group_add)(group, self.channel_name)
         self.accept()
 
     def said(self, event: dict[str, Any]) -> None:
         if event["n"] == "later":
             raise LayerUnavailable("as if Redis were away")
         self.send(text_data=str(event["n"]))
+
+    def away(self, event: dict[str, Any]) -> None:
+        self.close(1013)
 
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         self.close(1013)
@@ -217,6 +225,25 @@ async def test_who_is_closed_by_its_consumer_is_told_what_it_was_sent(
     await until_async(lambda: page.codes == [1013], "it is asked to come back later")
     assert page.offset() <= len(page.got), "nothing is missing"
     assert late or page.offset() == 2, "nothing comes twice"
+    page.coming.put_nowait({"type": "websocket.disconnect", "code": 1013})
+    await asyncio.wait_for(page.task, 10)
+
+
+@pytest.mark.parametrize("late", [0, 3])
+@pytest.mark.parametrize("kind", [Feed, OneByOne, InThreads])
+async def test_a_message_of_no_history_that_closes_holds_no_position_back(
+    kind: Any, late: int, room: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Was: the last message of the history came twice, though its handler had ended."""
+    page = Page(kind=kind)
+    await until_async(lambda: page.offset() == 0, "it is told where it has joined")
+    monkeypatch.setattr("compat.resume.histories.REFRESH_S", 60)
+    await say(room, 1, 2)
+    await until_async(lambda: page.got == ["1", "2"], "it has got them")
+    await room.group_send("without", {"type": "away"})
+    await say(room, *range(late))
+    await until_async(lambda: page.codes == [1013], "it is asked to come back later")
+    assert page.offset() == 2
     page.coming.put_nowait({"type": "websocket.disconnect", "code": 1013})
     await asyncio.wait_for(page.task, 10)
 
