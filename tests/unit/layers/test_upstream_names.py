@@ -279,3 +279,11 @@ def test_an_override_that_is_not_called_is_told(name: str, caplog: pytest.LogCap
     assert "CONFIG['hosts']" in record.getMessage()
     type("OtherLayer", (RedisChannelLayer,), {"extra": 1})
     assert len(caplog.records) == 1
+
+
+def test_an_override_of_a_mixin_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Was: only what stood in the class itself was told."""
+    mixin = type("Pools", (), {"create_pool": lambda self, index: None})
+    ours = type("OwnPools", (mixin, RedisChannelLayer), {})
+    type("SameAgain", (ours,), {})
+    assert ["OwnPools overrides create_pool()" in line for line in caplog.messages] == [True]
