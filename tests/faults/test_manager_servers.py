@@ -305,7 +305,7 @@ def until_frame(member: Member, kind: str) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.holds_the_loop  # where it counts objects
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("settings", [{"WS_HEARTBEAT_TIMEOUT": "60"}])
 @pytest.mark.parametrize("connections", [200, 2000])
 def test_an_hours_churn_leaves_nothing_behind(
