@@ -18,7 +18,7 @@ from tests.support.proxy import Proxy
 from tests.support.resuming import COME_BACK, Closed, Resuming, end_links
 from tests.support.servers import Address
 
-STOPPED_S = 10.0
+STOPPED_S = 30.0
 AWAY_S = 15
 """Longer than any of the servers lets a call go on after its client has left, if it limits that at all."""
 
