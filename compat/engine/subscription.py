@@ -51,11 +51,11 @@ class Subscription:
         After ``stop()`` a cancellation does not interrupt it. Raises TimeoutError if the layer is not done in
         ``LAYER_TIMEOUT_S``; it continues in the background.
         """
-        if getattr(self.layer, "tracks", False) is True:
+        if getattr(self.layer, "tracks", False) is True:  # a mock has any attribute
             self.layer.departs(self.channel)
         await self.stop()
         layer = self.layer
-        if getattr(layer, "detaches_at_once", False) is True:  # a mock has any attribute
+        if getattr(layer, "detaches_at_once", False) is True:
             await layer.detach(self.channel)
         elif hasattr(type(layer), "detach"):
             leaving = await whole(layer.detach(self.channel), LAYER_TIMEOUT_S)
@@ -64,10 +64,9 @@ class Subscription:
 
 
 def keeps_people(layer: Any) -> bool:
-    """Return True if the layer tracks who is in some of its groups. A mock, which has any attribute, does
-    not.
-    """
-    return type(getattr(layer, "tracks", None)) is bool and bool(layer.presence_rules)
+    """Return True if the layer tracks who is in some of its groups; a mock does not."""
+    knows_people = isinstance(getattr(layer, "tracks", None), bool)
+    return knows_people and bool(layer.presence_rules)
 
 
 def pushes(layer: Any) -> bool:

@@ -116,10 +116,11 @@ class PrivateNamesOfQueue(PrivateNames["RedisLoopLayer"]):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        if cls.__module__.startswith("compat."):
+            return
+        layers = [base for base in cls.__mro__[1:] if issubclass(base, PrivateNamesOfQueue)]
         for name in ("create_pool", "connection"):
-            layers = [base for base in cls.__mro__[1:] if issubclass(base, PrivateNamesOfQueue)]
-            is_new = all(getattr(base, name, None) is not getattr(cls, name, None) for base in layers)
-            if is_new and not cls.__module__.startswith("compat."):
+            if all(getattr(base, name, None) is not getattr(cls, name, None) for base in layers):
                 log.warning(
                     "%s overrides %s(), which the layer does not call: it connects as CONFIG['hosts'] says. "
                     "A host may be a dict with an address and the arguments of redis-py's connections, as "

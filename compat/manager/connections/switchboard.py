@@ -11,7 +11,7 @@ from compat.codes import POLICY_VIOLATION, TRY_AGAIN_LATER
 from compat.engine.contracts import RESUMABLE_KEY
 from compat.engine.direct_inbox import attached
 from compat.engine.refusal import shown
-from compat.engine.subscription import Subscription
+from compat.engine.subscription import Subscription, keeps_people
 from compat.layers.presence.layer import PERSON
 from compat.manager.backends.base import BaseBackend
 from compat.manager.backends.messaging import BROADCAST_GROUP, backend_errors, name_in_layer
@@ -120,7 +120,7 @@ class Switchboard:
     def _attend(self, connection: Connection) -> None:
         """Tell the layer when the client is away, if it tracks people."""
         layer, resumed = self.backend.layer, connection.websocket.scope.get(RESUMABLE_KEY)
-        if getattr(layer, "presence_rules", None):
+        if keeps_people(layer):
             layer.attend(connection.address, {}, hears=False, by_rule=False)
             if resumed is not None:
                 resumed.tell_by(lambda kind: layer.away(connection.address, kind == "compat.parked"))
