@@ -163,11 +163,13 @@ async def test_disconnect_runs_if_a_connection_to_the_database_cannot_be_closed(
     base: Any, layer: InMemoryChannelLayer
 ) -> None:
     ends: list[int] = []
+    closed: list[bool] = []
     broken = False
 
     def close_old_connections(**kwargs: Any) -> None:
         if broken:
             raise OSError("the database has gone")
+        closed.append(True)
 
     class Async(AsyncWebsocketConsumer):
         async def disconnect(self, code: int) -> None:
@@ -180,6 +182,9 @@ async def test_disconnect_runs_if_a_connection_to_the_database_cannot_be_closed(
     consumer: Any = Async if base is AsyncWebsocketConsumer else InThreads
     with mock.patch("compat.db.close_old_connections", close_old_connections), recorded():
         client = await Conversation(consumer.as_asgi()).open()
+        # A thread closes them after connect() too, which has sent the acceptance by then.
+        calls = 1 if consumer is Async else 2
+        await until_async(lambda: len(closed) == calls, "connect() is over")
         broken = True
         await client.send_input({"type": "websocket.disconnect", "code": 1001})
         await asyncio.wait((client.future,), timeout=15)
