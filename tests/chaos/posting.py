@@ -11,7 +11,7 @@ import httpx
 
 from compat.client import Closed
 from tests.support.fallback import Posting, Refusal
-from tests.support.resuming import COME_BACK
+from tests.support.resuming import ACK_FRAMES, COME_BACK
 from tests.support.servers import Address
 
 __all__ = ["PostingClient"]
@@ -49,6 +49,10 @@ class PostingClient:
         """The number of the first of them."""
         self._posted = 0
         """How many of them were posted to this connection, perhaps in vain."""
+        self._acknowledged = 0
+        """How many frames of this connection the server knows to have arrived."""
+        self._asked = False
+        """The server wants to know it at once."""
         self._links = 0
         """How many times the server has said what it has."""
         self._unsure: list[str] = []
@@ -101,6 +105,8 @@ class PostingClient:
                 async for frame in self._posting.frames():
                     failures = 0
                     self._inbox.put_nowait(frame)
+                    if self._posting.received - self._acknowledged >= ACK_FRAMES:
+                        self._news.set()
                 end = self._posting.end
             except (Refusal, httpx.HTTPError):
                 failures += 1
@@ -117,7 +123,10 @@ class PostingClient:
     def _take(self, control: dict[str, Any], offered: bool) -> None:
         """Do what a control frame says; a ticket was ``offered`` for this link or not."""
         if control["type"] == "ack":
-            self._acknowledge(control["n"])
+            self._has(control["n"])
+            if control.get("ask"):
+                self._asked = True
+                self._news.set()
         elif control["type"] == "verdict":
             self.recovered, self.why = control["recovered"], control.get("why", "")
             self._change(self.state)
@@ -126,9 +135,10 @@ class PostingClient:
 
     def _begin(self, hello: dict[str, Any], offered: bool) -> None:
         self._links += 1
+        self._acknowledged = self._posting.received
         resumed = offered and hello.get("recovered") == "all"
         if resumed:
-            self._acknowledge(hello["have"])
+            self._has(hello["have"])
         else:  # what was never posted goes to the new connection
             self._unsure += self._queue[: self._posted]
             del self._queue[: self._posted]
@@ -141,14 +151,14 @@ class PostingClient:
         self._opened.set()
         self._news.set()
 
-    def _acknowledge(self, count: int) -> None:
+    def _has(self, count: int) -> None:
         known = max(0, min(count - self._first, len(self._queue)))
         del self._queue[:known]
         self._first += known
         self._posted = max(0, self._posted - known)
 
     async def _post(self) -> None:
-        """Post frames from the first that the server may not have."""
+        """Post frames from the first that the server may not have, and acknowledge what has come."""
         links, following = 0, 0
         while True:
             await self._news.wait()
@@ -158,11 +168,15 @@ class PostingClient:
                     links, following = self._links, self._first
                 following = max(following, self._first)
                 frames = self._queue[following - self._first :][:MOST_FRAMES]
-                if not frames:
+                received = self._posting.received
+                acknowledges = self._asked or received - self._acknowledged >= ACK_FRAMES
+                if not frames and not acknowledges:
                     break
                 self._posted = max(self._posted, following - self._first + len(frames))
+                self._asked, self._acknowledged = False, received
+                ack = [{"type": "ack", "n": received}] if acknowledges else []
                 try:
-                    await self._posting.post(*frames, first=following)
+                    await self._posting.post(*ack, *frames, first=following)
                 except (Refusal, httpx.HTTPError) as error:
                     if isinstance(error, Refusal) and error.status in (NO_SUCH, BEHIND):
                         links = 0
