@@ -19,6 +19,7 @@ from tests.support.proxy import Proxy
 __all__ = ["Faults", "Happened"]
 
 BLOCKING = ("hold", "trickle", "stall")
+CUTTING = ("cut", "cut everyone", "cut midway", "half-close", "refuse", "strand")
 UNNOTICED_S = 35.0
 """After how long at most a client gives up a link on which nothing comes."""
 
@@ -65,6 +66,11 @@ class Faults:
             for one in self.happened
             if one.which == which and one.what in BLOCKING
         ]
+
+    def cuts(self, which: int) -> list[tuple[float, float]]:
+        """When a client's link ended, or may have."""
+        mine = (one for one in self.happened if one.which in (which, None))
+        return [(one.at, one.until) for one in mine if one.what in CUTTING]
 
     def outages(self) -> list[tuple[float, float]]:
         """When Redis did not answer, or had lost connections or what it had."""

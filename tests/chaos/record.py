@@ -101,6 +101,8 @@ class Client:
     """It has no websocket, and comes back with each poll."""
     blocked: list[tuple[float, float]] = field(default_factory=list)
     """When its link was open and carried nothing, or hardly anything."""
+    cuts: list[tuple[float, float]] = field(default_factory=list)
+    """When its link ended, which it may notice a little later."""
 
 
 @dataclass

@@ -14,6 +14,8 @@ LAG_S, NOTICED_S = 1.0, 3.0
 """How far a replica may be behind; and after how long those who were there know that it was."""
 REACHES_S = 12.0
 """A client that needs longer for what is under way may get some of that twice after a stop."""
+CUT_S = 1.0
+"""How late a client may notice a cut: it is away from the cut on."""
 
 
 def judge(client: Client, stretches: list[Run], record: Record) -> Iterator[Finding]:
@@ -153,7 +155,8 @@ def _may_repeat(earlier: Run, later: Run, client: Client, record: Record) -> boo
         (one.state for one in reversed(client.log) if isinstance(one, Told) and one.at < at - 0.05), ""
     )
     troubled = any(began < at and at - REACHES_S < ended for began, ended in client.blocked + record.outages)
-    return code != SERVICE_RESTART or state != "open" or troubled
+    cut = any(began < at and at - CUT_S < ended for began, ended in client.cuts)
+    return code != SERVICE_RESTART or state != "open" or troubled or cut
 
 
 def _frames_of(chain: list[Run]) -> Iterator[Frame]:

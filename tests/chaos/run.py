@@ -146,6 +146,7 @@ class _Run:
         clients = []
         for index, member in enumerate(self._members):
             member.record.blocked = self._faults.blocked(index)
+            member.record.cuts = self._faults.cuts(index)
             clients.append(replace(member.record, log=list(member.record.log)))
         # After the clients' logs, which go on meanwhile: a consumer notes that it is there before its hello.
         consumers, messages = from_notes(notes_in(self._fleet.notes))

@@ -245,6 +245,10 @@ def test_messages_that_come_twice() -> None:
     assert found(record) == ["message 2 of p came from a and again from b"]
     record.clients[0].blocked = [(2.0, 3.2)]  # its last ticket may not have reached it
     assert found(record) == []
+    record.clients[0].blocked, record.clients[0].cuts = [], [(3.4, 3.45)]
+    assert found(record) == [], "it has yet to notice that it is away"
+    record.clients[0].cuts = [(2.0, 2.1), (3.6, 3.7)]
+    assert found(record) == ["message 2 of p came from a and again from b"]
     assert found(record_of(story, a={"ended": [(4.5, RESTART)]})) == [], "it was away"
     record = record_of(story, a=stopped)
     record.clients[0].polls = True
