@@ -96,15 +96,14 @@ def pings(subject: Subject) -> Iterator[Finding]:
 
 
 def stop_without_end(subject: Subject) -> Iterator[Finding]:
-    """Report a server whose stop has no time limit."""
-    drain_s = settings.get("DRAIN_SECONDS") or 0
+    """Report a server whose stop has no time limit; with a drain, it counts from the end of that."""
     for command in _uvicorns(subject):
         limit_s = command.options.get("timeout_graceful_shutdown")
         if limit_s is None:
             yield note(
                 "a stop waits for running handlers without a time limit: if one handler hangs, the process "
                 "has to be killed",
-                f"--timeout-graceful-shutdown {int(drain_s) + 10}",
+                "--timeout-graceful-shutdown 10",
                 command.source,
             )
 

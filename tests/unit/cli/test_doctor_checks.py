@@ -33,6 +33,7 @@ from compat.fastapi import include_consumers
 from compat.layers import InMemoryChannelLayer
 from compat.layers.redis.core import RedisChannelLayer
 from compat.layers.redis.pubsub import RedisPubSubChannelLayer
+from compat.layers.redis.streams import RedisStreamsChannelLayer
 from compat.patterns import path
 from compat.resume import Resumable
 from compat.routing import ProtocolTypeRouter, URLRouter
@@ -528,7 +529,7 @@ def test_a_redis_that_wants_a_password(tmp_path_factory: pytest.TempPathFactory)
 @pytest.mark.parametrize(
     ("check", "severity", "text", "answer"),
     [
-        ("redis-version", ERROR, "version 4.0.9", {"redis_version": "4.0.9"}),
+        ("redis-version", ERROR, "version 4.0.9.*layer .default. uses", {"redis_version": "4.0.9"}),
         ("redis-role", ERROR, "is a replica", {"role": "slave"}),
         ("redis-role", ERROR, "node of a cluster", {"cluster_enabled": 1}),
         ("redis-memory", WARNING, "uses 90 %", {"maxmemory": 100 << 20, "used_memory": 90 << 20}),
@@ -542,6 +543,16 @@ def test_what_other_servers_say(check: str, severity: Severity, text: str, answe
     given.answers = [Answer("default", "host:6379", info=answer)]
     finding = only(given, check, severity, text, ".")
     assert finding.where == "host:6379"
+
+
+@pytest.mark.parametrize(("version", "count"), [("6.0.16", 1), ("6.2.0", 0), ("7.4.1", 0)])
+def test_streams_need_a_newer_redis(version: str, count: int) -> None:
+    given = subject(layers={"queue": RedisChannelLayer(), "streams": RedisStreamsChannelLayer()})
+    info = {"redis_version": version}
+    given.answers = [Answer("queue", "one:6379", info=info), Answer("streams", "two:6379", info=info)]
+    findings = found(given, "redis-version")
+    assert [finding.where for finding in findings] == ["two:6379"] * count
+    assert all("6.2 or newer" in finding.fix for finding in findings)
 
 
 def test_processes_with_different_numbers_of_shards() -> None:
@@ -633,7 +644,7 @@ def test_proxies_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_stop_leaves_time_for_the_drain() -> None:
     with override(DRAIN_SECONDS=30):
-        only(subject(), "stop-without-end", NOTE, "without a time limit", "--timeout-graceful-shutdown 40")
+        only(subject(), "stop-without-end", NOTE, "without a time limit", "--timeout-graceful-shutdown 10")
 
 
 def test_a_limit_of_uvicorn_that_people_exceed() -> None:
