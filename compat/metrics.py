@@ -281,10 +281,11 @@ def report_resumable(counts: Callable[[], dict[str, Any]]) -> None:
 def resumable() -> dict[str, Any]:
     """Return the counts of this process's resumable connections.
 
-    ``{"live", "parked", "resumed", "groups", "lost": {why: n}}``: those with a client, those that wait for
-    one, the returns that have found their connection, those to a new one whose groups have missed nothing,
-    and those that have not found theirs (the former too). Empty in a process that has imported neither
-    ``compat.consumer`` nor ``compat.resume``.
+    ``{"live", "parked", "resumed", "replaced", "groups", "lost": {why: n}}``: those with a client, those that
+    wait for one, the returns that have found their connection, those to a new one, those of these whose
+    groups have missed nothing, and the connections that were not found, or whose wait has ended though
+    nobody may come back to them. Empty in a process that has imported neither ``compat.consumer`` nor
+    ``compat.resume``.
     """
     return _resumable()
 

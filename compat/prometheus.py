@@ -72,7 +72,7 @@ class Read(NamedTuple):
 REASONS = ("overflow", "expired", "queue full", "undecodable", "gone", "reset", "dead")
 WHYS = (
     *("gone", "left", "overflow", "stopped", "elsewhere", "user", "path", "logout"),
-    *("refused", "used", "position", "expired", "invalid"),
+    *("refused", "used", "position", "expired", "invalid", "history"),
 )
 PER_PROCESS = (
     Read("connections", False, "Running consumers", ["connections", "current"]),
@@ -115,7 +115,8 @@ OF_RESUMABLE = (
     Read("live", False, "Resumable connections with a client", ["live"]),
     Read("parked", False, "Resumable connections that wait for their client", ["parked"]),
     Read("resumed", True, "Returns that have found their connection", ["resumed"]),
-    Read("groups", True, "Returns to a new connection whose groups have missed nothing", ["groups"]),
+    Read("replaced", True, "Returns to a new connection", ["replaced"]),
+    Read("groups", True, "Those of them whose groups have missed nothing", ["groups"]),
     Read("lost", True, "Returns that have not found it, and ended waits", ["lost"], "why", WHYS),
 )
 

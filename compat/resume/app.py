@@ -172,7 +172,10 @@ async def _made(
     made = ResumableConnection(seconds, place, why, returned, scope.get("path", ""))
     made.belongs_to(session)
     scope[RESUMABLE_KEY] = made
-    scope["resume"] = None if why in (None, OF_PAGE) else {"recovered": "", "why": why}
+    scope["resume"] = None
+    if why not in (None, OF_PAGE):
+        registry.count_replaced()
+        scope["resume"] = {"recovered": "", "why": why}
     if returned is not None:
         returned.begin(made)
         scope["compat.progress"] = returned

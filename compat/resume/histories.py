@@ -290,9 +290,9 @@ class Returned:
         whole = not self._incomplete and not self._left
         recovered, why = ("groups", self.why) if whole else ("", "history")
         replayed = len(self._events)
-        if whole:
+        if whole and not self._ticket.is_of_page:
             registry.count_rejoined()
-        else:
+        elif not whole:
             registry.lose(why)
         self.close()
         connection.judged(Verdict(recovered, why, replayed))

@@ -40,6 +40,7 @@ class Registry:
         self.parked_bytes = 0
         self.resumed = 0
         """How many returns have found their connection."""
+        self.replaced = 0
         self.rejoined = 0
         """How many returns have found all that the groups of a new consumer had missed."""
         self.lost: dict[str, int] = {}
@@ -174,6 +175,10 @@ class Registry:
         """Count a return that has found its connection."""
         self.resumed += 1
 
+    def count_replaced(self) -> None:
+        """Count a return to a new consumer, because its connection was not found."""
+        self.replaced += 1
+
     def count_rejoined(self) -> None:
         """Count a return to a new consumer whose groups have missed nothing."""
         self.rejoined += 1
@@ -219,6 +224,7 @@ class Registry:
             "live": len(self.connections) - len(self.parked),
             "parked": sum(not connection.told for connection in tuple(self.parked.values())),
             "resumed": self.resumed,
+            "replaced": self.replaced,
             "groups": self.rejoined,
             "lost": dict(self.lost),
         }

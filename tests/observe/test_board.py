@@ -46,7 +46,7 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     layer = InMemoryChannelLayer()
     layer.metrics.lose("overflow")
     register_channel_layer("default", layer)
-    counts = {"live": 1, "parked": 1, "resumed": 1, "groups": 1, "lost": {"gone": 1}}
+    counts = {"live": 1, "parked": 1, "resumed": 1, "replaced": 1, "groups": 1, "lost": {"gone": 1}}
     monkeypatch.setattr(metrics, "_resumable", lambda: counts)
     monkeypatch.setattr(timings, "_watched", True)
     monkeypatch.setattr(timings, "_classes", {})

@@ -460,11 +460,15 @@ async def test_S12_the_clients_frames_are_acknowledged(place: Place) -> None:
 async def test_S13_a_journal_that_overflows_ends_the_park(place: Place, flavour: str, command: str) -> None:
     who = name("over")
     client = await place.away(flavour, who)
-    lost = (await place.resumable())["lost"].get("overflow", 0)
+    before = await place.resumable()
     await place.tell(who, command)
     assert await place.code(who) == 1006
-    assert (await place.resumable())["lost"].get("overflow", 0) == lost + 1
+    now = await place.resumable()
+    assert now["lost"]["overflow"] == before["lost"].get("overflow", 0) + 1
+    assert now["replaced"] == before["replaced"], "it may never come back"
     assert await client.back() == "" and client.why == "overflow"
+    now = await place.resumable()
+    assert now["replaced"] == before["replaced"] + 1 and now["resumed"] == before["resumed"]
     await client.send("echo 1")
     assert await client.numbers(1) == [1], "a new connection, without what was lost"
     await client.leave()
