@@ -18,6 +18,7 @@ from compat.client.timing import Attempts, Patience
 from compat.codes import (
     ABNORMAL,
     GOING_AWAY,
+    INTERNAL_ERROR,
     NO_STATUS,
     NORMAL,
     NOT_THERE,
@@ -33,6 +34,8 @@ State = Literal["connecting", "open", "away", "closed"]
 
 AFTER_CUTS = frozenset((GOING_AWAY, NO_STATUS, ABNORMAL, SERVICE_RESTART, TRY_AGAIN_LATER))
 REPLACED = (TAKEN_OVER, "replaced")
+UNANSWERED = (INTERNAL_ERROR, "keepalive ping timeout")
+"""uvicorn's close of a link whose pings nobody has answered: it is lost."""
 """How a link ends that another one has replaced, perhaps one of this client that had been given up before."""
 
 logger = logging.getLogger("compat.client")
@@ -296,7 +299,8 @@ class Client:
         )
         end = await conversation.run()
         self._conversation = None
-        if (end.code, end.reason) == REPLACED and self._exchange.ticket:
+        replaced = (end.code, end.reason) == REPLACED and self._exchange.ticket
+        if replaced or (end.code, end.reason) == UNANSWERED:
             end = Closed(ABNORMAL, end.reason)
         if conversation.goodbye is not None or end.code not in AFTER_CUTS:
             return end, False

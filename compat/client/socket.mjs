@@ -31,6 +31,8 @@ const COMES_BACK_AFTER = [1001, 1005, 1006, 1012, 1013];
 const GONE = 4410;
 /** With the reason "replaced": of a link that another one has replaced, perhaps one that was given up before. */
 const REPLACED = 4409;
+/** The reason, with 1011, of uvicorn's close of a link whose pings nobody has answered: it is lost. */
+const UNANSWERED = "keepalive ping timeout";
 const LOST = { code: 1006 };
 
 const QUEUE = 1024 * 1024;
@@ -775,7 +777,8 @@ export class Socket extends EventTarget {
     this._link = this._waiting = null;
     this._up = false;
     if (this._closing) return this._end(end);
-    if (this._mode !== "plain" && end.code === REPLACED && end.reason === "replaced") end = LOST;
+    const replaced = this._mode !== "plain" && end.code === REPLACED && end.reason === "replaced";
+    if (replaced || (end.code === 1011 && end.reason === UNANSWERED)) end = LOST;
     // A server may greet its clients, and let them go at once; the first time is free.
     const quick = this._heard && now - this._linkedAt < STEADY_MS;
     const worked = (this._heard && !(quick && this._quick)) || (up && now - this._heardAt > SILENCE_MS);

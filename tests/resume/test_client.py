@@ -232,6 +232,21 @@ async def test_a_new_connection_says_what_it_is_unsure_of(server: WireServer) ->
     await client.close()
 
 
+@pytest.mark.parametrize("reason", ["keepalive ping timeout", "another"])
+async def test_a_link_whose_pings_were_not_answered_is_lost(server: WireServer, reason: str) -> None:
+    client = Client(server.url)
+    link = await enter(client, server)
+    await link.end(1011, reason)
+    if reason == "another":
+        with pytest.raises(Closed, match=reason):
+            await client.receive()
+        return
+    link = await server.link()
+    await link.hello("T2", recovered="all")
+    await state(client, "open")
+    await client.close()
+
+
 async def test_only_ends_with_the_connection(server: WireServer) -> None:
     client = Client(server.url, only=True)
     link = await enter(client, server)

@@ -124,6 +124,28 @@ async def test_what_waited_for_the_return_is_read_slowly_where_the_rate_is_limit
             assert client.recovered == "all"
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of uvicorn's old implementation
+@pytest.mark.parametrize("ws", ["websockets", "websockets-sansio", "wsproto"])
+async def test_a_client_that_answers_no_ping_comes_back(ws: str) -> None:
+    """Was: uvicorn's close with 1011 was the end of the client, while its consumer waited for it."""
+    pings, closed = {"ws_ping_interval": 0.2, "ws_ping_timeout": 0.2}, threading.Event()
+
+    def silent(data: bytes, to_server: bool) -> bytes:
+        if b"keepalive ping timeout" in data:
+            closed.set()
+        return b"" if to_server and not closed.is_set() else data
+
+    with LiveServer(Slowly.as_asgi(), ws=ws, **pings) as server, Proxy(server.port) as proxy:
+        async with Client(f"ws://127.0.0.1:{proxy.port}/") as client:
+            await client.send("before")
+            assert await asyncio.wait_for(client.receive(), 30) == "before"
+            proxy.before = silent
+            await until_async(closed.is_set, "the server has given the link up")
+            await client.send("after")
+            assert await asyncio.wait_for(client.receive(), 30) == "after"
+            assert client.recovered == "all"
+
+
 class Asking(WebsocketConsumer):
     """Asks for the delivery when it is told to, in its thread."""
 

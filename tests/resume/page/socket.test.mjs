@@ -109,6 +109,22 @@ test("a server that greets and drops at once is tried less and less often, whate
   }
 });
 
+test("a link whose pings were not answered is lost, and not ended", () => {
+  for (const protocol of ["channels.resume.v1", "json"]) {
+    const world = new World();
+    const socket = made(world, { protocols: ["json"] });
+    world.accept(protocol);
+    if (protocol !== "json") world.hello();
+    world.end(1011, "keepalive ping timeout");
+    assert.equal(socket.state, "returning");
+    world.clock.wait(0.3);
+    assert.equal(world.links.length, 2);
+    world.accept();
+    world.end(1011, "another reason");
+    assert.equal(socket.readyState, 3);
+  }
+});
+
 test("a link without a hello is dropped after 10 s", () => {
   const world = new World();
   made(world);
