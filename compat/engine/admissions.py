@@ -1,4 +1,4 @@
-"""Limits for the number of websockets; off by default, and then without cost.
+"""Limits for the number of consumers' websockets; off by default, and then without cost.
 
 ``CHANNEL_MAX_CONNECTIONS``, ``CHANNEL_MAX_CONNECTIONS_PER_CLIENT`` (by client address) and
 ``CHANNEL_MAX_CONNECTIONS_PER_USER`` (by ``scope["user"]``): one more is refused with 503.

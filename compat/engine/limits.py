@@ -11,7 +11,8 @@ setting                                 class attribute               what happe
 ``CHANNEL_HEARTBEAT`` (seconds)         ``heartbeat``                 calls ``send_heartbeat()`` that often
 ======================================  ============================  =======================================
 
-A consumer whose client is closed here ends as if the client had left: ``disconnect(code)`` is called once.
+A client is silent if it sends no message: pings and the control frames of ``compat.resume`` do not count. A
+consumer whose client is closed here ends as if the client had left: ``disconnect(code)`` is called once.
 """
 
 from __future__ import annotations
