@@ -118,7 +118,10 @@ class JSONFormatter(logging.Formatter):
 
 
 def use_json() -> None:
-    """Write the records of this library as JSON to the standard error, and those of uvicorn where they go."""
+    """Write the records of this library as JSON to the standard error, and those of uvicorn where they go.
+
+    The records of this library do not reach the handlers of the root logger any more.
+    """
     formatter = JSONFormatter()
     own = logging.getLogger("compat")
     if not any(isinstance(handler.formatter, JSONFormatter) for handler in own.handlers):
