@@ -15,8 +15,10 @@
     └── SystemError          SYSTEM_ERROR            high     1011   500
 
 The first number is the close code; the second is the HTTP status for an app with ``add_exception_handlers``.
-A critical error of any class ends the connection. Three names are also names of Python's built-in errors: a
-star import brings them only as ``WSConnectionError``, ``WSSystemError`` and ``WSTimeoutError``.
+``connect()`` raises ConnectionError with 1013 for limits and for a backend that is away, and with 1008 for an
+Origin that is not allowed. A critical error of any class ends the connection. Three names are also names of
+Python's built-in errors: a star import brings them only as ``WSConnectionError``, ``WSSystemError`` and
+``WSTimeoutError``.
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ def test_the_lobby_of_the_manager(bare: Environment, tmp_path: Path) -> None:
         with Client(server, "/ws/ann") as ann, Client(server, "/ws/bob") as bob:
             bob.send_json({"type": "say", "data": "hi"})
             for client in (ann, bob):
-                assert client.receive_json() == {"type": "say", "data": "hi", "from": "bob"}
+                assert client.receive_json() == {"type": "said", "data": "hi", "from": "bob"}
             post(server, "/announce?message=x")
             assert bob.receive_json()["message"] == "x" == ann.receive_json()["message"]
             bob.close()

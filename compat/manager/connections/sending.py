@@ -37,9 +37,11 @@ class Sending(ManagerParts):
     """
 
     async def send_personal(self, connection_id: Connection | str, message: Sendable) -> bool:
-        """Send to one connection on any server; return False if there is no such connection.
+        """Send to one connection on any server.
 
-        True means that the message is in the connection's outbox or, for another server, in the layer.
+        Returns True if the message is in the connection's outbox or, for another server, in the layer, and
+        False if there is no such connection, it is about to end, or it is so slow that a frame was lost: this
+        one or, with ``on_overflow="drop_oldest"``, an older one.
         """
         content = self._content(message)
         self.statistics.count_call()
@@ -90,7 +92,10 @@ class Sending(ManagerParts):
         return list(names)
 
     async def send_to_user(self, user_id: str, message: Sendable) -> int:
-        """Send to all connections of a user on all servers, and return how many there were."""
+        """Send to all connections of a user on all servers, and return how many there were.
+
+        Those for which ``send_personal`` would return False are not counted.
+        """
         content = self._content(message)
         self.statistics.count_call()
         records = await self.backend.registry_user_records(require_user_id(user_id))
@@ -152,7 +157,7 @@ class Sending(ManagerParts):
     def push(connection: Connection, frame: Frame) -> bool:
         """Put a frame into a connection's outbox, on any event loop.
 
-        Returns False if the client is gone, or a frame was lost.
+        Returns False if the client is gone, or a frame was lost, this one or an older one.
         """
         outbox = connection.outbox
         if outbox is None or outbox.broken:
