@@ -37,7 +37,7 @@ class Fallback:
     """An ASGI application whose websockets can be reached by requests too: ``Fallback(app)``.
 
     Put it around everything, so that requests take the whole way of websockets. With ``CHANNEL_FALLBACK``,
-    a ``ProtocolTypeRouter`` does the same by itself.
+    a ``ProtocolTypeRouter`` does the same by itself; this class does not ask for the setting.
     """
 
     __signature__ = ASGISignature()
