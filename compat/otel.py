@@ -77,10 +77,11 @@ def instrument(
     processes, but those to groups with a history, and to the plain channels of workers. Turn it off while
     others read them: processes with the real channels_redis, or with an earlier version of this library.
     ``trust_handshake``: the ``traceparent`` of a handshake is the parent, so that clients decide which traces
-    are kept; otherwise it is a link. ``spans_per_second``: how many sends and handlers a process tells of
-    in a second, whatever is sampled; others have no span, and are counted in the log. None: all. Connects are
-    always told. Another call does nothing. Raises ValueError for a limit below 1, and RuntimeError while
-    consumers run, to whose handlers the traces would be shown.
+    are kept; otherwise it is a link. A span of the request, where there is one, is the parent in either case.
+    ``spans_per_second``: how many sends and handlers a process tells of in a second, whatever is sampled;
+    others have no span, and are counted in the log. None: all. Connects are always told. Another call does
+    nothing. Raises ValueError for a limit below 1, and RuntimeError while consumers run, to whose handlers
+    the traces would be shown.
     """
     if spans_per_second is not None and spans_per_second < 1:
         raise ValueError(
