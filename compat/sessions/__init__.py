@@ -2,7 +2,8 @@
 
 Names and behaviour are those of ``channels.sessions``. The session is an object of the module that
 ``SESSION_ENGINE`` names: Django's with Django, else ours (``compat.session_cookies`` stores sessions in
-signed cookies, ``compat.session_memory`` in this process).
+signed cookies, ``compat.session_layer`` in the Redis of a channel layer, ``compat.session_memory`` in this
+process).
 
 A session is saved, and its cookie sent, at the start of an HTTP response. In a websocket consumer, save it
 yourself: ``await self.scope["session"].asave()``.

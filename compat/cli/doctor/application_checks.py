@@ -142,7 +142,8 @@ def sessions_in_memory(subject: Subject) -> Iterator[Finding]:
         yield error(
             f"each of {subject.workers} processes ({subject.workers_source}) keeps its sessions in its own "
             "memory: a user who logs in at one is not logged in at the others",
-            'Set SESSION_ENGINE = "compat.session_cookies" (signed cookies), or write a session backend.',
+            'Set SESSION_ENGINE = "compat.session_layer" (the Redis of a channel layer) or '
+            '"compat.session_cookies" (signed cookies).',
         )
 
 
