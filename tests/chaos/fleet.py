@@ -17,6 +17,7 @@ from tests.history.fleet import LAYERS
 from tests.support.layers import unique_prefix
 from tests.support.paths import REPO
 from tests.support.processes import UNCOVERED, Process, children, free_port
+from tests.support.servers import worker_options
 from tests.support.waiting import until
 
 __all__ = ["Fleet"]
@@ -39,8 +40,7 @@ class Fleet:
         self._command = [sys.executable, "-m", "uvicorn", "tests.chaos.app:app", "--port", str(self.port)]
         self._command += ["--ws", plan.websockets, "--log-level", "warning"]
         if self._count > 1:
-            # A busy machine is no reason for uvicorn to kill a worker.
-            self._command += ["--workers", str(self._count), "--timeout-worker-healthcheck", "60"]
+            self._command += worker_options(self._count)
         self._env = {
             "PYTHONPATH": os.fspath(REPO),
             "CHANNEL_FAST": plan.fast,

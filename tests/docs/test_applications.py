@@ -17,7 +17,7 @@ from tests.examples.conftest import EXAMPLES
 from tests.support.clients import Client, Refused, get
 from tests.support.environments import Environment
 from tests.support.processes import Process
-from tests.support.servers import Server, served
+from tests.support.servers import Server, served, worker_options
 from tests.support.waiting import until
 
 DJANGO_PORT = EXAMPLES / "django_port"
@@ -180,7 +180,7 @@ def test_the_tests(bare: Environment, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_several_workers(bare: Environment, tmp_path: Path, redis_url: str) -> None:
-    command = ("uvicorn", "main:app", "--workers", "2")
+    command = ("uvicorn", "main:app", *worker_options(2))
     env = {"REDIS_URL": redis_url}
     with application("howto/workers", bare, tmp_path, *command, env=env) as server:
         clients = [Client(server, "/ws/") for _ in range(4)]

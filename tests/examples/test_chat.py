@@ -12,6 +12,7 @@ import pytest
 
 from tests.examples.conftest import DJANGO, EXAMPLES, FASTAPI, Chat, Kind, Person
 from tests.support.clients import Client, Refused, get
+from tests.support.servers import worker_options
 from tests.support.waiting import until_async
 
 Names = Callable[[], str]
@@ -244,7 +245,8 @@ async def test_two_workers_share_their_rooms_through_redis(
     kind: Kind, tmp_path: Path, redis_url: str, free_name: Names
 ) -> None:
     room = free_name()
-    with kind.serve(tmp_path / "server.log", "--workers", "2", env={"REDIS_URL": redis_url}) as server:
+    env = {"REDIS_URL": redis_url}
+    with kind.serve(tmp_path / "server.log", *worker_options(2), env=env) as server:
         people: list[Person] = []
         names = [f"p{number}" for number in range(8)]  # both workers have somebody but once in 128 runs
         try:

@@ -18,7 +18,7 @@ from tests.support.clients import Client, Refused, get
 from tests.support.environments import environment
 from tests.support.paths import REPO
 from tests.support.processes import Process, child_environment
-from tests.support.servers import Server
+from tests.support.servers import Server, worker_options
 from tests.support.waiting import until
 
 FOLDER = EXAMPLES / "fastapi_port"
@@ -41,7 +41,7 @@ def on_redis(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterat
     taskiq = environment("bare").path("taskiq")
     command = [taskiq, "worker", "showcase.tasks:broker", "--workers", "1"]
     with (
-        FASTAPI.serve(folder / "server.log", "--workers", "2", env=env) as server,
+        FASTAPI.serve(folder / "server.log", *worker_options(2), env=env) as server,
         Process(command, cwd=FOLDER, log=folder / "worker.log", env=env) as worker,
     ):
         until(lambda: "Listening started" in worker.log(), "the worker listens", deadline_s=30)

@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.support.paths import REPO
-from tests.support.servers import Server, served
+from tests.support.servers import Server, served, worker_options
 
 OPEN = 200
 
@@ -85,7 +85,7 @@ async def test_a_second_signal_ends_at_once(server: Server) -> None:
 async def test_workers_drain_also_if_the_signal_goes_to_all_processes(tmp_path: Path) -> None:
     """As systemd and Ctrl-C send it. Was: their parent's SIGTERM, which follows, ended the drain at once."""
     command = [sys.executable, "-m", "uvicorn", "tests.faults.drained_app:app", "--port", "{port}"]
-    command += ["--workers", "2"]
+    command += worker_options(2)
     with served(command, cwd=REPO, log=tmp_path / "server.log", env={"DRAIN": "1.5"}) as server:
         clients = await opened(server, 20)
         endings = [asyncio.ensure_future(closed(client)) for client in clients]

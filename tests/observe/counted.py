@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.support.environments import Environment
 from tests.support.paths import REPO
 from tests.support.redis_server import RedisServer
-from tests.support.servers import Server, served
+from tests.support.servers import Server, served, worker_options
 
 __all__ = ["workers"]
 
@@ -28,8 +28,7 @@ def workers(
         env.path("uvicorn"),
         application,
         *UVICORN,
-        "--workers",
-        str(count),
+        *worker_options(count),
     ]
     with served(command, cwd=REPO, log=log, env={"REDIS_URL": redis.url}) as server:
         yield server

@@ -24,12 +24,12 @@ from tests.support.clients import Client
 from tests.support.environments import Environment
 from tests.support.holding import HoldingProxy
 from tests.support.proxy import Proxy
-from tests.support.servers import LiveServer, Server, served
+from tests.support.servers import LiveServer, Server, served, worker_options
 from tests.support.tutorial import Tutorial
 from tests.support.waiting import until
 
 ROOM = "/ws/chat/lobby/"
-WORKERS = ("uvicorn", "mysite.asgi:application", "--port", "{port}", "--workers", "2")
+WORKERS = ("uvicorn", "mysite.asgi:application", "--port", "{port}", *worker_options(2))
 
 
 @pytest.fixture(scope="module")

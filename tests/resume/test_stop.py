@@ -14,6 +14,7 @@ import pytest
 from tests.resume.place import APP, Place, name, placed, started
 from tests.support.clients import Refused
 from tests.support.resuming import Resuming
+from tests.support.servers import worker_options
 from tests.support.waiting import until_async
 
 STOPPED_S = 12.0
@@ -140,7 +141,7 @@ async def test_a_server_that_drains_sends_clients_on(tmp_path: Path) -> None:
 
 
 async def test_several_workers_stop(tmp_path: Path) -> None:
-    with placed(tmp_path, "--workers", "2") as place:
+    with placed(tmp_path, *worker_options(2)) as place:
         names = [name("away") for _ in range(6)]
         for who in names:
             await place.away("async", who)

@@ -26,7 +26,7 @@ from tests.support.paths import REPO
 from tests.support.processes import child_environment
 from tests.support.proxy import Proxy
 from tests.support.resuming import COME_BACK, Closed, Resuming
-from tests.support.servers import LiveServer
+from tests.support.servers import LiveServer, worker_options
 from tests.support.waiting import until_async
 
 LAYERS = {
@@ -97,7 +97,7 @@ async def reaches(place: Place) -> None:
 
 
 async def test_P1_four_workers_a_hundred_cuts(own_layer: dict[str, str], tmp_path: Path) -> None:
-    with placed(tmp_path, "--workers", "4", **own_layer) as place:
+    with placed(tmp_path, *worker_options(4), **own_layer) as place:
         names = [name("cut") for _ in range(10)]
         clients = [await place.open(("async", "sync")[number % 2], who) for number, who in enumerate(names)]
         homes = set()

@@ -16,12 +16,12 @@ from tests.support.environments import Environment
 from tests.support.last_use import last_uses
 from tests.support.ported import port_files
 from tests.support.seed_app import SeedApp
-from tests.support.servers import Server, served
+from tests.support.servers import Server, served, worker_options
 from tests.support.tutorial import Tutorial
 
-COMMANDS = {
+COMMANDS: dict[str, tuple[str, ...]] = {
     "uvicorn": ("uvicorn", "mysite.asgi:application", "--port", "{port}"),
-    "workers": ("uvicorn", "mysite.asgi:application", "--port", "{port}", "--workers", "2"),
+    "workers": ("uvicorn", "mysite.asgi:application", "--port", "{port}", *worker_options(2)),
     "runserver": ("python", "manage.py", "runserver", "127.0.0.1:{port}"),
 }
 

@@ -14,7 +14,7 @@ from tests.support.clients import Client, get, shows
 from tests.support.environments import Environment, environment, in_each
 from tests.support.files import replace_in_the_same_second
 from tests.support.processes import UNCOVERED, Process, free_port
-from tests.support.servers import Server, served
+from tests.support.servers import Server, served, worker_options
 from tests.support.waiting import until
 
 HELD_UP = """
@@ -114,7 +114,7 @@ def assert_serves(server: Server) -> None:
         assert client.receive() == "hello"
 
 
-@pytest.mark.parametrize("options", [["--workers", "2"], ["--reload"]], ids=["workers", "reload"])
+@pytest.mark.parametrize("options", [worker_options(2), ["--reload"]], ids=["workers", "reload"])
 @pytest.mark.parametrize("name", ["bare", "channels"])
 def test_trap_03_uvicorns_workers_and_its_reloader_inherit_the_shim(
     name: str, options: list[str], project: Path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import inspect
 import logging
 import socket
 import threading
@@ -19,7 +20,7 @@ from tests.support import watch
 from tests.support.processes import Process, free_port
 from tests.support.waiting import until
 
-__all__ = ["Address", "LiveServer", "Server", "served"]
+__all__ = ["Address", "LiveServer", "Server", "served", "worker_options"]
 
 UVICORN_LOGGERS = ("uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 """Whose levels the option ``log_level`` sets for the whole process."""
@@ -75,6 +76,18 @@ def served(
                 continue
             yield Server(process, port)
         return
+
+
+def worker_options(count: int) -> list[str]:
+    """The options with which uvicorn serves by ``count`` processes.
+
+    It kills those that do not answer within 5 s, and on a busy machine a process takes as long to begin.
+    Versions before 0.37 cannot be told to wait longer.
+    """
+    options = ["--workers", str(count)]
+    if "timeout_worker_healthcheck" in inspect.signature(uvicorn.Config).parameters:
+        options += ["--timeout-worker-healthcheck", "60"]
+    return options
 
 
 class _Uvicorn(uvicorn.Server):
