@@ -3,7 +3,8 @@
 Paths are ``/async/<room>/``, and ``sync``, ``several``, ``slow`` and ``working`` in its place. A frame of a
 client is sent to its room; a consumer sends what the room gets. From the environment: HISTORY_SECRET,
 HISTORY_LAYER, HISTORY_REDIS, HISTORY_PREFIX, HISTORY_RULE (JSON, for the groups ``chat_*``; empty: this
-process keeps no histories), and HISTORY_DRAIN (seconds).
+process keeps no histories), HISTORY_DRAIN (seconds), and HISTORY_PATIENCE (the seconds in which the home of a
+connection has to answer).
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from compat.exceptions import LayerUnavailable
 from compat.layers import get_channel_layer
 from compat.patterns import path
 from compat.routing import ProtocolTypeRouter, URLRouter
+from tests.support import relays
 
+relays.be_patient(float(os.environ.get("HISTORY_PATIENCE", "1")))
 CONFIG: dict[str, Any] = {"capacity": 5000}
 if "HISTORY_REDIS" in os.environ:
     CONFIG |= {"hosts": [os.environ["HISTORY_REDIS"]], "prefix": os.environ["HISTORY_PREFIX"]}

@@ -22,6 +22,8 @@ from tests.support.servers import Server
 from tests.support.waiting import until_awaited
 
 SLOW = pytest.mark.slow
+PATIENT = {"HISTORY_PATIENCE": "5"}
+"""Of a server that relays; the others find out soon that the home of a connection is dead."""
 KINDS = ["pubsub", *(pytest.param(kind, marks=SLOW) for kind in ("queue", "streams"))]
 
 
@@ -97,7 +99,8 @@ async def test_history_P3_a_server_that_stops_in_order(fleet: Fleet, flavour: st
 async def test_history_P3_a_server_that_stops_waits_for_the_handler_of_a_relayed_client(
     fleet: Fleet, drain: str
 ) -> None:
-    home, peer, there, where = fleet.start(HISTORY_DRAIN=drain), fleet.start(), fleet.start(), room("worked")
+    home, peer, there = fleet.start(HISTORY_DRAIN=drain), fleet.start(**PATIENT), fleet.start()
+    where = room("worked")
     client = await fleet.client(home, "working", where).open()
     await positioned(client)
     client.cut()
@@ -119,7 +122,7 @@ async def test_history_P3_a_server_that_stops_waits_for_the_handler_of_a_client_
 ) -> None:
     fleet.env["CHANNEL_FALLBACK"] = "1"
     home, there, where = fleet.start(HISTORY_DRAIN=drain), fleet.start(), room("worked")
-    peer = fleet.start() if relayed else home
+    peer = fleet.start(**PATIENT) if relayed else home
     async with Posting(home, f"/working/{where}/") as client:
         await client.ask()
         while not _cursors(client.ticket):

@@ -40,6 +40,7 @@ from compat.resume import Resumable
 from compat.routing import ProtocolTypeRouter, URLRouter
 from compat.typed import AsyncJsonWebsocketConsumer as TypedConsumer
 from compat.typed import BaseMessage, channel, event_handler, ws_handler
+from tests.support import relays
 
 ROOM = "room"
 CAPACITY = 5_000
@@ -55,6 +56,7 @@ configure(
     DRAIN_SECONDS=float(os.environ.get("RESUME_DRAIN", "0")),
     SECRET_KEY=os.environ.get("RESUME_SECRET", ""),
 )
+relays.be_patient()
 banned: set[str] = set()
 senders: dict[str, Any] = {}
 """What the plain endpoint sends by."""
@@ -502,6 +504,12 @@ async def limit(request: Request) -> JSONResponse:
     return JSONResponse({})
 
 
+async def patience(request: Request) -> JSONResponse:
+    """Set how many seconds this process waits for the home of a connection."""
+    relays.be_patient(float(request.query_params["seconds"]))
+    return JSONResponse({})
+
+
 async def sign(request: Request) -> JSONResponse:
     """Change the key that tickets are signed with."""
     old = request.query_params.get("old")
@@ -579,7 +587,7 @@ ENDPOINTS: dict[str, Any] = {
     "small": SmallBuffers(Async.as_asgi()),
     "smallsync": SmallBuffers(Sync.as_asgi()),
 }
-PAGES = (tell, publish, kick, ban, limit, sign, numbers)
+PAGES = (tell, publish, kick, ban, limit, patience, sign, numbers)
 
 sockets = [path(f"{name}/", endpoint) for name, endpoint in ENDPOINTS.items()]
 app = ProtocolTypeRouter(

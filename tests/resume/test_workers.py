@@ -8,8 +8,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from compat.generic.websocket import AsyncWebsocketConsumer
+from compat.resume import mailbox, relay
 from compat.settings import override
 from tests.resume.place import SECRET, Place, name, placed
 from tests.support.clients import Refused
@@ -25,6 +26,7 @@ from tests.support.logs import recorded
 from tests.support.paths import REPO
 from tests.support.processes import child_environment
 from tests.support.proxy import Proxy
+from tests.support.relays import ANSWER_S, OPEN_ATTEMPTS, OPEN_S
 from tests.support.resuming import COME_BACK, Closed, Resuming
 from tests.support.servers import LiveServer, worker_options
 from tests.support.waiting import until_async
@@ -60,6 +62,24 @@ def servers(layer: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("servers")
     with ExitStack() as stack:
         yield [stack.enter_context(placed(folder, **layer)) for _ in range(3)]
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers in this process wait for each other as those of ``tests.resume.app`` do."""
+    monkeypatch.setattr(relay, "ANSWER_S", ANSWER_S)
+    monkeypatch.setattr(mailbox, "OPEN_S", OPEN_S)
+    monkeypatch.setattr(mailbox, "OPEN_ATTEMPTS", OPEN_ATTEMPTS)
+
+
+@asynccontextmanager
+async def impatient(place: Place) -> AsyncIterator[None]:
+    """Until the block ends, a process takes a home that does not answer within a second for dead."""
+    await place.ask("patience", seconds=1)
+    try:
+        yield
+    finally:
+        await place.ask("patience", seconds=ANSWER_S)
 
 
 async def through(client: Resuming, servers: list[Place], count: int) -> list[int]:
@@ -372,7 +392,8 @@ async def test_P5_a_dead_home_costs_one_timeout(
             assert await client.back(to=other.server) == ""
             assert client.why == "elsewhere"
 
-    await asyncio.wait_for(return_all(), 20 + count / 5)
+    async with impatient(other):
+        await asyncio.wait_for(return_all(), 20 + count / 5)
     await clients[-1].send("echo 1")
     assert await clients[-1].numbers(1) == [1], "a new connection"
     lost = (await other.resumable())["lost"]
@@ -391,7 +412,8 @@ async def test_P5_a_stopped_home_is_not_waited_for(
         client = await home.away("async", name("frozen"))
         home.server.process.send_signal(signal.SIGSTOP)
         try:
-            assert await client.back(to=other.server) == "" and client.why == "elsewhere"
+            async with impatient(other):
+                assert await client.back(to=other.server) == "" and client.why == "elsewhere"
             await client.send("echo 1")
             assert await client.numbers(1) == [1]
         finally:
@@ -411,7 +433,8 @@ async def test_P5_a_home_that_answers_too_late_keeps_no_link(
         client = await home.away("async", who)
         home.server.process.send_signal(signal.SIGSTOP)
         try:
-            assert await client.back(to=other.server) == "" and client.why == "elsewhere"
+            async with impatient(other):
+                assert await client.back(to=other.server) == "" and client.why == "elsewhere"
         finally:
             home.server.process.send_signal(signal.SIGCONT)
         await other.tell(who, "note after what was asked")
@@ -440,7 +463,8 @@ async def test_P2_a_home_stops_while_its_client_is_relayed(
         await asyncio.to_thread(home.server.process.wait, deadline_s=12)
         assert await home.code(who) == 1012
         assert await ending in COME_BACK
-        assert await client.back(to=peer.server) == "" and client.why in ("elsewhere", "gone")
+        async with impatient(peer):
+            assert await client.back(to=peer.server) == "" and client.why in ("elsewhere", "gone")
         await client.leave()
         for place in (home, peer):
             place.no_failure()
@@ -549,6 +573,7 @@ def examined(**env: str) -> str:
     return " ".join(said.stdout.split())
 
 
+@pytest.mark.usefixtures("patient")
 async def test_servers_in_one_process_find_the_connections_of_each_other(redis_url: str) -> None:
     """Was: what the other event loop had was not asked for over the layer, and counted as gone."""
 
@@ -587,6 +612,7 @@ class Unbounded(Bounded):
     max_message_size = None
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize(
     ("consumer", "most", "frame"),
     [(Bounded, 100, "x" * 101), (Bounded, 100, b"x" * 1_000_000), (Unbounded, 50, "ä" * 26)],
@@ -636,6 +662,7 @@ class Computed(Bounded):
         return 1000
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("consumer", [MadeLarger, Computed])
 async def test_a_limit_that_the_class_does_not_know_is_that_of_its_consumer(
     redis_url: str, consumer: type[Bounded]
