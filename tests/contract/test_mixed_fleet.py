@@ -143,11 +143,11 @@ async def test_groups(fleet: Any) -> None:
     await theirs.listen(foreign)
     for number in range(COUNT):
         await ours.group_send("room", numbered("ours", number))
-    there = await theirs.heard_since(QUIET_S)
+    there = await theirs.heard_since(QUIET_S, len(foreign) * COUNT)
     for number in range(COUNT):
         await theirs.group_send("room", numbered("theirs", number))
     here = {channel: await take(ours, channel, 2 * COUNT) for channel in mine}
-    there_too = await theirs.heard_since(QUIET_S)
+    there_too = await theirs.heard_since(QUIET_S, len(foreign) * COUNT)
     sent = [numbered(sender, number) for sender in ("ours", "theirs") for number in range(COUNT)]
     for channel in mine:
         assert here[channel] == sent
@@ -173,7 +173,7 @@ async def test_history_H8_what_channels_redis_sends_is_not_in_the_history(
             await layer.group_send("room", sent[-1])
             here.append(await asyncio.wait_for(ours.receive(mine), 20))
     assert here + await take(ours, mine, 0) == sent
-    there = (await theirs.heard_since(QUIET_S))[foreign]
+    there = (await theirs.heard_since(QUIET_S, len(sent)))[foreign]
     marks = [message.pop("__compat__", None) for message in there]
     assert there == sent, "a handler there sees one more key"
     assert [mark is not None for mark in marks] == [True, False] * 3
@@ -191,7 +191,7 @@ async def test_direct_messages(fleet: Any) -> None:
     await theirs.listen(foreign)
     for number, channel in enumerate(foreign):
         await ours.send(channel, numbered("ours", number))
-    there = await theirs.heard_since(QUIET_S)
+    there = await theirs.heard_since(QUIET_S, COUNT)
     assert [there[channel] for channel in foreign] == [[numbered("ours", n)] for n in range(COUNT)]
 
     for number, channel in enumerate(mine):
@@ -208,12 +208,14 @@ async def test_what_upstream_loses_by_itself(path: str, hosts: list[str], fleet:
     await theirs.listen(foreign)
     for number, channel in enumerate(foreign):
         await theirs.send(channel, numbered("theirs", number))
-    there = await theirs.heard_since(QUIET_S)
     keys = Keys("", len(hosts))
+    # Upstream's choice of host, and where whoever made the channel listens.
+    lost = [
+        path == QUEUE and shard_of(channel, len(hosts)) != keys.queue_shard(channel) for channel in foreign
+    ]
+    there = await theirs.heard_since(QUIET_S, lost.count(False))
     for number, channel in enumerate(foreign):
-        # Upstream's choice of host, and where whoever made the channel listens.
-        lost = path == QUEUE and shard_of(channel, len(hosts)) != keys.queue_shard(channel)
-        assert there[channel] == ([] if lost else [numbered("theirs", number)])
+        assert there[channel] == ([] if lost[number] else [numbered("theirs", number)])
 
 
 @plain_settings
@@ -225,7 +227,8 @@ async def test_plain_channels(path: str, hosts: list[str], fleet: Any) -> None:
     for number in range(COUNT):
         await ours.send("tasks", numbered("ours", number))
     await theirs.listen(["tasks"])
-    assert await theirs.heard_since(QUIET_S) == {"tasks": [numbered("ours", n) for n in range(COUNT)]}
+    there = await theirs.heard_since(QUIET_S, COUNT)
+    assert there == {"tasks": [numbered("ours", n) for n in range(COUNT)]}
     for number in range(COUNT):
         await theirs.send("others", numbered("theirs", number))
     assert await take(ours, "others", COUNT) == [numbered("theirs", n) for n in range(COUNT)]
@@ -242,7 +245,7 @@ async def test_a_plain_channel_that_both_read(path: str, hosts: list[str], fleet
         await ours.send("tasks", message)
     here = [await asyncio.wait_for(ours.receive("tasks"), 20) for _ in range(8)]  # and 7 more are taken
     await theirs.listen(["tasks"])
-    there = (await theirs.heard_since(QUIET_S))["tasks"]
+    there = (await theirs.heard_since(QUIET_S, len(sent) - len(here)))["tasks"]
     assert sorted(message["n"] for message in here + there) == [*range(2 * COUNT)]
 
 
@@ -270,7 +273,7 @@ async def test_exclude(path: str, fleet: Any) -> None:
     await theirs.group_add("room", foreign)
     await theirs.listen([foreign])
     await ours.group_send("room", {"type": "x"}, exclude=[mine, foreign])
-    there = (await theirs.heard_since(QUIET_S))[foreign]
+    there = (await theirs.heard_since(QUIET_S, 0 if path == QUEUE else 1))[foreign]
     assert there == ([] if path == QUEUE else [{"type": "x", "__exclude__": [mine, foreign]}])
     assert await take(ours, mine, 0) == []
 
@@ -303,7 +306,7 @@ async def test_the_first_restart_of_a_move_beside_channels_redis(fleet: Any, red
     await theirs.group_send("room", numbered("theirs", 0))
     await theirs.send(mine, numbered("theirs", 1))
     await ours.send(foreign, numbered("ours", 1))
-    here, there = await take(ours, mine, 3), (await theirs.heard_since(QUIET_S))[foreign]
+    here, there = await take(ours, mine, 3), (await theirs.heard_since(QUIET_S, 3))[foreign]
     assert sorted((got["from"], got["n"]) for got in here) == [("ours", 0), ("theirs", 0), ("theirs", 1)]
     assert sorted((got["from"], got["n"]) for got in there) == [("ours", 0), ("ours", 1), ("theirs", 0)]
     await ours.group_discard("room", mine)

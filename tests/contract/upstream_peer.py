@@ -1,7 +1,7 @@
 """A process with the real channels_redis, told what to do by lines of JSON on stdin; run by test_mixed_fleet.
 
 Each line is ``[method, arguments]`` of the layer, and is answered by ``{"result": …}`` or ``{"error": …}``.
-``listen`` begins to receive on channels, ``heard_since`` is what has come.
+``listen`` begins to receive on channels, ``heard_since`` is what has come: at least as much as it is told.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import sys
 from typing import Any
 
 __all__: list[str] = []
+
+LATE_S = 20.0
 
 
 class Ears:
@@ -34,8 +36,17 @@ class Ears:
             self.got[channel].append(message)
             self.heard.set()
 
-    async def heard_since(self, quiet_s: float) -> dict[str, list[Any]]:
-        """What has come on each channel since the last time, once nothing comes any more."""
+    async def heard_since(self, quiet_s: float, least: int = 0) -> dict[str, list[Any]]:
+        """What has come on each channel since the last time, once nothing comes any more.
+
+        ``least``: how many messages are waited for first, for as long as a busy machine may need.
+        """
+        while sum(map(len, self.got.values())) < least:
+            self.heard.clear()
+            try:
+                await asyncio.wait_for(self.heard.wait(), LATE_S)
+            except asyncio.TimeoutError:
+                break
         while True:
             self.heard.clear()
             try:
