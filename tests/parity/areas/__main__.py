@@ -32,6 +32,22 @@ settings.configure(
 import django  # noqa: E402 - it is set up with the settings above
 
 django.setup()
+
+from channels.testing import ApplicationCommunicator, HttpCommunicator, WebsocketCommunicator  # noqa: E402
+
+PATIENCE_S = 5
+for method in (
+    ApplicationCommunicator.receive_output,
+    HttpCommunicator.get_response,
+    WebsocketCommunicator.connect,
+    WebsocketCommunicator.receive_from,
+    WebsocketCommunicator.receive_json_from,
+    WebsocketCommunicator.disconnect,
+):
+    # A busy machine may need more than the second that is the default. Upstream waits for all of it where an
+    # application fails: scripts name a second there.
+    method.__defaults__ = (*method.__defaults__[:-1], PATIENCE_S)
+
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
@@ -46,7 +62,7 @@ def outcome(function, *args, **kwargs):
 async def outcome_of(awaitable):
     """The same for something to be awaited."""
     try:
-        return await asyncio.wait_for(awaitable, 5)
+        return await asyncio.wait_for(awaitable, 15)
     except Exception as error:  # noqa: BLE001 - what is raised is what is told
         return f"raises {type(error).__name__}"
 

@@ -63,7 +63,7 @@ async def ends(tell):
     communicator = WebsocketCommunicator(Echo.as_asgi(), "/")
     await communicator.connect()
     await communicator.send_to(text_data="raise")
-    await tell.awaits("frame of one that fails", communicator.receive_from())
+    await tell.awaits("frame of one that fails", communicator.receive_from(1))
     communicator = WebsocketCommunicator(Echo.as_asgi(), "/")
     await communicator.connect()
     await communicator.send_to(text_data="silence")

@@ -26,7 +26,7 @@ def answers(name):
 
 
 async def hear(app, scope):
-    return await ApplicationCommunicator(app, scope).receive_output()
+    return await ApplicationCommunicator(app, scope).receive_output(1)
 
 
 async def script(tell):

@@ -16,8 +16,8 @@ async def report(scope, receive, send):
     await send({"type": "scope", "scope": scope})
 
 
-async def scope_in(stack, scope):
-    return (await ApplicationCommunicator(stack(report), scope).receive_output())["scope"]
+async def scope_in(stack, scope, timeout=5):
+    return (await ApplicationCommunicator(stack(report), scope).receive_output(timeout))["scope"]
 
 
 def ws(*headers, **keys):
@@ -29,7 +29,7 @@ async def cookies(tell):
         scope = await scope_in(CookieMiddleware, ws((b"cookie", header)))
         tell(f"cookies of {header!r}", sorted(scope["cookies"].items()))
     tell("no cookies", (await scope_in(CookieMiddleware, ws()))["cookies"])
-    await tell.awaits("no headers", scope_in(CookieMiddleware, {"type": "x"}))
+    await tell.awaits("no headers", scope_in(CookieMiddleware, {"type": "x"}, 1))
     for arguments in (
         {},
         {"max_age": None},
@@ -49,7 +49,7 @@ async def cookies(tell):
 
 
 async def session(tell):
-    await tell.awaits("session without cookies", scope_in(SessionMiddleware, ws()))
+    await tell.awaits("session without cookies", scope_in(SessionMiddleware, ws(), 1))
     kept = (await scope_in(SessionMiddlewareStack, ws()))["session"]
     tell("session kept", (await scope_in(SessionMiddlewareStack, ws(session=kept)))["session"] is kept)
     scope = await scope_in(SessionMiddlewareStack, ws())
@@ -78,7 +78,7 @@ async def session(tell):
 
 
 async def users(tell):
-    await tell.awaits("auth without session", scope_in(AuthMiddleware, ws()))
+    await tell.awaits("auth without session", scope_in(AuthMiddleware, ws(), 1))
     user = (await scope_in(AuthMiddlewareStack, ws()))["user"]
     tell(
         "anonymous",

@@ -53,7 +53,7 @@ async def script(tell):
     tell("heard", await heard(1))
     for kind in ("count.fails", "count.answers", "count.unheard_of"):
         await layer.send("a", {"type": kind})
-        await asyncio.sleep(0.3)  # upstream looks for consumers that have failed ten times a second
+        await asyncio.sleep(0.9)  # upstream looks for consumers that have failed ten times a second
         await layer.send("a", {"type": "count.one"})
         tell(f"after {kind}", await heard(1))
     tell("still works", not task.done())
