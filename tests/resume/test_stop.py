@@ -17,7 +17,7 @@ from tests.support.resuming import Resuming
 from tests.support.servers import worker_options
 from tests.support.waiting import until_async
 
-STOPPED_S = 12.0
+STOPPED_S = 30.0
 """A busy machine's time to end a process; clients that are away may be waited for 120 s."""
 
 TWO_SERVERS = """

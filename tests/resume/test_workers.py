@@ -460,7 +460,7 @@ async def test_P2_a_home_stops_while_its_client_is_relayed(
         assert await client.numbers(1) == [1]
         ending = asyncio.ensure_future(client.closed())
         home.server.process.send_signal(signal.SIGTERM)
-        await asyncio.to_thread(home.server.process.wait, deadline_s=12)
+        await asyncio.to_thread(home.server.process.wait, deadline_s=30)
         assert await home.code(who) == 1012
         assert await ending in COME_BACK
         async with impatient(peer):
@@ -486,7 +486,7 @@ async def test_P2_a_client_is_taken_elsewhere_while_its_home_drains(
         assert await client.back(to=peer.server) == "" and client.why == "gone"
         await client.leave()
         await asyncio.gather(*endings)
-        await asyncio.to_thread(home.server.process.wait, deadline_s=12)
+        await asyncio.to_thread(home.server.process.wait, deadline_s=30)
         for place in (home, peer):
             place.no_failure()
 
@@ -503,7 +503,7 @@ async def test_P2_a_peer_stops_while_it_relays(
         assert await client.numbers(50) == list(range(50))
         ending = asyncio.ensure_future(client.closed())
         peer.server.process.send_signal(signal.SIGTERM)
-        await asyncio.to_thread(peer.server.process.wait, deadline_s=12)
+        await asyncio.to_thread(peer.server.process.wait, deadline_s=30)
         assert await ending == 1012
         await home.noted("parked", who, 2)
         assert await client.back(to=home.server) == "all"
