@@ -333,7 +333,7 @@ class Off(Async):
 
 
 class Idle(Async):
-    idle_timeout = 1
+    idle_timeout = 3
 
 
 class Beating(Async):
