@@ -176,7 +176,7 @@ async def test_an_error_shows_only_the_beginning_of_what_is_no_id(make: Make) ->
 
 
 async def test_history_h5_count_and_seconds_bound_what_is_kept(make: Make) -> None:
-    layer = make(**ruled(count=3, seconds=1))
+    layer = make(**ruled(count=3, seconds=3))
     await say(layer, 1, 9)
     assert [entry["n"] for entry in await layer.history("chat_x", 100)] == [7, 8, 9]
 

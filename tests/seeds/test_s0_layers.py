@@ -191,7 +191,7 @@ async def test_S0_15_layers_with_other_prefixes_do_not_hear_each_other(redis_url
 
 
 async def test_S0_16_an_unread_message_is_gone_after_expiry(redis_url: str) -> None:
-    layer = RedisChannelLayer(hosts=[redis_url], prefix="s0-16", expiry=1)
+    layer = RedisChannelLayer(hosts=[redis_url], prefix="s0-16", expiry=3)
     await layer.send("mailbox", {"type": "hello"})
     server = redis.from_url(redis_url)
     keys = list(server.scan_iter("s0-16*mailbox*"))
