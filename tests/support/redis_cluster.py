@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import tempfile
 from contextlib import suppress
 from functools import lru_cache
@@ -68,7 +67,7 @@ class RedisCluster:
         chosen: tuple[str, ...] = ("--cluster-port", str(bus))
         if server_version() < 7:  # the port of its bus follows from its own
             while port + BUS_ABOVE > 65535 or listening(port + BUS_ABOVE):
-                port = random.randrange(20_000, 30_000)
+                port = free_port()
             bus, chosen = port + BUS_ABOVE, ()
         (folder / "bus").write_text(str(bus))
         return RedisServer(
@@ -132,7 +131,8 @@ class RedisCluster:
             return self.role(replica)[0] == "master" and all(self.role(node)[0] == "slave" for node in old)
 
         for _ in range(TRIES):
-            self.ask(replica, "CLUSTER FAILOVER", *how)
+            if self.role(replica)[0] != "master":  # it may be one soon after the last look
+                self.ask(replica, "CLUSTER FAILOVER", *how)
             if within(FAILOVER_S, is_done):
                 return
         raise AssertionError("a replica has not become the master")

@@ -71,7 +71,8 @@ def served(
             try:
                 process.wait_listening(port)
             except AssertionError:
-                if attempt + 1 == attempts or "address already in use" not in process.log():
+                # "Address already in use", as most servers say it, or "That port is already in use."
+                if attempt + 1 == attempts or "already in use" not in process.log().lower():
                     raise
                 continue
             yield Server(process, port)
