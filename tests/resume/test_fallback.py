@@ -58,7 +58,7 @@ async def refused(place: Place, status: int, **headers: str | None) -> str:
         "Channels-Protocols": "channels.resume.v1",
     }
     sent = {key: value for key, value in (good | headers).items() if value is not None}
-    async with httpx.AsyncClient(trust_env=False, verify=False) as http:
+    async with httpx.AsyncClient(trust_env=False, verify=False, timeout=30) as http:
         answer = await http.post(place.server.http(f"/async/?{name('f')}"), headers=sent)
     assert answer.status_code == status, answer.text
     return answer.text
@@ -449,7 +449,7 @@ async def test_a_goodbye_ends_a_client_that_has_left_already(place: Place) -> No
 
 
 async def test_a_request_without_the_header_goes_to_the_pages(place: Place) -> None:
-    async with httpx.AsyncClient(trust_env=False, verify=False) as http:
+    async with httpx.AsyncClient(trust_env=False, verify=False, timeout=30) as http:
         answer = await http.post(place.server.http("/async/"), headers={"Origin": place.server.origin})
     assert answer.status_code == 404
 

@@ -174,7 +174,7 @@ async def test_a_path_without_a_websocket(server: LiveServer) -> None:
 
 
 async def test_other_requests_are_not_touched(server: LiveServer) -> None:
-    async with httpx.AsyncClient(trust_env=False, verify=False) as http:
+    async with httpx.AsyncClient(trust_env=False, verify=False, timeout=30) as http:
         assert (await http.post(server.http("/ws/consumer"))).json() == "a page"
         named = {"Channels-Transport": "stream"}
         assert (await http.get(server.http("/docs"), headers=named)).status_code == 200

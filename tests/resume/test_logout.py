@@ -49,7 +49,7 @@ async def place(running: Place) -> AsyncIterator[Place]:
 
 async def logged_in(place: Place, user: str = "ann") -> dict[str, str]:
     """The headers of a browser whose user has logged in."""
-    async with httpx.AsyncClient(trust_env=False, verify=False) as browser:
+    async with httpx.AsyncClient(trust_env=False, verify=False, timeout=30) as browser:
         answer = await browser.get(place.server.http("/login"), params={"user": user})
         assert answer.status_code == 200, answer.text
         (cookie,) = browser.cookies.jar
@@ -57,8 +57,9 @@ async def logged_in(place: Place, user: str = "ann") -> dict[str, str]:
 
 
 async def log_out(place: Place, headers: Headers) -> None:
-    async with httpx.AsyncClient(trust_env=False, verify=False, headers=dict(headers)) as browser:
-        assert (await browser.get(place.server.http("/logout"))).status_code == 200
+    async with httpx.AsyncClient(trust_env=False, verify=False, timeout=30) as browser:
+        answer = await browser.get(place.server.http("/logout"), headers=dict(headers))
+        assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("flavour", ["async", "plain", pytest.param("sync", marks=SLOW)])
