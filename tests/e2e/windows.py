@@ -13,7 +13,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from tests.support.browser import Browser
 from tests.support.waiting import until
 
-__all__ = ["Window", "opened"]
+__all__ = ["DEADLINE_S", "Window", "opened"]
 
 DEADLINE_S = 45.0
 """For a page, the processes behind it and the browser, all on a machine that is busy with something else."""

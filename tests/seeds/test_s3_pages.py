@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.windows import DEADLINE_S
 from tests.seeds.conftest import Run
 from tests.support.browser import Browser
 from tests.support.clients import Client, Refused, get
@@ -131,10 +132,18 @@ def test_S3_09_page_script_connects_sends_shows_and_logs_the_close(
         assert chromium.execute_script("return chatSocket.url") == server.ws("/ws/chat/lobby/")
         chromium.find_element("id", "chat-message-input").send_keys("hello")
         chromium.find_element("id", "chat-message-submit").click()
-        until(lambda: log_of(chromium) == "hello\n", "the message and a newline in the log")
+        until(
+            lambda: log_of(chromium) == "hello\n",
+            "the message and a newline in the log",
+            deadline_s=DEADLINE_S,
+        )
         assert '"WebSocket /ws/chat/lobby/" [accepted]' in server.log()
     closed = "Chat socket closed unexpectedly"
-    until(lambda: closed in console_of(chromium), "the page says that its socket was closed")
+    until(
+        lambda: closed in console_of(chromium),
+        "the page says that its socket was closed",
+        deadline_s=DEADLINE_S,
+    )
 
 
 def test_S3_10_enter_sends_and_clears_and_the_input_has_the_focus(room: Server, chromium: Browser) -> None:
@@ -143,13 +152,17 @@ def test_S3_10_enter_sends_and_clears_and_the_input_has_the_focus(room: Server, 
     focused = chromium.switch_to.active_element
     assert focused.get_attribute("id") == "chat-message-input"
     focused.send_keys("by Enter\ue007")
-    until(lambda: log_of(chromium) == "by Enter\n", "the message in the log")
+    until(lambda: log_of(chromium) == "by Enter\n", "the message in the log", deadline_s=DEADLINE_S)
     assert focused.get_property("value") == ""
 
 
 def wait_open(chromium: Browser) -> None:
     """Until the page's socket is open."""
-    until(lambda: chromium.execute_script("return chatSocket.readyState") == 1, "the page's socket is open")
+    until(
+        lambda: chromium.execute_script("return chatSocket.readyState") == 1,
+        "the page's socket is open",
+        deadline_s=DEADLINE_S,
+    )
 
 
 def console_of(chromium: Browser) -> str:

@@ -10,6 +10,7 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from tests.e2e.windows import DEADLINE_S
 from tests.seeds.s4 import EXAMPLE, Person, seed_project, served_app
 from tests.support.browser import Browser, complaints
 from tests.support.servers import Server
@@ -41,6 +42,7 @@ class Tab:
         until(
             lambda: any(text in shown for shown in self.texts(selector)),
             f"{text!r} in {selector}; there is {self.texts(selector)}",
+            deadline_s=DEADLINE_S,
         )
 
     def type(self, id: str, text: str) -> None:
@@ -123,7 +125,7 @@ def test_S4_61_the_chat_client_over_two_servers(
     a.shows("#typing", f"{bob} is typing")
     b.says("ting")
     a.shows("#log .said", "writing")
-    until(lambda: a.texts("#typing") == [""], "no longer typing")
+    until(lambda: a.texts("#typing") == [""], "no longer typing", deadline_s=DEADLINE_S)
     b.says(f"/w {ann} psst")
     a.shows("#log .private", "psst")
     b.shows("#log .private", f"You to {ann}")
@@ -147,7 +149,11 @@ def test_the_client_answers_pings_and_comes_back_after_a_restart(
         tab.joins(room)
         with Person(server, free_name()) as other:
             # Longer than the timeout: who answers no ping is closed, the browser is not.
-            until(lambda: _closed(other), "the other one, who answers no pings, is closed")
+            until(
+                lambda: _closed(other),
+                "the other one, who answers no pings, is closed",
+                deadline_s=DEADLINE_S,
+            )
         assert tab.texts("#state") == [f"Connected as {name}"]
         port = server.port
         script = "window.before = performance.now(); return location.port"
@@ -176,20 +182,21 @@ def test_the_live_status_page(
     with Person(pair[0], free_name()) as one, Person(pair[1], free_name()) as two:
         one.joins(room)
         two.joins(room)
-        until(lambda: page.texts("#plot-sockets") == ["2"], "two connections")
+        until(lambda: page.texts("#plot-sockets") == ["2"], "two connections", deadline_s=DEADLINE_S)
         page.shows("#groups tr", room)
-        until(lambda: len(page.texts("#processes tr")) == 2, "both servers")
+        until(lambda: len(page.texts("#processes tr")) == 2, "both servers", deadline_s=DEADLINE_S)
         until(
             lambda: (
                 page.front().execute_script("return document.querySelectorAll('path.line[d*=L]').length") == 6
             ),
             "the plots are drawn",
+            deadline_s=DEADLINE_S,
         )
         one.hear("user_joined")
         for _ in range(5):
             one.does("ping")
             one.hear("pong")
-    until(lambda: page.texts("#plot-sockets") == ["0"], "they have left")
+    until(lambda: page.texts("#plot-sockets") == ["0"], "they have left", deadline_s=DEADLINE_S)
     page.shows("#no-groups", "No group has members")
 
 
@@ -228,7 +235,7 @@ def test_the_live_page_on_a_narrow_screen(tabs: Callable[[str], Tab], pair: tupl
     chrome.set_window_size(400, 800)
     try:
         page.shows("#state", "Live")
-        until(lambda: page.texts("#processes td"), "the table is filled")
+        until(lambda: page.texts("#processes td"), "the table is filled", deadline_s=DEADLINE_S)
         wide: Any = chrome.execute_script("return document.documentElement.scrollWidth - innerWidth")
         assert wide <= 0
     finally:
