@@ -18,6 +18,7 @@ import yaml  # type: ignore[import-untyped]  # it comes with mkdocs
 from fastapi import APIRouter, FastAPI
 from starlette.routing import Mount, Router, WebSocketRoute
 
+from compat.exceptions import StopConsumer
 from compat.layers import InMemoryChannelLayer, register_channel_layer
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from compat.typed import AsyncJsonWebsocketConsumer, PingMessage, PongMessage, ws_handler
@@ -323,25 +324,29 @@ async def test_S0_47_super_at_the_end_of_websocket_disconnect_cleans_up(
     layer: Any, src: Src, free_name: Names, caplog: Any, redis_url: str
 ) -> None:
     consumer, room = src("apps.room_chat.consumer").RoomChatConsumer, free_name()
+    group = f"room_{room}"
     cleaned: list[int] = []
 
     class Keeping(consumer):  # type: ignore[misc, valid-type]  # a class of the seeds
         """Leaves the room to the clean-up of super()."""
 
         async def websocket_disconnect(self, message: Any) -> None:
-            assert has_members(layer, self.room_group_name, redis_url)
-            await AsyncJsonWebsocketConsumer.websocket_disconnect(self, message)
-            assert not has_members(layer, self.room_group_name, redis_url)
+            assert has_members(layer, group, redis_url)
+            with pytest.raises(StopConsumer):
+                await AsyncJsonWebsocketConsumer.websocket_disconnect(self, message)
+            # Redis is told of it a moment later.
+            await until_async(lambda: not has_members(layer, group, redis_url), "the room is empty")
+            raise StopConsumer
 
         async def disconnect(self, code: int) -> None:
             cleaned.append(code)
 
     client = await room_of(Keeping, room)
-    await client.disconnect(code=4001, timeout=15)
+    await client.disconnect(code=4001, timeout=30)
     assert cleaned == [4001]
     both = await room_of(consumer, room)
     await both.leave()
-    await until_async(lambda: not has_members(layer, f"room_{room}", redis_url), "the room is empty")
+    await until_async(lambda: not has_members(layer, group, redis_url), "the room is empty")
     assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
     await ended(layer)
 
