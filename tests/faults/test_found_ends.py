@@ -978,16 +978,20 @@ async def test_faults_suspected_cancelled_twice_before_disconnect_runs(
 
 
 @pytest.mark.parametrize("kind", ["async", "sync"])
-async def test_faults_suspected_disconnect_beside_handlers(kind: str, layer: InMemoryChannelLayer) -> None:
+async def test_faults_suspected_disconnect_beside_handlers(
+    kind: str, layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With concurrency above 1 as well disconnect() is handled by itself, after what is about to end."""
+    monkeypatch.setattr(side_by_side, "HANDLERS_TIMEOUT_S", 15)
     order: list[str] = []
+    awaited, blocking = asyncio.Event(), threading.Event()
 
     class AsyncWide(AsyncWebsocketConsumer):
         concurrency = 3
 
         async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
             order.append("begin")
-            await asyncio.sleep(0.05)
+            await awaited.wait()
             order.append("end")
 
         async def disconnect(self, code: int) -> None:
@@ -1000,7 +1004,8 @@ async def test_faults_suspected_disconnect_beside_handlers(kind: str, layer: InM
 
         def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
             order.append("begin")
-            async_to_sync(asyncio.sleep)(0.05)
+            blocking.wait(15)
+            async_to_sync(asyncio.sleep)(0)
             order.append("end")
 
         def disconnect(self, code: int) -> None:
@@ -1013,7 +1018,13 @@ async def test_faults_suspected_disconnect_beside_handlers(kind: str, layer: InM
     await client.send_to(text_data="1")
     await client.send_to(text_data="2")
     await until_async(lambda: order == ["begin", "begin"], "both handlers run")
-    await client.disconnect(code=4001, timeout=20)
+    leaving = asyncio.ensure_future(client.disconnect(code=4001, timeout=20))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert order == ["begin", "begin"]
+    awaited.set()
+    blocking.set()
+    await leaving
     assert order == ["begin", "begin", "end", "end", "disconnect 4001", "end of disconnect"]
 
 

@@ -224,10 +224,11 @@ def test_redis_is_restarted_empty(own_redis: tuple[Fleet, RedisServer]) -> None:
     with Member(one, "alice", "room") as alice, Member(two, "bob", "room") as bob:
         redis.restart()
         until(
-            lambda: (counts_or_none(one) or {}).get("groups") == {"room": 2} == counts(two)["groups"],
+            lambda: all((counts_or_none(server) or {}).get("groups") == {"room": 2} for server in (one, two)),
             "both servers have told the new Redis who is there",
         )
         assert counts(two)["users"] == {"alice": 1, "bob": 1}
+        until(lambda: fleet.redis.zcard("ws:group:room") == 2, "and their layers are in the group again")
 
         def reaches_both() -> bool:
             return bool(post(one, "/group/room/back")["type"] == "sent")
