@@ -9,10 +9,14 @@ from fastapi import FastAPI, WebSocket
 from starlette.requests import Request
 
 import compat.live
+from compat import fleet
 from compat.fastapi import lifespan
 from compat.generic.websocket import AsyncJsonWebsocketConsumer
+from compat.live import asking
 from compat.manager import ConnectionManager
 from compat.settings import configure
+
+asking.ANSWER_S, fleet.ANSWER_S = 5.0, 1.5  # a process of a busy machine may get no turn for a second
 
 LAYERS: dict[str, Any] = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 if "REDIS_URL" in os.environ:

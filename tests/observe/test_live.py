@@ -85,12 +85,16 @@ def total(found: dict[str, Any], what: str) -> int:
 
 
 def find(server: Server, kind: str, name: str) -> dict[str, Any]:
-    with httpx.Client(trust_env=False) as client:
-        answer = client.get(server.http("/live/find"), params={kind: name}, headers=ADA)
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    assert found["silent"] == [] and found["whole"] is True
-    return found
+    """What is found once all have answered in time."""
+
+    def of_all() -> dict[str, Any]:
+        with httpx.Client(trust_env=False, timeout=15) as client:
+            answer = client.get(server.http("/live/find"), params={kind: name}, headers=ADA)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found if found["silent"] == [] and found["whole"] is True else {}
+
+    return until(of_all, "all processes answer")
 
 
 def post(server: Server, content: Any, **headers: str) -> httpx.Response:
@@ -253,11 +257,15 @@ async def test_one_who_asks_for_much_takes_no_place_of_others() -> None:
 def test_the_audit_record_names_who_was_silent(server: Server, redis: RedisServer, log: Path) -> None:
     ghost = {"id": "ghost", "host": "gone", "pid": 1, "began": 1.0, "at": 1.0, "counters": {}}
     with room(server, "haunted", "haunted"), Redis.from_url(redis.url) as reports:
+
+        def posted(content: dict[str, Any]) -> Any:
+            """The answer, as long as the ghost has a lease: no longer than 5 s."""
+            reports.hset("live:reports", "ghost", json.dumps(ghost))
+            reports.zadd("live:reporters", {"ghost": 1000 * (time.time() + 5)})
+            return post(server, content).json()
+
         until(lambda: find(server, "user", "haunted")["count"] == 1, "it is found")
-        reports.hset("live:reports", "ghost", json.dumps(ghost))
-        reports.zadd("live:reporters", {"ghost": 1000 * (time.time() + 5)})
-        told = post(server, {"kind": "user", "name": "haunted"}).json()
-        done = post(server, {"confirm": told["confirm"]}).json()
+        done = posted({"confirm": posted({"kind": "user", "name": "haunted"})["confirm"]})
         reports.hdel("live:reports", "ghost")
     assert done == {"count": 1, "silent": ["gone:1"], "whole": True}
     said = "'ada' closed 1 sockets of user 'haunted', from '127.0.0.1'; no answer from 'gone:1'"
