@@ -417,6 +417,7 @@ async def test_a_mailbox_whose_first_opening_has_come_late_is_opened_again(
         await until_async(mailbox.listens.is_set, "the first one comes")
         assert await mailbox.open() == ""
         away.clear()
+        monkeypatch.setattr(mailbox_module, "OPEN_S", 20)
         assert await mailbox.open() == held[-1][0]
     for going_on in (mailbox.reading, mailbox.belonging):
         going_on.cancel()  # type: ignore[union-attr]
@@ -425,7 +426,7 @@ async def test_a_mailbox_whose_first_opening_has_come_late_is_opened_again(
 @pytest.fixture
 async def two(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Relay, Relay]]:
     """Relays over one layer, as two processes would have them."""
-    monkeypatch.setattr(relay_module, "ANSWER_S", 0.05)
+    monkeypatch.setattr(relay_module, "ANSWER_S", 1.0)
     layer = InMemoryChannelLayer()
     both = Relay(layer), Relay(layer)
     for one in both:
@@ -510,7 +511,10 @@ async def test_frames_that_are_none_are_so_at_the_socket(two: tuple[Relay, Relay
     await connection.finish(1000)
 
 
-async def test_posts_to_a_dead_home_do_not_wait_for_a_slow_consumer(two: tuple[Relay, Relay]) -> None:
+async def test_posts_to_a_dead_home_do_not_wait_for_a_slow_consumer(
+    two: tuple[Relay, Relay], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "ANSWER_S", 0.05)
     _, other = two
     connection, _ = await connected(posts=True)
     ticket = ticket_of(connection, "nobody")

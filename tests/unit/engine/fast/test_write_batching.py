@@ -376,7 +376,14 @@ def blocking(request: pytest.FixtureRequest) -> Iterator[LiveServer]:
         blocked.set()
 
 
-@pytest.mark.parametrize("what", ["frame block frame frame", "block frame frame", "frame wait frame frame"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        pytest.param("frame block frame frame", marks=pytest.mark.holds_the_loop),
+        pytest.param("block frame frame", marks=pytest.mark.holds_the_loop),
+        "frame wait frame frame",
+    ],
+)
 @pytest.mark.parametrize("runs", [0, 30])
 def test_faults_engine_11_frames_before_a_handler_that_blocks_leave_before_it(
     blocking: LiveServer, what: str, runs: int
