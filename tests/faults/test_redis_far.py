@@ -13,7 +13,7 @@ import redis
 
 from compat.engine.inbox import Inbox
 from compat.engine.parts import inbox_of
-from compat.layers.redis import RedisChannelLayer
+from compat.layers.redis import RedisChannelLayer, plain_channels
 from compat.layers.redis.plain_channels import HELD_S, MOST_AHEAD
 from compat.layers.redis.scripts import POP, TAKE
 from tests.support.layers import close, unique_prefix
@@ -178,7 +178,10 @@ async def test_a_backlog_comes_once_though_the_line_breaks_again_and_again(
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-async def test_faults_redis_13_workers_that_come_back_at_once(make: Make, far: Proxy, workers: int) -> None:
+async def test_faults_redis_13_workers_that_come_back_at_once(
+    make: Make, far: Proxy, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plain_channels, "HELD_S", 20)  # they do, on a machine that is busy too
     sender, receiver = make(), make(far.url)
     for number in range(300):
         await sender.send("jobs", {"type": "job", "n": number})
@@ -226,7 +229,10 @@ async def test_faults_redis_13_a_slow_worker_takes_nothing_ahead(make: Make) -> 
         assert await shards.call(0, b"ZCARD", keys.queue("jobs")) == 19 - number
 
 
-async def test_faults_redis_13_what_was_taken_ahead_is_put_back_at_the_end(make: Make) -> None:
+async def test_faults_redis_13_what_was_taken_ahead_is_put_back_at_the_end(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plain_channels, "HELD_S", 20)
     sender, receiver = make(), make()
     for number in range(100):
         await sender.send("jobs", {"type": "job", "n": number})
