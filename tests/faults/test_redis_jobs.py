@@ -30,6 +30,8 @@ __all__ = ["make"]
 
 WITHIN_S = 10.0
 HOUR_MS = 3_600_000
+LONG_S = 60.0
+"""For how long a read waits that must not be waited for."""
 
 
 async def take(layer: RedisStreamsChannelLayer) -> Job:
@@ -74,6 +76,7 @@ async def test_a_job_that_fails_is_tried_again_however_old_it_is(make: Make, wir
 async def test_a_channel_beside_one_for_which_more_callers_wait(make: Make) -> None:
     """Its jobs come at once and in order, as if it were alone."""
     layer = make(prefix=unique_prefix())
+    layer.block_s = LONG_S
     others = [asyncio.ensure_future(layer.take("others")) for _ in range(4)]
     jobs = layer._stations.here().jobs  # type: ignore[union-attr]
     await until_async(lambda: jobs.wanted(0) == {"others": 4}, "they wait")
@@ -84,7 +87,7 @@ async def test_a_channel_beside_one_for_which_more_callers_wait(make: Make) -> N
         job = await take(layer)
         assert (job.message["n"], job.tries) == (number, 1)
         job.acknowledge()
-    assert time.monotonic() - began < layer.block_s / 2
+    assert time.monotonic() - began < LONG_S / 2
     for other in others:
         other.cancel()
     await asyncio.wait(others)
@@ -93,6 +96,7 @@ async def test_a_channel_beside_one_for_which_more_callers_wait(make: Make) -> N
 async def test_a_job_given_back_beside_a_channel_without_jobs(make: Make) -> None:
     """Its caller looks for it at once, also if the other channel's has been served meanwhile."""
     layer = make(prefix=unique_prefix())
+    layer.block_s = LONG_S
     other = asyncio.ensure_future(layer.take("others"))
     await layer.send("jobs", {"type": "job", "n": 1})
     job = await take(layer)
@@ -103,7 +107,7 @@ async def test_a_job_given_back_beside_a_channel_without_jobs(make: Make) -> Non
     await until_async(lambda: reader._blocked and reader._interrupting is None, "only the other one waits")
     began = time.monotonic()
     assert (await take(layer)).tries == 2
-    assert time.monotonic() - began < layer.block_s / 2
+    assert time.monotonic() - began < LONG_S / 2
     other.cancel()
     await asyncio.wait([other])
 
@@ -117,13 +121,14 @@ async def test_many_jobs_beside_a_channel_without_any(make: Make) -> None:
     began = time.monotonic()
     for _ in range(40):
         (await take(layer)).acknowledge()
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 3
     other.cancel()
     await asyncio.wait([other])
 
 
 async def test_a_reader_that_is_closed_when_it_is_to_read_anew(make: Make) -> None:
     layer = make(prefix=unique_prefix())
+    layer.block_s = LONG_S
     waiting = [asyncio.ensure_future(layer.take("others"))]
     (reader,) = layer._stations.here().jobs._readers  # type: ignore[union-attr]
     await until_async(lambda: reader._blocked, "it reads")
@@ -134,7 +139,7 @@ async def test_a_reader_that_is_closed_when_it_is_to_read_anew(make: Make) -> No
     await layer.send("jobs", {"type": "job", "n": 1})
     began = time.monotonic()
     (await take(layer)).acknowledge()
-    assert time.monotonic() - began < layer.block_s / 2
+    assert time.monotonic() - began < LONG_S / 2
     for other in waiting:
         other.cancel()
     await asyncio.wait(waiting)
@@ -161,8 +166,8 @@ async def test_the_job_of_a_dead_worker_does_not_expire(make: Make, wire: Any) -
 
 
 async def test_jobs_behind_those_of_many_busy_workers_are_taken_over(make: Make) -> None:
-    busy = make(prefix=unique_prefix(), takeover=1)
-    dead, other = (make(prefix=busy.prefix, takeover=1) for _ in range(2))
+    busy = make(prefix=unique_prefix(), takeover=2)
+    dead, other = (make(prefix=busy.prefix, takeover=2) for _ in range(2))
     for number in range(27):
         await busy.send("jobs", {"type": "job", "n": number})
     held = [await take(busy) for _ in range(25)]
@@ -376,7 +381,7 @@ async def test_a_job_that_waits_behind_a_message_of_a_group_is_not_acknowledged(
     make: Make, wire: Any, base: Any, ends: bool
 ) -> None:
     """Was: the end of that message's handler, or of the consumer by it, counted as the end of the job's."""
-    layer = make(prefix=unique_prefix(), takeover=1)
+    layer = make(prefix=unique_prefix(), takeover=3)
     joined, noticed, go = threading.Event(), threading.Event(), threading.Event()
     tries: list[int] = []
 

@@ -352,12 +352,12 @@ async def test_faults_redis_10_a_worker_that_dies(make: Make) -> None:
 
 
 async def test_a_worker_at_work_keeps_its_message(make: Make) -> None:
-    one = make(prefix=unique_prefix(), takeover=1)
-    other = make(prefix=one.prefix, takeover=1)
+    one = make(prefix=unique_prefix(), takeover=2)
+    other = make(prefix=one.prefix, takeover=2)
     await one.send("jobs", {"type": "job", "n": 1})
     taken = await one.take("jobs")
     waiting = asyncio.ensure_future(other.take("jobs"))
-    done, _ = await asyncio.wait((waiting,), timeout=4)
+    done, _ = await asyncio.wait((waiting,), timeout=5)
     assert not done, "nobody else gets it for as long as it takes"
     taken.acknowledge()
     await one.send("jobs", {"type": "job", "n": 2})

@@ -208,7 +208,7 @@ async def test_a_member_that_another_process_removes_stays_out(
     make_queue: Make, wire: Any, options: Any
 ) -> None:
     """Also the only one of its group, which is no outage; one that joins again itself stays in."""
-    layer = make_queue(lease=1, **options)
+    layer = make_queue(lease=2, **options)
     other = make_queue(prefix=layer.prefix, **options)
     removed, stays = await member(layer, "room", "own", "back"), await member(layer, "room")
     for group in ("room", "own", "back", "nobody"):
