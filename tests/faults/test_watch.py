@@ -32,10 +32,10 @@ class Holding(AsyncWebsocketConsumer):
         await self.send(text_data="done")
 
     async def sleeping(self) -> None:
-        time.sleep(0.4)
+        time.sleep(1.0)
 
     async def waiting_for_a_lock(self) -> None:
-        threading.Event().wait(0.4)
+        threading.Event().wait(1.0)
 
     async def computing(self) -> None:
         end = time.thread_time() + 1.0
