@@ -905,7 +905,7 @@ def test_faults_engine_small_a_handler_awaits_while_the_loop_ends(bare: Environm
 
         async def main(turns):
             client = WebsocketCommunicator(Awaiting.as_asgi(), "/")
-            await client.connect()
+            await client.connect(timeout=15)
             await client.send_to(text_data="x")
             for _ in range(turns):
                 await asyncio.sleep(0)

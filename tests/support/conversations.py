@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from compat.testing import WebsocketCommunicator
 from compat.types import ASGIApp
+from tests.support.patience import PATIENCE_S
 
 __all__ = ["Conversation"]
 
@@ -34,5 +36,8 @@ class Conversation(WebsocketCommunicator):
         message = await self.receive_output()
         assert message["type"] == "websocket.close", message
         code: int = message.get("code", 1000)
-        await self.wait()
+        done, _ = await asyncio.wait((self.future,), timeout=1)
+        if not done:  # one that has closed by itself goes on until the server tells it of the end
+            await self.send_input({"type": "websocket.disconnect", "code": code})
+        await self.wait(PATIENCE_S)
         return code

@@ -12,6 +12,7 @@ PATIENCE_S = 20.0
 
 WAITING: tuple[Any, ...] = (
     ApplicationCommunicator.receive_output,
+    ApplicationCommunicator.wait,
     HttpCommunicator.get_response,
     WebsocketCommunicator.connect,
     WebsocketCommunicator.receive_from,

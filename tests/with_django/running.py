@@ -77,7 +77,8 @@ async def scope_inside(stack: Any, headers: list[tuple[bytes, bytes]]) -> Any:
         await send({"type": "scope", "scope": scope})
 
     scope = {"type": "websocket", "headers": headers}
-    return (await ApplicationCommunicator(stack(report), scope).receive_output())["scope"]
+    communicator = ApplicationCommunicator(stack(report), scope)
+    return (await communicator.receive_output(timeout=10))["scope"]
 
 
 async def visit(handler: Handler, cookie: str = "", status: int = 200) -> tuple[str, Any]:

@@ -96,7 +96,7 @@ async def scenario_sockets_have_the_script_name_as_their_root() -> None:
         )
         assert (await communicator.connect(timeout=10))[0]
         assert await communicator.receive_json_from(timeout=10) == 0
-        await communicator.disconnect()
+        await communicator.disconnect(timeout=10)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ async def scenario_who_logs_in_over_http_is_known_on_the_websocket() -> None:
     communicator = WebsocketCommunicator(AuthMiddlewareStack(Who.as_asgi()), "/", headers)
     assert (await communicator.connect(timeout=10))[0]
     assert await communicator.receive_json_from(timeout=10) == ["eva", True]
-    await communicator.disconnect()
+    await communicator.disconnect(timeout=10)
 
 
 async def scenario_what_tests_patch_in_channels_auth_takes_effect() -> None:
