@@ -28,6 +28,7 @@ from compat.routing import ProtocolTypeRouter, URLRouter
 from compat.security.websocket import OriginValidator
 from compat.settings import settings
 from tests.support.clients import Client, Refused
+from tests.support.layers import unique_prefix
 from tests.support.logs import Records, recorded
 from tests.support.servers import Address, LiveServer
 from tests.support.waiting import until
@@ -205,7 +206,7 @@ def layers(request: pytest.FixtureRequest) -> dict[str, Any]:
     if request.param == "memory":
         return {"default": {"BACKEND": "compat.layers.InMemoryChannelLayer"}}
     url = request.getfixturevalue("redis_url")
-    config = {"hosts": [url], "prefix": f"faults{id(request)}"}
+    config = {"hosts": [url], "prefix": unique_prefix()}
     return {"default": {"BACKEND": "compat.layers.redis.core.RedisChannelLayer", "CONFIG": config}}
 
 

@@ -146,11 +146,12 @@ class Thoughtful(WebsocketConsumer):
         assert self.may_go_on.wait(60)
 
 
-async def test_a_handler_in_a_thread_that_never_returns() -> None:
+async def test_a_handler_in_a_thread_that_never_returns(request: pytest.FixtureRequest) -> None:
     """A sync consumer is closed when its inbox is full: what its handler had not got by then is counted."""
     Thoughtful.handled, Thoughtful.may_go_on = [], threading.Event()
     layer = InMemoryChannelLayer(capacity=5, on_overflow="close")
     channel_layers.register("default", layer)
+    request.addfinalizer(lambda: channel_layers.unregister("default"))
     client = WebsocketCommunicator(Thoughtful.as_asgi(), "/")
     client.scope["asgi"] = {"version": "3.0"}  # as behind a server
     assert (await client.connect(15))[0]
@@ -164,7 +165,6 @@ async def test_a_handler_in_a_thread_that_never_returns() -> None:
     assert await client.receive_output(15) == {"type": "websocket.close", "code": 1013}
     await client.wait(15)
     assert Thoughtful.handled == [0] and layer.metrics.dropped == {"overflow": 19}
-    channel_layers.unregister("default")
 
 
 def until_closed(client: Client) -> tuple[list[int], int | None]:

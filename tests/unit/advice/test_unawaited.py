@@ -102,6 +102,7 @@ class Forgetful(AsyncJsonWebsocketConsumer):
 
 
 async def reports_of(consumer: Any, text: str) -> list[str]:
+    gc.collect()  # what other tests have left
     with recorded() as records:
         communicator = WebsocketCommunicator(consumer.as_asgi(), "/")
         assert (await communicator.connect())[0]
@@ -223,10 +224,10 @@ class Chat(AsyncWebsocketConsumer):
 
 async def main():
     communicator = WebsocketCommunicator(Chat.as_asgi(), "/")
-    await communicator.connect()
+    await communicator.connect(timeout=15)
     await communicator.send_to(text_data="x")
     assert await communicator.receive_from(15) == "done"
-    await communicator.disconnect()
+    await communicator.disconnect(timeout=15)
 
 asyncio.run(main())
 """
