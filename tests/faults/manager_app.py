@@ -17,6 +17,7 @@ from compat.manager import BaseConsumer, ConnectionManager, Message, WSConfig, a
 from compat.manager.connections.outbox import Outbox
 from compat.manager.connections.state import Connection
 from compat.manager.middleware import RateLimitMiddleware
+from compat.manager.middleware import windows as windows_module
 from compat.manager.relay import GroupRelay
 
 __all__ = ["app"]
@@ -24,6 +25,7 @@ __all__ = ["app"]
 config = WSConfig()
 manager = ConnectionManager(ws_config=config)
 windows = Redis.from_url(config.REDIS_URL)
+windows_module.PATIENCE_S = 30  # no test with a limit is about a Redis that is away
 limit = RateLimitMiddleware(
     messages_per_window=int(os.environ.get("LIMIT", "1000000")),
     window_seconds=30,

@@ -159,7 +159,7 @@ def test_faults_autoreload_a_changed_template_is_shown(server: Server, project: 
     assert shows(server, "page 1")
     with Client(server, "/echo/") as client:
         change(server.process, project / "mysite" / "templates" / "page.html", "page 2")
-        until(lambda: shows(server, "page 2"), "the changed template is shown")
+        until(lambda: shows(server, "page 2"), "the changed template is shown", deadline_s=30)
         client.send("the server was not restarted for it")
         assert client.receive() == "the server was not restarted for it"
 
@@ -171,13 +171,13 @@ def test_faults_autoreload_ready_sees_run_main(server: Server) -> None:
 def test_faults_autoreload_receivers_watch_files_of_their_own(server: Server, project: Path) -> None:
     assert shows(server, "plum", "/fruits")
     change(server.process, project / "mysite" / "data" / "fruits.yaml", "pear")
-    until(lambda: shows(server, "pear", "/fruits"), "the server is restarted for a watched file")
+    until(lambda: shows(server, "pear", "/fruits"), "it is restarted for a watched file", deadline_s=30)
 
 
 def test_faults_autoreload_code_outside_the_current_folder_is_watched(server: Server, project: Path) -> None:
-    until(lambda: shows(server, "old", "/shared"), "the server is up")
+    until(lambda: shows(server, "old", "/shared"), "the server is up", deadline_s=30)
     change(server.process, project / "elsewhere" / "shared.py", "TEXT = 'new'\n")
-    until(lambda: shows(server, "new", "/shared"), "the server is restarted")
+    until(lambda: shows(server, "new", "/shared"), "the server is restarted", deadline_s=30)
 
 
 def test_faults_autoreload_the_server_runs_what_manage_py_installs(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_faults_autoreload_a_mistake_at_the_start_is_shown_and_can_be_mended(tmp
     with Process(command(project, port), cwd=project, log=log, env=env) as process:
         process.wait_log("SyntaxError: '(' was never closed")
         change(process, project / "mysite" / "asgi.py", ASGI)
-        process.wait_listening(port, deadline_s=15)
+        process.wait_listening(port, deadline_s=30)
         assert shows(Server(process, port), "page 1")
 
 
@@ -223,10 +223,11 @@ def test_faults_autoreload_a_restart_ends_sockets_and_waits_for_no_thread(tmp_pa
         until((project / "mysite" / "data" / "slow").exists, "a thread of the server is busy")
         change(server.process, project / "mysite" / "asgi.py", ASGI + "# changed\n")
         assert client.wait_closed()[0] == 1012
-        until(lambda: shows(server, "page 1"), "the server is back, long before the thread has ended")
+        what = "the server is back, long before the thread has ended"
+        until(lambda: shows(server, "page 1"), what, deadline_s=30)
         again = Client(server, "/echo/")
         os.killpg(server.process.pid, signal.SIGINT)  # as a terminal does for Ctrl-C
-        assert server.process.wait(deadline_s=5) == 0
+        assert server.process.wait(deadline_s=30) == 0
         assert again.wait_closed()[0] in (1006, 1012)  # Django's parent kills its child after 0.25 s
         waiting.join(10)
 

@@ -177,7 +177,7 @@ class Second(First):
 
 processes = iter([First(), Second()])
 basereload.get_subprocess = lambda **arguments: next(processes)
-threading.Timer(8, os._exit, (1,)).start()
+threading.Timer(40, os._exit, (1,)).start()
 serve("site_app:application", port=0)
 """
 WATCHING = {"watchfiles": "", "polling": "sys.modules['watchfiles'] = None"}
@@ -217,7 +217,7 @@ def test_faults_tests_runserver_reloads_a_file_of_the_same_size_and_second(
     with served(command, cwd=project.folder, log=project.folder / "server.log", env=env) as server:
         assert shows(server, "one")
         replace_in_the_same_second(project.folder / "words.py", "WORD = b'two'")
-        until(lambda: shows(server, "two"), "the changed word", deadline_s=10)
+        until(lambda: shows(server, "two"), "the changed word", deadline_s=30)
 
 
 def test_a_redis_that_answers_is_used(project: Project, redis_port: int) -> None:
