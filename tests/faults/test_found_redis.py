@@ -130,7 +130,7 @@ def test_faults_redis_06_projects_05_a_blocked_loop_is_no_outage(loops: str, red
 
 
 async def _blocked(redis_url: str) -> None:
-    url = f"{redis_url}?socket_timeout=0.5"
+    url = f"{redis_url}?socket_timeout=1"
     layers: list[Any] = [
         RedisChannelLayer([url], unique_prefix()),
         RedisPubSubChannelLayer([url]),
@@ -144,7 +144,7 @@ async def _blocked(redis_url: str) -> None:
     sending = [asyncio.ensure_future(layer.group_send("room", {"type": "x", "n": 1})) for layer in layers]
     for _ in range(2):
         await asyncio.sleep(0)
-    time.sleep(1.0)
+    time.sleep(2.0)
     await asyncio.gather(*sending)
     for layer, inbox in zip(layers, inboxes, strict=True):
         await until_async(lambda: inbox.events, "it has come")  # noqa: B023 - awaited here

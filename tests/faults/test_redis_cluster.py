@@ -215,7 +215,7 @@ async def test_a_move_that_does_not_end(kind: str, calm: RedisCluster, make: Mak
     """The keys have been moved, and the slot has not: what is sent and read goes to the other node."""
     if kind != "pubsub":
         skip_before_redis_7(calm, NO_ASK)
-    hosts = [calm.entry(shards=SHARDS, socket_timeout=1)]
+    hosts = [calm.entry(shards=SHARDS, socket_timeout=2)]
     layer, sender = make(calm, hosts=hosts), make(calm, hosts=hosts)
     layer.brpop_timeout = 1  # a read that waits already ends first
     inbox = await member(layer, ROOMS[0])
@@ -254,7 +254,7 @@ async def test_a_move_that_does_not_end(kind: str, calm: RedisCluster, make: Mak
 async def test_a_move_that_has_just_begun(kind: str, calm: RedisCluster, make: Make) -> None:
     """No key has been moved: what there is stays where it is, and what is new goes to the other node."""
     skip_before_redis_7(calm, NO_ASK)
-    hosts = [calm.entry(shards=SHARDS, socket_timeout=1)]
+    hosts = [calm.entry(shards=SHARDS, socket_timeout=2)]
     layer = make(calm, hosts=hosts)
     layer.brpop_timeout = 1
     inbox = await member(layer, ROOMS[0])
@@ -304,7 +304,7 @@ async def test_a_script_whose_keys_are_on_two_nodes_does_nothing(calm: RedisClus
 
 @pytest.mark.parametrize("kind", ["queue"])
 async def test_a_node_is_named_that_cannot_be_reached(calm: RedisCluster, make: Make) -> None:
-    layer = make(calm, hosts=[calm.entry(shards=SHARDS, socket_timeout=0.5)])
+    layer = make(calm, hosts=[calm.entry(shards=SHARDS, socket_timeout=2)])
     home = calm.owner(SLOTS[0])
     target = next(node for node in calm.masters if node is not home)
 

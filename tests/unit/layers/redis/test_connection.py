@@ -24,14 +24,16 @@ from tests.support.waiting import until_async
 
 @pytest_asyncio.fixture
 async def link(redis_server: RedisServer) -> AsyncIterator[Link]:
-    """A connection through which answers must come within half a second."""
     async with with_limit(redis_server.url) as link:
         yield link
 
 
 class with_limit:
-    def __init__(self, url: str, **options: Any) -> None:
-        self.layer = RedisChannelLayer(hosts=[f"{url}?socket_timeout=0.5&socket_connect_timeout=0.5"])
+    """A connection through which answers must come within ``limit_s``."""
+
+    def __init__(self, url: str, limit_s: float = 10, **options: Any) -> None:
+        limits = f"socket_timeout={limit_s}&socket_connect_timeout={limit_s}"
+        self.layer = RedisChannelLayer(hosts=[f"{url}?{limits}"])
         self.options = options
 
     async def __aenter__(self) -> Link:
@@ -98,7 +100,7 @@ async def test_an_error_is_the_calls_own(link: Link) -> None:
 
 async def test_an_answer_that_does_not_come(redis_server: RedisServer) -> None:
     ends: list[str] = []
-    async with with_limit(redis_server.url, on_end=ends.append) as link:
+    async with with_limit(redis_server.url, 0.5, on_end=ends.append) as link:
         await link.call(b"PING")
         redis_server.pause()
         try:
@@ -153,7 +155,7 @@ async def test_somebody_there_who_does_not_answer(redis_server: RedisServer) -> 
     redis_server.pause()
     try:
         with pytest.raises(LayerUnavailable, match=r"no answer within 0\.5 s"):
-            async with with_limit(redis_server.url):
+            async with with_limit(redis_server.url, 0.5):
                 pass
     finally:
         redis_server.resume()
