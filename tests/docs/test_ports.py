@@ -34,7 +34,8 @@ def a_vote(server: Server) -> None:
     with Client(server, "/ws/tea") as one, Client(server, "/ws/tea") as other:
         one.send_json({"vote": "green"})
         assert one.receive_json() == other.receive_json() == {"vote": "green"}
-        assert httpx.post(server.http("/votes/tea?vote=black"), trust_env=False).status_code == 200
+        voted = httpx.post(server.http("/votes/tea?vote=black"), trust_env=False, timeout=15)
+        assert voted.status_code == 200
         assert one.receive_json() == other.receive_json() == {"vote": "black"}
 
 
@@ -46,7 +47,7 @@ def an_item(server: Server) -> None:
         one.send_json({"action": "add_item", "payload": {"text": "milk"}})
         for client in (one, other):
             assert client.receive_json() == {"action": "item_added", "payload": {"text": "milk"}}
-        assert httpx.post(server.http("/clear"), trust_env=False).status_code == 200
+        assert httpx.post(server.http("/clear"), trust_env=False, timeout=15).status_code == 200
         assert one.receive_json()["action"] == other.receive_json()["action"] == "list_cleared"
 
 

@@ -208,13 +208,14 @@ def test_fastapi_refuses_what_is_no_part_of_a_path(fastapi_chat: Chat, room: str
 def test_an_endpoint_speaks_to_a_room(fastapi_chat: Chat, free_name: Names) -> None:
     room = free_name()
     url = fastapi_chat.server.http(f"/api/rooms/{room}/messages")
-    with fastapi_chat.enter(room, "Ada") as ada:
-        sent = httpx.post(url, json={"text": "Dinner is ready", "name": "Kitchen"}, trust_env=False)
-        assert sent.status_code == 202
-        assert ada.hears() == ("said", "Kitchen", "Dinner is ready")
-    assert httpx.post(url, json={"text": ""}, trust_env=False).status_code == 422
-    assert httpx.post(f"{url}", json={"text": "x" * 2001}, trust_env=False).status_code == 422
-    documents = httpx.get(fastapi_chat.server.http("/openapi.json"), trust_env=False).json()["paths"]
+    with httpx.Client(trust_env=False, timeout=15) as client:
+        with fastapi_chat.enter(room, "Ada") as ada:
+            sent = client.post(url, json={"text": "Dinner is ready", "name": "Kitchen"})
+            assert sent.status_code == 202
+            assert ada.hears() == ("said", "Kitchen", "Dinner is ready")
+        assert client.post(url, json={"text": ""}).status_code == 422
+        assert client.post(url, json={"text": "x" * 2001}).status_code == 422
+        documents = client.get(fastapi_chat.server.http("/openapi.json")).json()["paths"]
     assert "/api/rooms/{room}/messages" in documents
 
 

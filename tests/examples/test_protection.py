@@ -63,7 +63,7 @@ def test_faults_newcomer_19_style_and_scripts_are_those_of_the_django_project() 
 
 def post(server: Server, **headers: str) -> int:
     path, body = POSTS[name_of(server)]
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=15) as client:
         return client.post(server.http(path), json=body, headers=headers).status_code
 
 

@@ -358,7 +358,7 @@ def test_orders_of_others_and_of_nobody(server: Server) -> None:
         (get(server, "/live/watch?user=a", **ADA), 400),
     ]
     assert [answer.status_code for answer, _ in refused] == [status for _, status in refused]
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=15) as client:
         form = client.post(server.http("/live/close"), content=b'{"confirm": "x"}', headers=ADA)
         assert form.status_code == 400 and "application/json" in form.text
 

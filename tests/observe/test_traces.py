@@ -506,7 +506,7 @@ def test_from_a_post_to_the_frame_at_a_browser(
             rooms.ws("/room"),
         )
         until(lambda: chromium.execute_script("return one.readyState") == 1, "the socket is open")
-        assert httpx.post(api.http("/say"), trust_env=False).status_code == 200
+        assert httpx.post(api.http("/say"), trust_env=False, timeout=15).status_code == 200
         text = until(lambda: chromium.execute_script("return said.textContent"), "the frame is there")
         assert json.loads(text) == {"type": "said", "text": "hello"}
 

@@ -133,7 +133,7 @@ def test_patterns_leave_other_paths_to_the_app(layers: None) -> None:
     with LiveServer(app) as server:
         with Client(server, "/other/x") as client:
             assert client.receive() == "x"
-        assert httpx.get(server.http("/ws/page"), trust_env=False).json() == "a page"
+        assert httpx.get(server.http("/ws/page"), trust_env=False, timeout=15).json() == "a page"
         with pytest.raises(Refused) as refused:
             Client(server, "/nobody")
         assert refused.value.status == 403
@@ -214,9 +214,9 @@ def test_an_endpoint_sends_to_sockets(layers: None) -> None:
 
     with LiveServer(app, lifespan="on") as server, Client(server, "/ws/x") as client:
         assert client.receive() == "x"
-        assert httpx.post(server.http("/say?text=hello"), trust_env=False).status_code == 200
+        assert httpx.post(server.http("/say?text=hello"), trust_env=False, timeout=15).status_code == 200
         assert client.receive() == "hello"
-        assert "layer" not in httpx.get(server.http("/openapi.json"), trust_env=False).text
+        assert "layer" not in httpx.get(server.http("/openapi.json"), trust_env=False, timeout=15).text
 
 
 async def test_a_dependency_on_a_layer_that_is_not_there_names_those_that_are(layers: None) -> None:

@@ -72,7 +72,7 @@ async def server() -> AsyncIterator[LiveServer]:
 
 @asynccontextmanager
 async def asking(server: LiveServer) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=server.origin) as client:
+    async with httpx.AsyncClient(base_url=server.origin, timeout=15) as client:
         yield client
 
 

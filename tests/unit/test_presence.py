@@ -260,7 +260,7 @@ async def test_an_endpoint_is_told_who_is_here() -> None:
         with LiveServer(app, lifespan="on") as running:
             client = await Resuming(running, "/room?ada").open()
             assert await client.receive_json() == ["welcome"]
-            async with httpx.AsyncClient(trust_env=False) as http:
+            async with httpx.AsyncClient(trust_env=False, timeout=15) as http:
                 answer = await http.get(running.http("/rooms/x"))
                 assert answer.json() == {"ada": {"metas": [{}], "away": False}}
                 assert (await http.get(running.http("/rooms/y"))).json() == {}
