@@ -86,8 +86,8 @@ async def test_presence() -> None:
 
 async def test_resumable_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not {name for name, *_ in samples(prometheus_text()) if "resumable" in name} or metrics.resumable()
-    counts = {"live": 3, "parked": 2, "resumed": 7, "replaced": 3, "groups": 2}
-    counts = {**counts, "lost": {"gone": 4, "user": 1}}
+    lost = {"gone": 4, "user": 1}
+    counts = {"live": 3, "parked": 2, "resumed": 7, "replaced": 3, "groups": 2, "lost": lost}
     monkeypatch.setattr(metrics, "_resumable", lambda: counts)
     got = samples(prometheus_text())
     assert got.pop(("channels_resumable_lost_total", "stopped")) == 0, "so that its first one is seen"

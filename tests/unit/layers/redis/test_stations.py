@@ -91,7 +91,8 @@ async def test_mailboxes_that_nobody_reads_are_forgotten(make_queue: Callable[..
         await asyncio.wait_for(layer.receive(other), WITHIN_S)
         return set(channels) & set(layer._stations.all()[0].boxes)
 
-    await until_awaited(left, set())
+    nobody: set[str] = set()
+    await until_awaited(left, nobody)
     assert layer.metrics.dropped == {"expired": 19}
 
 
