@@ -17,6 +17,7 @@ from unittest import mock
 import pytest
 from asgiref.sync import async_to_sync
 
+from compat import timings
 from compat.consumer import AsyncConsumer, ConsumerApp, SyncConsumer
 from compat.exceptions import InvalidChannelLayerError, LayerUnavailable, StopConsumer
 from compat.generic.http import AsyncHttpConsumer
@@ -527,8 +528,12 @@ async def test_a_layer_that_can_only_be_asked(flavour: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [mock.Mock, mock.MagicMock, mock.AsyncMock])
-async def test_a_layer_that_is_a_mock(flavour: str, kind: Any, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_layer_that_is_a_mock(
+    flavour: str, kind: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Was: a warning that its groups could not be left, because a mock has any attribute."""
+    monkeypatch.setattr(timings, "_watched", True)  # was: a TypeError
+    monkeypatch.setattr(timings, "_classes", {})
     queue: asyncio.Queue[Message] = asyncio.Queue()
     layer = kind(group_add=mock.AsyncMock(), group_discard=mock.AsyncMock())
     layer.new_channel = mock.AsyncMock(return_value="channel")
