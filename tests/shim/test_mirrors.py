@@ -331,7 +331,7 @@ except ModuleNotFoundError:
 
 
 @pytest.mark.parametrize(
-    "processes", [6, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(280)])]
+    "processes", [6, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
 )
 def test_trap_01_threads_that_import_under_both_names_at_once(
     bare: Environment, tmp_path: Path, processes: int
