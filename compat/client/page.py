@@ -25,6 +25,10 @@ __all__ = ["NAMES", "PREFIX", "bare", "classic", "files", "hashed", "integrity",
 PREFIX = "_channels/"
 """Where ``ProtocolTypeRouter`` has the files, below its ``root_path``."""
 
+_TEXT_OR_SPACED = re.compile(
+    r"""(?P<text>(["'])(?:\\.|(?!\2)[^\\\n])*\2|`(?:\\.|[^`\\])*`)|[ ]?(?P<spaced>[=<>|&?:,{}();]+)[ ]?"""
+)
+"""Not plus and minus: without its space ``a + +b`` is something else."""
 _HASH_LENGTH = 16
 _YEAR_S = 365 * 24 * 60 * 60
 
@@ -39,12 +43,14 @@ class _File(NamedTuple):
 def bare(script: str) -> str:
     """Return a script without indentation, empty lines and comments, with short private names.
 
-    Comments are those that are alone on their lines, and begin with two stars or with ``//``.
+    Comments are those that are alone on their lines, and begin with two stars or with ``//``. Spaces beside
+    operators and brackets are left out, too, except in texts; a regular expression must not have any.
     Names that begin with an underscore, and those of constants that have one, become ``$a``, ``$b`` and
     so on, which no class of a page that extends one of the script's has by accident.
     """
     script = re.sub(r"^ */\*\*(?:(?!\*/).)*\*/ *\n", "", script, flags=re.MULTILINE | re.DOTALL)
     script = re.sub(r"^(?: *(?://.*)?\n)* *", "", script, flags=re.MULTILINE)
+    script = _TEXT_OR_SPACED.sub(lambda found: found["text"] or found["spaced"], script)
     names: dict[str, str] = {}
     private = r"\b(?:_[a-z]\w*|[A-Z]+_[A-Z_]+)\b"
     return re.sub(private, lambda found: names.setdefault(found[0], _short(len(names))), script)

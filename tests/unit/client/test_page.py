@@ -39,18 +39,29 @@ def test_documentation_is_taken_out_and_code_is_not() -> None:
         "  d('// no comment'); // why\n"
     )
     assert bare(script) == (
-        "const a = /** @type {number} */ (1);\n"
-        'const c = "/** no comment */";\n'
+        "const a=/** @type{number}*/(1);\n"
+        'const c="/** no comment */";\n'
         "/* why */\n"
-        "d('// no comment'); // why\n"
+        "d('// no comment');// why\n"
+    )
+
+
+def test_spaces_beside_operators_are_taken_out_and_those_of_texts_are_not() -> None:
+    script = (
+        """if (a === "b = c" || d) { e = [f, 'g, \\' h', `i ? ${ j } : "k`]; } // don't\n"""
+        """else return a + +b - c ? { l: m => (n) } : "x, y";\n"""
+    )
+    assert bare(script) == (
+        """if(a==="b = c"||d){e=[f,'g, \\' h',`i ? ${ j } : "k`];}// don't\n"""
+        """else return a + +b - c?{l:m=>(n)}:"x, y";\n"""
     )
 
 
 def test_private_names_are_short_and_each_has_its_own() -> None:
     script = "this._begin(this._at, snake_case);\nconst { _at, other } = this;\none._begin();\n"
-    assert bare(script) == "this.$a(this.$b, snake_case);\nconst { $b, other } = this;\none.$a();\n"
+    assert bare(script) == "this.$a(this.$b,snake_case);\nconst{$b,other}=this;\none.$a();\n"
     assert bare("const ACK_MS = 3;\nf(ACK_MS, MARK, Own_x, A.OPEN);\n") == (
-        "const $a = 3;\nf($a, MARK, Own_x, A.OPEN);\n"
+        "const $a=3;\nf($a,MARK,Own_x,A.OPEN);\n"
     )
     names = bare(" ".join(f"_a{number}" for number in range(120))).split()
     assert len(set(names)) == 120 and names[51:53] == ["$Z", "$_a"]
