@@ -277,12 +277,10 @@ class Exchange:
         self._ping_is_due = True
 
     def watch(self, group: str) -> Presence:
-        """Return who is in ``group``: the server is asked at once, and on each link to come."""
-        presence = self.people.get(group)
-        if presence is None:
-            presence = self.people[group] = Presence(group)
-            if self.resumable:
-                self._asks.append(group)
+        """Return who is in ``group``: the server is asked now, if it has to be, and on each link to come."""
+        presence = self.people.setdefault(group, Presence(group))
+        if presence.ask() and self.resumable and group not in self._asks:
+            self._asks.append(group)
         return presence
 
     def bye(self) -> Frame | None:

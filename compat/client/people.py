@@ -25,6 +25,7 @@ class Presence:
         """By key, as ``layer.presence()`` returns them. A change replaces the dict."""
         self.refused = ""
         """Why the client may not see them; empty if it may."""
+        self._asked = False
         self._changes = 0
         self._ended = False
         self._news = asyncio.Event()
@@ -39,6 +40,12 @@ class Presence:
                 await self._news.wait()
             shown = self._changes
             yield self.people
+
+    def ask(self) -> bool:
+        """Return True if the server has to be asked: at first, and once after each refusal."""
+        asks = not self._asked or bool(self.refused)
+        self._asked, self.refused = True, ""
+        return asks
 
     def take(self, told: dict[str, Any]) -> None:
         """Take a control frame ``presence`` of the server. Raises MalformedControl."""

@@ -210,6 +210,7 @@ class Client:
     def presence(self, group: str) -> Presence:
         """Watch who is in a group that the consumer has joined, where the option ``presence`` is ``public``.
 
+        After a refusal the server is asked again: the consumer may have joined the group since.
         Call it in the event loop. A server that does not resume tells nothing.
         """
         presence = self._exchange.watch(group)

@@ -460,13 +460,16 @@ export class Socket extends EventTarget {
 
   /**
    * Watches who is in a group that the consumer has joined, where the layer's option `presence` is `public`.
+   * After a refusal the server is asked again: the consumer may have joined the group since.
    *
    * @param {string} group
    */
   presence(group) {
     const known = this._people.get(group);
-    if (known) return known;
-    const watched = new Presence(group);
+    if (known && !known.refused) return known;
+    const watched = known || new Presence(group);
+    // Until the answer comes it is not asked once more.
+    watched.refused = "";
     this._people.set(group, watched);
     if (this._up) this._watchPeople([group]);
     return watched;

@@ -312,6 +312,29 @@ async def test_people_are_watched_over_links(server: WireServer) -> None:
     assert [people async for people in client.presence("chat_z")] == []
 
 
+async def test_people_are_asked_for_again_after_a_refusal(server: WireServer) -> None:
+    """The consumer may have joined the group since."""
+    asked = '\x10{"type": "presence", "group": "chat_x"}'
+    client = Client(server.url)
+    link = await enter(client, server)
+    presence = client.presence("chat_x")
+    seen = aiter(presence)
+    assert await link.next_data() == asked
+    await link.control("presence", group="chat_x", refused="not joined")
+    assert await anext(seen) == {}
+    for _ in range(2):
+        assert client.presence("chat_x") is presence
+    await client.send("behind the only question")
+    assert [await link.next_data() for _ in range(2)] == [asked, "behind the only question"]
+    ada = {"metas": [{}], "away": False}
+    await link.control("presence", group="chat_x", people={"ada": ada}, version=1)
+    assert await anext(seen) == {"ada": ada} and not presence.refused
+    client.presence("chat_x")
+    await client.send("behind no question")
+    assert await link.next_data() == "behind no question"
+    await client.close()
+
+
 @pytest.mark.parametrize("told", [{"people": []}, {"joins": 7}, {"leaves": "ada"}])
 async def test_people_that_are_no_objects_end_the_link(server: WireServer, told: dict[str, object]) -> None:
     client = Client(server.url)

@@ -1455,6 +1455,23 @@ test("who is here is asked again on each link", () => {
   assert.deepEqual([room.people, room.refused], [{}, "not joined"]);
 });
 
+test("who is here is asked again after a refusal: the consumer may have joined the group since", () => {
+  const world = new World();
+  const socket = opened(world);
+  const room = socket.presence("room");
+  const asked = [{ client: { type: "presence", group: "room" } }];
+  assert.deepEqual(world.takeWire(), asked);
+  world.serve({ type: "presence", group: "room", refused: "not joined" });
+  assert.deepEqual(world.takeWire(), []);
+  assert.equal(socket.presence("room"), room);
+  assert.equal(socket.presence("room"), room);
+  assert.deepEqual(world.takeWire(), asked, "once, as long as no answer has come");
+  world.serve({ type: "presence", group: "room", people: { 7: {} }, version: 5 });
+  assert.deepEqual([room.people, room.refused], [{ 7: {} }, ""]);
+  socket.presence("room");
+  assert.deepEqual(world.takeWire(), []);
+});
+
 // Requests, where websockets are blocked
 
 test("a redirect is not followed: a ticket is for its own origin", async (t) => {
