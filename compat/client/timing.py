@@ -11,8 +11,10 @@ HANDSHAKE_SECONDS, MOST_HANDSHAKE_SECONDS = 10.0, 80.0
 STEADY_SECONDS = 5.0
 """How long a link has to live for being none of those with which something is wrong."""
 SILENCE_SECONDS, ANSWER_SECONDS, MOST_ANSWER_SECONDS = 25.0, 3.0, 60.0
-FINAL = frozenset((401, 403))
+UNAUTHORIZED, FORBIDDEN = 401, 403
 """Refusals by the application, which another attempt does not change."""
+MOST_FORBIDDEN = 8
+"""For a client that has been open, in a row: an application whose ``connect()`` fails says 403, too."""
 PASSING = frozenset((408, 425, 429))
 REDIRECTS = range(300, 400)
 
@@ -34,6 +36,8 @@ class Attempts:
         """It is that of a page, and for no connection."""
         self._refused = False
         """The last attempt was refused."""
+        self._forbidden = 0
+        """How many of the last attempts in a row were refused with 403."""
         self._opened_at = 0.0
         self._was_short = False
         """The last link has not lived."""
@@ -46,6 +50,7 @@ class Attempts:
         if returned:
             self._failures = min(self._failures, 1)
         self._was_open = True
+        self._forbidden = 0
         self._opened_at = now
 
     def lost(self, now: float, *, ticket: bool) -> None:
@@ -72,7 +77,8 @@ class Attempts:
         """
         self._failures += 1
         refused = status is not None and 400 <= status < 500 and status not in PASSING
-        if status in FINAL:
+        self._forbidden = self._forbidden + 1 if status == FORBIDDEN else 0
+        if status == UNAUTHORIZED or self._forbidden >= (MOST_FORBIDDEN if self._was_open else 1):
             return False
         over = refused and (self.plain or (self._ticket and self._refused))
         if not self._was_open and (status in REDIRECTS or over):

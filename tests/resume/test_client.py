@@ -463,10 +463,26 @@ async def test_a_refusal_is_told(server: WireServer, status: int, attempts: int)
 async def test_a_refused_return_is_the_end(server: WireServer) -> None:
     client = Client(server.url)
     link = await enter(client, server)
+    server.status = 401
+    await link.end(1012)
+    with pytest.raises(Closed, match="HTTP 401"):
+        await client.receive()
+
+
+async def test_a_return_that_is_refused_with_403_is_tried_again(server: WireServer) -> None:
+    """Its consumer's ``connect()`` may have failed, in an outage of the database."""
+    client = Client(server.url)
+    link = await enter(client, server)
     server.status = 403
     await link.end(1012)
-    with pytest.raises(Closed, match="HTTP 403"):
-        await client.receive()
+    await until_async(lambda: server.handshakes >= 3, "it has tried twice")
+    assert client.state == "away"
+    server.status = None
+    link = await server.link()
+    assert link.offered == ["channels.resume.v1", "channels.ticket.T1.0"]
+    await link.hello("T2", recovered="", why="gone")
+    await state(client, "open")
+    await client.close()
 
 
 async def test_the_log_says_once_why_a_server_cannot_be_reached(caplog: pytest.LogCaptureFixture) -> None:

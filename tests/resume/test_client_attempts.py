@@ -195,6 +195,30 @@ async def test_refusals_that_end_the_first_connect(statuses: list[int]) -> None:
     assert len(one.offers) == len(statuses)
 
 
+@pytest.mark.parametrize("statuses", [[401], [503, 403, 401], [403] * 8, [*[403] * 7, 503, *[403] * 8]])
+async def test_refusals_that_end_a_client_that_has_been_open(statuses: list[int]) -> None:
+    """An application whose ``connect()`` fails says 403, too; but not for ever."""
+    one = Attempted()
+    await one.enter()
+    one.world.link.end(1006)
+    await refused(*statuses, one=one)
+    with pytest.raises(Closed, match=f"HTTP {statuses[-1]}"):
+        await one.client.receive()
+    assert len(one.offers) == 1 + len(statuses)
+
+
+async def test_refusals_before_the_last_return_do_not_count() -> None:
+    one = Attempted()
+    await one.enter()
+    for _ in range(2):
+        one.world.link.end(1006)
+        await refused(*[403] * 7, one=one)
+        await one.link()
+        await one.greet()
+        assert one.client.state == "open"
+    await one.leave()
+
+
 # Redirects
 
 
@@ -373,7 +397,7 @@ async def away_with_frames(frames: list[str | bytes]) -> Attempted:
 
 async def test_what_waits_at_the_end_is_handed_over() -> None:
     one = await away_with_frames(["0", b"1"])
-    await refused(403, one=one)
+    await refused(401, one=one)
     with pytest.raises(Closed):
         await one.client.receive()
     assert one.client.unsure == ["written", "0", b"1"]
