@@ -373,6 +373,8 @@ export class Socket extends EventTarget {
     // For how long an answer is waited for; it may be behind a large frame.
     this._patience = PING_MS;
     this._askedAt = -Infinity;
+    // For how long the timer "limit" was set.
+    this._limited = 0;
     // How many of the last links that brought a frame were lost soon.
     this._quick = 0;
     /** @type {BinaryType} */
@@ -604,6 +606,7 @@ export class Socket extends EventTarget {
    * @param {number} [unsent] bytes: the time begins again while they become fewer
    */
   _limit(milliseconds, unsent = 0) {
+    this._limited = milliseconds;
     this._timer("limit", milliseconds, () => {
       const rest = this.bufferedAmount;
       if (rest < unsent) return this._limit(milliseconds, rest);
@@ -922,9 +925,12 @@ export class Socket extends EventTarget {
     if (this._timers.retry) {
       this._clear("retry");
       this._connect();
-    } else if (!this._up) {
-      this._limit(PING_MS);
-    } else if (this._mode === "resume") {
+    } else if (this._timers.limit) {
+      // Of before. An attempt that has just begun has its time, and so has a server that has yet to say hello.
+      const old = this._up ? this._mode === "resume" : this._env.now() - this._linkedAt >= PING_MS;
+      // Once, as several signs may follow.
+      if (old && this._limited > PING_MS) this._limit(PING_MS, this.bufferedAmount);
+    } else if (this._up && this._mode === "resume") {
       this._ping(PING_MS);
     }
   }

@@ -1082,9 +1082,58 @@ test("an attempt from before the sleep has 3 s left", () => {
   opened(world);
   world.end();
   world.clock.wait(0.3);
+  world.clock.wait(5);
+  for (let sign = 0; sign < 3; sign += 1) {
+    world.show("visible");
+    world.clock.wait(0.9);
+  }
+  assert.equal(world.links.length, 2);
+  world.clock.wait(0.7);
+  assert.equal(world.links.length, 3, "signs that follow do not give it more");
+});
+
+test("an attempt that has just begun has its time, whatever wakes the page up", () => {
+  const world = new World({ random: 1 });
+  opened(world);
+  world.end();
   world.show("visible");
-  world.clock.wait(3.7);
+  assert.equal(world.links.length, 2);
+  world.clock.wait(1);
+  world.fire("online");
+  world.clock.wait(8.9);
+  assert.equal(world.links.length, 2, "its consumer may be slow to accept");
+  world.clock.wait(1);
   assert.equal(world.links.length, 3);
+});
+
+test("a question of before has 3 s left, once", () => {
+  const world = new World({ random: 0 });
+  opened(world);
+  for (const seconds of [3, 6]) {
+    assert.equal(patience(world), seconds);
+    world.accept();
+    world.hello({ recovered: "all" });
+  }
+  world.clock.wait(25.1);
+  const { link } = world;
+  for (let sign = 0; sign < 3; sign += 1) {
+    world.fire("online");
+    world.clock.wait(0.9);
+    assert.equal(link.readyState, 1);
+  }
+  world.clock.wait(0.4);
+  assert.equal(link.readyState, 2, "it may have waited for 12 s");
+});
+
+test("a server that has yet to say hello has its time, though the page wakes up", () => {
+  const world = new World();
+  const socket = made(world, { protocols: ["json"] });
+  world.accept("json");
+  world.clock.wait(5);
+  world.fire("online");
+  world.clock.wait(4.9);
+  world.hello();
+  assert.deepEqual([socket.state, socket._mode], ["open", "resume"]);
 });
 
 test("goodbye when the page is left", () => {
