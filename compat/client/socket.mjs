@@ -46,6 +46,7 @@ const HELLO_MS = 10000;
 const HELD_MS = 3000;
 const WAY_MS = 600000;
 const TICKET_MS = 24 * 3600000;
+const MOST_ENDED = 32;
 const BODY = 64 * 1024;
 const BUSY_MS = 1000;
 /**
@@ -59,7 +60,8 @@ const LONGEST_MS = 30000;
 
 /**
  * The sockets of the page, and those that have ended and that neither a new one of their URL has followed nor the
- * page has closed: their `url`; `until`, if one has ended; `left`, what the next one takes over.
+ * page has closed, in the order of their ends: their `url`; `until`, if one has ended; `left`, what the next one takes
+ * over; the `socket`.
  *
  * @type {Set<any>}
  */
@@ -412,7 +414,7 @@ export class Socket extends EventTarget {
     this._connect();
     places.delete(ended);
     /** @type {any} */
-    this._place = { url: href };
+    this._place = { url: href, socket: this };
     places.add(this._place);
     this._listen("addEventListener");
   }
@@ -497,7 +499,7 @@ export class Socket extends EventTarget {
       throw new DOMException("The reason has more than 123 bytes.", "SyntaxError");
     }
     // What the page does not want any more is not for its next socket, which may be for something else.
-    if (places.delete(this._place)) this._tellUnsure(this._place.left?._frames);
+    this._leave();
     if (this._closing || this._ended) return;
     this._closing = true;
     this._ready = 2;
@@ -827,6 +829,11 @@ export class Socket extends EventTarget {
     link?.close();
   }
 
+  /** Leaves nothing to the next socket of the URL. */
+  _leave() {
+    if (places.delete(this._place)) this._tellUnsure(this._place.left?._frames);
+  }
+
   /** @param {End} end */
   _end({ code, reason, wasClean }) {
     this._stop();
@@ -839,6 +846,7 @@ export class Socket extends EventTarget {
     const leaves = alone && this._only && this._ticket && COMES_BACK_AFTER.includes(code);
     const unsure = this._frames.splice(0, leaves && !this._own.length ? this._ever : Infinity);
     place.until = this._lostAt + TICKET_MS;
+    if (places.delete(place)) places.add(place);
     if (leaves) {
       this._base += unsure.length;
       const { _ticket, _received, _park, _lostAt, _frames, _due, _base } = this;
@@ -850,6 +858,9 @@ export class Socket extends EventTarget {
     if (code === 1006 && !this._opened) this.dispatchEvent(new Event("error"));
     this.dispatchEvent(new CloseEvent("close", { code, reason, wasClean }));
     this._place = place;
+    // A page may have a new URL for each socket, by a token in the query.
+    const ended = [...places].filter((one) => one.until);
+    if (ended.length > MOST_ENDED) ended[0].socket._leave();
   }
 
   // Frames

@@ -1459,6 +1459,29 @@ test("only: what is left is left for a day", () => {
   }
 });
 
+test("only: what is left is kept of the last 32 that have ended, and handed back of the others", () => {
+  const world = new World();
+  const place = (number) => `wss://example.com/ws/heritage-of-many/?token=${number}`;
+  // It was made first, and ends last.
+  const other = new World();
+  const oldest = opened(other, { only: true, url: place("oldest") });
+  const handed = [];
+  for (let number = 1; number <= 40; number += 1) {
+    const socket = opened(world, { only: true, url: place(number) });
+    gone(world, socket, `of ${number}`);
+    assert.deepEqual(kinds(world.takeEvents().slice(0, 1)), ["close"]);
+    socket.addEventListener("unsure", ({ detail }) => handed.push(...detail.frames));
+  }
+  gone(other, oldest, "of the oldest");
+  assert.deepEqual(handed, [1, 2, 3, 4, 5, 6, 7, 8, 9].map((number) => `of ${number}`));
+  for (const [number, offered] of [["oldest", 2], [40, 2], [10, 2], [9, 1], [1, 1]]) {
+    const socket = made(world, { only: true, url: place(number) });
+    assert.equal(world.link.offered.length, offered, `of ${number}`);
+    socket.close();
+    world.end();
+  }
+});
+
 test("only: a socket that the page has closed leaves nothing", () => {
   const world = new World();
   const url = "wss://example.com/ws/heritage-4/";
