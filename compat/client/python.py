@@ -34,9 +34,9 @@ State = Literal["connecting", "open", "away", "closed"]
 
 AFTER_CUTS = frozenset((GOING_AWAY, NO_STATUS, ABNORMAL, SERVICE_RESTART, TRY_AGAIN_LATER))
 REPLACED = (TAKEN_OVER, "replaced")
+"""How a link ends that another one has replaced, perhaps one of this client that had been given up before."""
 UNANSWERED = (INTERNAL_ERROR, "keepalive ping timeout")
 """uvicorn's close of a link whose pings nobody has answered: it is lost."""
-"""How a link ends that another one has replaced, perhaps one of this client that had been given up before."""
 
 logger = logging.getLogger("compat.client")
 
