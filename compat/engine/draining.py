@@ -3,9 +3,8 @@
 With ``DRAIN_SECONDS`` above 0, the first SIGTERM (or SIGINT) begins a drain. New websockets are refused with
 503. The open ones are closed with 1012 ("service restart") one after another, spread over that time, so that
 clients do not all reconnect at once; the ``disconnect()`` of each one runs. After that, or at the second
-signal, the server stops as it does without a drain. A handler that does not return is cancelled, and one that
-blocks its thread does not prevent the end of the process. Plain endpoints and the connections of the manager
-take no part: the server closes them when it stops.
+signal, the server stops as it does without a drain, and ends plain endpoints and the manager's connections. A
+handler that does not return is cancelled; one that blocks its thread does not keep the process from ending.
 
 The signal handler is installed before the server's own when the first websocket of a consumer is served. This
 needs a server that uses ``signal.signal`` on the thread of its event loop, as uvicorn does. Other servers
@@ -192,8 +191,7 @@ class Drain:
     def _is_repeated(self) -> bool:
         """Return True, once, for a SIGTERM of a worker that stops already.
 
-        Ctrl-C and systemd send their signal to all processes, and then the parent of the workers sends them
-        SIGTERM. (After Ctrl-C gunicorn's sends SIGQUIT, which its uvicorn worker ignores.)
+        Ctrl-C and systemd send their signal to all processes, and then the parent of the workers stops them.
         """
         is_worker = parent_process() is not None or "gunicorn.arbiter" in sys.modules
         if self.repeated or not is_worker or not (admissions.draining or self.held is not None):
