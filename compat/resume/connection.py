@@ -211,6 +211,7 @@ class ResumableConnection(Parking):
         self.go_silent()
         if self.link is None:
             self.put_disconnect(message.get("code", NORMAL))
+            registry.drop_first(self)
             return
         self.acknowledge_rest()  # not the frames that wait: they may not be taken
         try:

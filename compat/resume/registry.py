@@ -90,14 +90,19 @@ class Registry:
         """Count a connection as parked."""
         self.parked[connection.id] = connection
         self.sizes[connection.id] = 0
-        if connection.told:  # it has ended, and keeps only its last frames: it is dropped before all others
-            self.parked.move_to_end(connection.id, last=False)
+        if connection.told:
+            self.drop_first(connection)
         self.grow(connection, connection.journal.count() + PARKED_BYTES)
         if connection.told or connection.admission is None:
             return
         crowded = connection.admission.pause()
         if crowded is not None:
             self._end_oldest_of(crowded)
+
+    def drop_first(self, connection: Parking) -> None:
+        """Let a parked connection end before all others: its consumer has ended, only frames are kept."""
+        with contextlib.suppress(KeyError):  # it is not parked, or another thread has just ended its park
+            self.parked.move_to_end(connection.id, last=False)
 
     def _end_oldest_of(self, key: LimitKey) -> None:
         """End the longest park of those that count by ``key``, because more wait than may be here."""

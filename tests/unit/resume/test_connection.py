@@ -193,6 +193,30 @@ async def test_a_connection_that_is_closed_makes_room_before_any_that_waits(
         connection.give_up("gone")
 
 
+@pytest.mark.parametrize("how", ["closes", "fails"])
+async def test_a_connection_that_ends_while_its_client_is_away_makes_room_before_any_that_waits(
+    monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Was: it kept its place in the order of parks, and the older ones ended before it."""
+    without_others(monkeypatch)
+    monkeypatch.setattr(registry_module, "MAX_PARKED_BYTES", 2 * registry_module.PARKED_BYTES + 100)
+    waits, ends, comes = [await connected() for _ in range(3)]
+    for _, socket in (waits, ends):
+        socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1006})
+        await turns()
+    await ends[0].send(text("the last one"))
+    if how == "closes":
+        await ends[0].send({"type": "websocket.close", "code": 4001})
+    else:
+        await ends[0].finish(1011)
+    assert [left(connection) for connection, _ in (waits, ends)] == [False, False]
+    comes[1].coming.put_nowait({"type": "websocket.disconnect", "code": 1006})
+    await turns()
+    assert [left(connection) for connection, _ in (waits, ends, comes)] == [False, True, False]
+    for connection, _ in (waits, comes):
+        connection.give_up("gone")
+
+
 async def test_a_closed_connection_for_which_there_is_no_room_is_held_by_no_timer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
