@@ -171,6 +171,8 @@ async def _made(
     place = tickets.place_of(who, path_of(scope), await arrival.home())
     made = ResumableConnection(seconds, place, why, returned, scope.get("path", ""))
     made.belongs_to(session)
+    if arrival.relay is not None and not place.home:
+        registry.name_later(made, arrival.relay)
     scope[RESUMABLE_KEY] = made
     scope["resume"] = None
     if why not in (None, OF_PAGE):
@@ -292,6 +294,7 @@ class Arrival:
                 await self.send({"type": "websocket.close", "code": TRY_AGAIN_LATER})
                 return None
             found.belongs_to(session)
+            place = place._replace(home=home or found.place.home)  # it may have got its name meanwhile
             found.resume(link, place, ticket.generation, posts=self.posts)
         await link.until_left()
         return None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from compat.clock import steady
@@ -20,20 +21,31 @@ log = logging.getLogger("compat.resume")
 OPENED = "compat.relay.opened"
 OPEN_S, OPEN_ATTEMPTS = 2.0, 40
 AGAIN_S = 1.0
-"""Seconds after which a mailbox that could not be read is read again."""
+"""Seconds after which a mailbox that could not be opened, or read, is again."""
 NOT_UNDERSTOOD = "what another process has sent cannot be understood"
 
 
 class ProcessMailbox:
-    """One channel of ``layer``, on one event loop; ``take`` is called with each message."""
+    """One channel of ``layer``, on one event loop; ``take`` is called with each message.
 
-    def __init__(self, layer: Any, take: Callable[[Message], None]) -> None:
+    ``opened`` is called once it is open.
+    """
+
+    def __init__(
+        self,
+        layer: Any,
+        take: Callable[[Message], None],
+        opened: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self.layer = layer
         self.take = take
+        self.opened = opened
         self.loop = asyncio.get_running_loop()
         self.channel = ""
         """Its name; empty until it is open."""
         self.opening: asyncio.Task[None] | None = None
+        self.tried = asyncio.Event()
+        """Set once the first attempt to open it has ended: no other one is waited for."""
         self.closed_since: float | None = None
         """The time of the first failed attempt to open it; None if there was none, or it is open."""
         self.listens = asyncio.Event()
@@ -45,9 +57,9 @@ class ProcessMailbox:
     async def open(self) -> str:
         """Return its channel, after opening it at the first call; "" while the layer is away."""
         if not self.channel:
-            if self.opening is None or self.opening.done():
+            if self.opening is None:
                 self.opening = start_apart(self.loop, self._open())  # and so what it starts
-            await asyncio.shield(self.opening)
+            await self.tried.wait()
         return self.channel
 
     def may_open(self) -> bool:
@@ -56,30 +68,38 @@ class ProcessMailbox:
         return not self.channel and waits
 
     async def _open(self) -> None:
-        """Open it; it has a name as soon as messages to it arrive."""
+        """Open it, in as many attempts as that takes; it has a name as soon as messages to it arrive."""
+        channel = ""
         try:
-            channel: str = await self.layer.new_channel()
-            if self.reading is not None:
-                self.reading.cancel()
-            self.listens.clear()  # the last attempt's may have come too late
-            self.reading = self.loop.create_task(self._read(channel))
-            if self.belonging is not None:
-                self.belonging.cancel()
-            self.belonging = self.loop.create_task(belong(self.layer, channel))
-            for _ in range(OPEN_ATTEMPTS):  # over pub/sub the first ones may come before the subscription
-                await self.layer.send(channel, {"type": OPENED})
+            while not self.channel:
                 try:
-                    await asyncio.wait_for(self.listens.wait(), OPEN_S / OPEN_ATTEMPTS)
-                    break
-                except asyncio.TimeoutError:
-                    continue
-            else:
-                raise TimeoutError(f"its mailbox has not opened within {OPEN_S:g} s")
-        except Exception as error:  # noqa: BLE001 - any layer
-            log.warning("resumable connections are found in this process only: %s", error)
-            self.closed_since = self.closed_since or steady()
-        else:
-            self.channel, self.closed_since = channel, None
+                    channel = channel or self._begin(await self.layer.new_channel())
+                    await self._wait_until_heard(channel)
+                except Exception as error:  # noqa: BLE001 - any layer
+                    if self.closed_since is None:
+                        log.warning("resumable connections are found in this process only: %s", error)
+                        self.closed_since = steady()
+                    self.tried.set()
+                    await asyncio.sleep(AGAIN_S)
+                else:
+                    self.channel, self.closed_since = channel, None
+        finally:
+            self.tried.set()
+        if self.opened is not None:
+            await self.opened()
+
+    def _begin(self, channel: str) -> str:
+        self.reading = self.loop.create_task(self._read(channel))
+        self.belonging = self.loop.create_task(belong(self.layer, channel))
+        return channel
+
+    async def _wait_until_heard(self, channel: str) -> None:
+        for _ in range(OPEN_ATTEMPTS):  # over pub/sub the first ones may come before the subscription
+            await self.layer.send(channel, {"type": OPENED})
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.listens.wait(), OPEN_S / OPEN_ATTEMPTS)
+                return
+        raise TimeoutError(f"its mailbox has not opened within {OPEN_S:g} s")
 
     async def _read(self, channel: str) -> None:
         while True:

@@ -230,6 +230,12 @@ class Parking(Telling):
         self.acknowledge_rest()  # before a relayed link ends
         self.end_by_itself()
 
+    def name_home(self, home: str) -> None:
+        """Name its process, which had no name before, in its tickets; a client that is here gets one."""
+        self.place = self.place._replace(home=home)
+        if self.accepted and self.link is not None:
+            self.acknowledge(fresh=True)
+
     def belongs_to(self, session: str) -> None:
         """Set the session that names its user, which may be another one than before."""
         self.session, self.logged_out = session, False

@@ -49,6 +49,8 @@ class Registry:
         """Why parked connections have ended, by id."""
         self.left: OrderedDict[bytes, None] = OrderedDict()
         """The ids of connections whose clients have said goodbye; apart, because there are many more."""
+        self.nameless: dict[bytes, object] = {}
+        """The relays of connections whose tickets do not name this process, which has no name yet, by id."""
         self.responses: dict[Callable[[], None], asyncio.AbstractEventLoop] = {}
         """Functions that make clients whose link is a response ask again (``compat.fallback``)."""
         self._outliving: dict[asyncio.Future[None], str] = {}
@@ -85,6 +87,18 @@ class Registry:
         """Forget a connection that has ended."""
         self.unpark(connection)
         self.connections.pop(connection.id, None)
+        self.nameless.pop(connection.id, None)
+
+    def name_later(self, connection: Parking, relay: object) -> None:
+        """Note a connection that began before the process had its name for other processes."""
+        self.nameless[connection.id] = relay
+
+    def nameless_of(self, relay: object) -> list[ResumableConnection]:
+        """Return the connections that wait for a name over this relay, and forget that they do."""
+        named = [identity for identity, its_own in tuple(self.nameless.items()) if its_own is relay]
+        for identity in named:
+            del self.nameless[identity]
+        return [self.connections[identity] for identity in named if identity in self.connections]
 
     def park(self, connection: Parking) -> None:
         """Count a connection as parked."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from compat.clock import steady
 from compat.codes import ABNORMAL, SERVICE_RESTART
+from compat.engine.scheduler import turn
 from compat.layers.memory import InMemoryChannelLayer
 from compat.resume.ends import Attach, AwayEnd, HomeEnd
 from compat.resume.link import Link
@@ -35,6 +36,7 @@ ELSEWHERE = "elsewhere"
 """Why a client cannot come back: its home does not answer."""
 ANSWER_S = 1.0  # a home may take so many seconds to answer
 NO_LINK = 0  # the number of what concerns none; links have numbers from 1
+NAMED_AT_ONCE = 50  # connections that get another ticket in one turn of the event loop
 ALIVE_S = 2.0
 """Seconds between two batches, even empty ones, while there are links."""
 
@@ -45,7 +47,7 @@ class Relay:
     def __init__(self, layer: Any) -> None:
         self.layer = layer
         self.loop = asyncio.get_running_loop()
-        self.mailbox = ProcessMailbox(layer, self._heard)
+        self.mailbox = ProcessMailbox(layer, self._heard, self._opened)
         self.peers: dict[str, Peer] = {}
         self.links = 0
         """How many sockets have been relayed to other processes so far; numbers them."""
@@ -60,6 +62,13 @@ class Relay:
     async def home(self) -> str:
         """Return this process's mailbox, which is opened at the first call; "" while the layer is away."""
         return await self.mailbox.open()
+
+    async def _opened(self) -> None:
+        """Name this process in the tickets of connections that began before it had a name."""
+        for count, connection in enumerate(registry.nameless_of(self), start=1):
+            connection.name_home(self.channel)
+            if not count % NAMED_AT_ONCE:
+                await turn()
 
     def _heard(self, message: Message) -> None:
         if message.get("type") == "compat.relay":

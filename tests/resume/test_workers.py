@@ -19,13 +19,14 @@ import pytest
 from compat.generic.websocket import AsyncWebsocketConsumer
 from compat.resume import mailbox, relay
 from compat.settings import override
-from tests.resume.place import SECRET, Place, name, placed
+from tests.resume.place import DEADLINE_S, SECRET, Place, name, placed
 from tests.support.clients import Refused
 from tests.support.layers import unique_prefix
 from tests.support.logs import recorded
 from tests.support.paths import REPO
 from tests.support.processes import child_environment
 from tests.support.proxy import Proxy
+from tests.support.redis_server import RedisServer
 from tests.support.relays import ANSWER_S, OPEN_ATTEMPTS, OPEN_S
 from tests.support.resuming import COME_BACK, Closed, Resuming
 from tests.support.servers import LiveServer, worker_options
@@ -192,6 +193,29 @@ async def test_P1_many_come_at_once_to_a_process_that_is_new(
         for one in (*clients, *others):
             await one.leave()
         for place in (home, new):
+            place.no_failure()
+
+
+async def test_P1_what_began_while_redis_was_away_is_found_by_another_process(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    """Was: its ticket never named its process, so another process did not ask that one."""
+    layer = layer_of("queue", redis_server.url)
+    redis_server.kill()
+    with placed(tmp_path, **layer) as home, placed(tmp_path, **layer) as other:
+        client = await home.open("plain", name("early"))
+        nameless = client.ticket
+        redis_server.start()
+        end = asyncio.get_running_loop().time() + DEADLINE_S
+        while client.ticket == nameless:  # no other client comes to this process
+            assert asyncio.get_running_loop().time() < end, "there is no new ticket"
+            await client.pong()
+            await asyncio.sleep(0.05)
+        await reaches(other)
+        client.cut()
+        assert await client.back(to=other.server) == "all", client.why
+        await client.leave()
+        for place in (home, other):
             place.no_failure()
 
 

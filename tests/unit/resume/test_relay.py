@@ -21,14 +21,16 @@ from compat.layers.memory import InMemoryChannelLayer
 from compat.resume import mailbox as mailbox_module
 from compat.resume import peer as peer_module
 from compat.resume import relay as relay_module
+from compat.resume.app import serve
 from compat.resume.connection import ResumableConnection
 from compat.resume.ends import MAX_HELD, AwayEnd, HomeEnd
 from compat.resume.inbound import MAX_FRAMES
 from compat.resume.mailbox import ProcessMailbox
 from compat.resume.peer import Peer
 from compat.resume.posts import LATER, TAKEN
-from compat.resume.relay import ELSEWHERE, Relay
-from compat.resume.wire import MARK, MAX_CONTROL, Malformed
+from compat.resume.registry import registry
+from compat.resume.relay import ELSEWHERE, Relay, relay_of
+from compat.resume.wire import MARK, MAX_CONTROL, PROTOCOL, Malformed
 from compat.tickets import Ticket
 from tests.support.logs import recorded
 from tests.support.waiting import turns, until_async
@@ -394,33 +396,115 @@ async def test_a_relay_keeps_nothing_of_the_handshake_in_which_it_began() -> Non
         going_on.cancel()  # type: ignore[union-attr]
 
 
-async def test_a_mailbox_whose_first_opening_has_come_late_is_opened_again(
+async def test_a_mailbox_opens_in_the_background_after_its_first_attempt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Was: it had a name at once, although what was sent there did not arrive yet."""
+    """Was: each handshake made an attempt of its own, and waited for it."""
     monkeypatch.setattr(mailbox_module, "OPEN_S", 0.02)
     monkeypatch.setattr(mailbox_module, "OPEN_ATTEMPTS", 2)
-    away = [True]
+    monkeypatch.setattr(mailbox_module, "AGAIN_S", 0.01)
 
     class Slow(InMemoryChannelLayer):
         async def send(self, channel: str, message: Any) -> None:
+            await flow.wait()
             held.append((channel, message))
             if not away:
-                await super().send(*held[-1])
+                await super().send(channel, message)
 
-    held: list[tuple[str, Any]] = []
+    away, flow, held = [True], asyncio.Event(), list[tuple[str, Any]]()
+    flow.set()
     layer = Slow()
     mailbox = ProcessMailbox(layer, lambda message: None)
-    with recorded():
-        assert await mailbox.open() == ""
-        await InMemoryChannelLayer.send(layer, *held[0])
-        await until_async(mailbox.listens.is_set, "the first one comes")
-        assert await mailbox.open() == ""
+    with recorded() as records:
+        assert await mailbox.open() == "", "what was sent to it did not arrive"
+        await until_async(lambda: len(held) > 4, "it tries again by itself")
+        flow.clear()
+        assert await mailbox.open() == "", "which no handshake waits for"
+        assert mailbox.may_open()
         away.clear()
-        monkeypatch.setattr(mailbox_module, "OPEN_S", 20)
-        assert await mailbox.open() == held[-1][0]
+        flow.set()
+        await until_async(lambda: mailbox.channel, "it is open")
+        assert await mailbox.open() == mailbox.channel == held[-1][0]
+    assert len([text for text in records.messages() if "in this process only" in text]) == 1
     for going_on in (mailbox.reading, mailbox.belonging):
         going_on.cancel()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("when", ["open", "not accepted yet", "parked"])
+async def test_a_connection_that_began_before_its_process_had_a_name_gets_that_later(
+    when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailbox_module, "AGAIN_S", 0.01)
+
+    class Absent(InMemoryChannelLayer):
+        async def send(self, channel: str, message: Any) -> None:
+            if away:
+                raise ConnectionError
+            await super().send(channel, message)
+
+    away = [True]
+    relay = Relay(Absent())
+    socket = FalseSocket()
+    connection, ended, others = (ResumableConnection(120, PLACE, None) for _ in range(3))
+    with recorded():
+        assert await relay.home() == ""
+        for one in (connection, ended):
+            registry.name_later(one, relay)
+        registry.name_later(others, Relay(InMemoryChannelLayer()))
+        ended.forget()
+        connection.begin(socket.receive, socket.send)
+        if when != "not accepted yet":
+            await connection.send({"type": "websocket.accept"})
+        if when == "parked":
+            socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1006})
+        await turns()
+        away.clear()
+        await until_async(lambda: connection.place.home, "its process has a name")
+    assert connection.place == PLACE._replace(home=relay.channel)
+    assert (ended.place, others.place) == (PLACE, PLACE)
+    if when == "not accepted yet":
+        assert socket.sent == []
+        await connection.send({"type": "websocket.accept"})
+    homes = [tickets.read(said["ticket"])[0].home for said in socket.controls]
+    assert homes == {"open": ["", relay.channel], "parked": [""]}.get(when, [relay.channel])
+    await connection.finish(1000)
+    others.forget()
+    for going_on in (relay.mailbox.reading, relay.mailbox.belonging):
+        going_on.cancel()  # type: ignore[union-attr]
+
+
+async def test_a_return_that_was_under_way_when_its_process_got_a_name_does_not_take_that_away() -> None:
+    async def endpoint(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept"})
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+
+    def arrives(*items: str) -> tuple[FalseSocket, asyncio.Task[None]]:
+        socket = FalseSocket()
+        scope = {"type": "websocket", "path": "/", "headers": [], "subprotocols": [PROTOCOL, *items]}
+        call = serve(endpoint, 120, layer, endpoint, scope, socket.receive, socket.send)
+        return socket, asyncio.ensure_future(call)
+
+    layer = Unreachable()
+    with recorded():
+        first, serving = arrives()
+        first.coming.put_nowait({"type": "websocket.connect"})
+        await until_async(lambda: first.controls, "it has a ticket")
+        (hello,) = first.controls
+        connection = registry.find(tickets.read(hello["ticket"])[0].connection)
+        assert connection is not None
+        second, returning = arrives(f"channels.ticket.{hello['ticket']}.0")
+        await turns()  # it has asked for the name, and waits for the first message of the server
+        connection.name_home("the name")
+        second.coming.put_nowait({"type": "websocket.connect"})
+        await until_async(lambda: second.controls, "it is back")
+    assert tickets.read(second.controls[0]["ticket"])[0].home == "the name"
+    for socket in (second, first):
+        socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1000})
+    await asyncio.wait_for(asyncio.gather(serving, returning), 10)
+    relay = relay_of(layer)
+    assert relay is not None and relay.mailbox.opening is not None
+    relay.mailbox.opening.cancel()
 
 
 @pytest.fixture
