@@ -10,11 +10,20 @@ import asyncio
 import sys
 from typing import Protocol
 
+from compat.codes import SERVICE_RESTART
 from compat.engine.inbox import Inbox
 from compat.engine.shielding import is_a_handlers_own
 from compat.types import Message, Receive, Send
 
-__all__ = ["LAST", "Interruptible", "SocketReader", "TaskReader", "cancels_late_calls", "holds_closes_back"]
+__all__ = [
+    "LAST",
+    "Interruptible",
+    "SocketReader",
+    "TaskReader",
+    "cancels_late_calls",
+    "holds_closes_back",
+    "is_stop",
+]
 
 LAST = frozenset(("websocket.disconnect", "http.disconnect"))
 """The message types after which the server delivers nothing more."""
@@ -78,6 +87,16 @@ def holds_closes_back() -> bool:
 def cancels_late_calls() -> bool:
     """Return True if the server cancels a call some seconds after its client has left, as daphne 4 does."""
     return "daphne.server" in sys.modules
+
+
+def is_stop(disconnect: Message) -> bool:
+    """Return True if the server has closed the socket with 1012 because it stops, as uvicorn does.
+
+    A gateway that restarts closes with 1012 too. A client's code comes with its reason, even an empty one.
+    daphne passes no reasons on, and never closes with 1012 by itself.
+    """
+    stops = disconnect.get("code") == SERVICE_RESTART and "reason" not in disconnect
+    return stops and not cancels_late_calls()
 
 
 class Interruptible:

@@ -13,7 +13,7 @@ from typing import Any
 from compat.codes import COMES_BACK, GOING_AWAY, MALFORMED, NO_STATUS, NORMAL, OF_A_PAGE, SERVICE_RESTART
 from compat.engine.fast.unframing import offer_texts, unframe
 from compat.engine.parts import bursts_of
-from compat.engine.reader import Interruptible, holds_closes_back
+from compat.engine.reader import Interruptible, holds_closes_back, is_stop
 from compat.engine.refusal import shown
 from compat.engine.scheduler import turn
 from compat.engine.socket import closes_otherwise
@@ -35,7 +35,7 @@ GOODBYE_S, LAST_LOOK_S = 0.3, 0.05
 """Seconds after a ``bye`` in which the client's close may come, with a code of its choice; and seconds for
 reading that close, if it has come while the loop was busy.
 """
-GOODBYES = frozenset((NORMAL, GOING_AWAY, SERVICE_RESTART))
+GOODBYES = frozenset((NORMAL, GOING_AWAY))
 """Close codes after which a client does not come back. 1005 is not one: uvicorn reports it for a cut too."""
 MAX_CONTROLS, CONTROLS_S = 500, 1.0
 """How many control frames are read in so many seconds. A client that is not hostile sends a few a minute, in
@@ -206,7 +206,7 @@ class Link(Outward):
 
     def _left(self, message: Message) -> None:
         code = message.get("code", NO_STATUS)
-        last = code in GOODBYES or code in OF_A_PAGE
+        last = code in GOODBYES or code in OF_A_PAGE or is_stop(message)
         if self.gone and code == SERVICE_RESTART:
             last = False  # this was our close, after a frame that could not be written
         self._end(code, goodbye=self.goodbye or last)

@@ -218,3 +218,18 @@ async def test_a_client_comes_back_after_a_server_that_cancels_its_calls(own: bo
         with pytest.raises(Closed) as closed:
             await client.receive()
     assert closed.value.code == code
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of uvicorn's old implementation
+@pytest.mark.parametrize("reason", ["", "the gateway restarts"])
+@pytest.mark.parametrize("ws", ["websockets", "websockets-sansio", "wsproto"])
+async def test_a_close_with_1012_is_a_goodbye_of_a_server_only(ws: str, reason: str) -> None:
+    """Was: the close of a gateway that restarts ended the connections of clients that came back."""
+    with LiveServer(Resumable(endpoint), ws=ws) as server:
+        client = await Resuming(server, f"/{name('restart')}").open()
+        await client.link.close(1012, reason)
+        assert await client.back() == "all", client.why
+        await client.send("again")
+        assert await client.receive() == "again"
+        assert left == []
+    assert left == [1012], "the server does not wait for its client when it stops"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sys
 import time
 from collections import Counter, OrderedDict
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -147,6 +149,20 @@ async def test_a_send_that_waited_when_the_client_left_is_not_counted() -> None:
         await waiting
     await turns()
     assert (registry.parked_bytes, left(connection)) == (before, True)
+
+
+@pytest.mark.parametrize(("daphne", "parks"), [(False, False), (True, True)])
+async def test_a_1012_without_a_reason_is_the_servers_own_but_on_daphne(
+    monkeypatch: pytest.MonkeyPatch, daphne: bool, parks: bool
+) -> None:
+    """daphne passes on no client's reason, and closes with no 1012 by itself."""
+    if daphne:
+        monkeypatch.setitem(sys.modules, "daphne.server", ModuleType("daphne.server"))
+    connection, socket = await connected()
+    socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1012})
+    await turns()
+    assert (connection.parked and not connection.told, left(connection)) == (parks, not parks)
+    connection.give_up("gone")
 
 
 @pytest.mark.parametrize("room", [1, 2, 3])
