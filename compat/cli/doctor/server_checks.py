@@ -151,7 +151,8 @@ def concurrency_limit(subject: Subject) -> Iterator[Finding]:
             yield error(
                 f"--limit-concurrency {limit} counts open websockets too, and is less than the "
                 f"{subject.members} expected members: further connections are refused with 503",
-                "Raise it, or remove it and set CHANNEL_MAX_CONNECTIONS.",
+                "Raise it, to more than twice the members if clients come back (it counts one that is away "
+                "once, and one that is back twice), or remove it and set CHANNEL_MAX_CONNECTIONS.",
                 command.source,
             )
 

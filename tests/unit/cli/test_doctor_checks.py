@@ -649,7 +649,7 @@ def test_a_stop_leaves_time_for_the_drain() -> None:
 
 def test_a_limit_of_uvicorn_that_people_exceed() -> None:
     given = subject(command="uvicorn main:app --limit-concurrency 100 --workers 2", members=500)
-    only(given, "concurrency-limit", ERROR, "--limit-concurrency 100", "CHANNEL_MAX_CONNECTIONS")
+    only(given, "concurrency-limit", ERROR, "--limit-concurrency 100", "twice .* CHANNEL_MAX_CONNECTIONS")
 
 
 def test_gunicorn_without_uvicorns_worker() -> None:
