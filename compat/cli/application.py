@@ -17,6 +17,7 @@ from compat.advice.unawaited_calls import PACKAGE
 from compat.cli.moves import PROVIDED
 from compat.cli.porting.sources import NotRead, read
 from compat.exceptions import CompatError, ImproperlyConfigured
+from compat.layers import ChannelLayerManager
 from compat.settings import MODULE_VARIABLES, module_name, settings
 
 __all__ = [
@@ -188,11 +189,11 @@ def is_the_projects(filename: str) -> bool:
 
 
 def failure(error: BaseException) -> str | None:
-    """Return the text to print for an error that the project raised during its import; None for an error of
-    ours.
+    """Return the text to print for an error that the project raised during its import, or an option of a
+    layer that is wrong; None for an error of ours.
 
     The text is the traceback from the project's first line on, or a sentence if a package of the shim is
-    missing.
+    missing, or for an option.
     """
     missing = missing_module(error)
     if missing in PROVIDED and os.environ.get("DJANGO_SHIM") != "1":
@@ -202,12 +203,27 @@ def failure(error: BaseException) -> str | None:
             f"the shim, which provides {missing!r}: {command}. Or port it: channels-compat check says how"
         )
     if not _is_of_the_project(error):
-        return None
+        alias = _layer_of(error)
+        return None if alias is None else f"error: CHANNEL_LAYERS[{alias!r}]: {error}"
     trace = error.__traceback__
     while trace is not None and not is_the_projects(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next
     shown = traceback.TracebackException(type(error), error, trace, compact=True)
     return "".join(shown.format()).rstrip()
+
+
+def _layer_of(error: BaseException) -> str | None:
+    """Return the alias of the layer whose options were wrong; they are TypeErrors and ValueErrors, as in
+    Channels.
+    """
+    if not isinstance(error, TypeError | ValueError):
+        return None
+    making = (
+        frame
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+        if frame.f_code is ChannelLayerManager.make_backend.__code__
+    )
+    return next((frame.f_locals["name"] for frame in making), None)
 
 
 def _is_of_the_project(error: BaseException) -> bool:

@@ -342,6 +342,28 @@ def test_faults_newcomer_wrong_command_lines_end_with_a_sentence(
     assert (done.stderr + done.stdout).strip() and "Traceback" not in done.stderr
 
 
+MISTAKEN = """
+from compat.settings import configure
+
+configure(CHANNEL_LAYERS={"own": {"BACKEND": "compat.layers.InMemoryChannelLayer", "CONFIG": {"capcity": 5}}})
+
+
+async def app(scope, receive, send): ...
+"""
+
+
+@pytest.mark.parametrize("command", ["runserver main:app --noreload --port 0", "top main:app --once"])
+def test_faults_newcomer_an_option_of_a_layer_that_is_wrong_gets_a_line(
+    command: str, tmp_path: Path, bare: Environment
+) -> None:
+    """Was: a traceback, which did not name the alias."""
+    write(tmp_path, main=MISTAKEN)
+    done = bare.run("channels-compat", *command.split(), cwd=tmp_path)
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith("error: CHANNEL_LAYERS['own']: ") and "did you mean 'capacity'?" in line
+
+
 @pytest.mark.parametrize("reload", ["--reload", "--noreload"])
 def test_faults_newcomer_a_module_that_raises_shows_its_own_lines(
     reload: str, tmp_path: Path, bare: Environment
