@@ -41,8 +41,9 @@ class Registry:
         self.resumed = 0
         """How many returns have found their connection."""
         self.replaced = 0
+        """How many returns have led to a new consumer."""
         self.rejoined = 0
-        """How many returns have found all that the groups of a new consumer had missed."""
+        """How many of them have found all that its groups had missed."""
         self.lost: dict[str, int] = {}
         """How many returns have found neither, and how many parks have ended, by reason."""
         self.given_up: OrderedDict[bytes, str] = OrderedDict()
