@@ -11,8 +11,8 @@ run:  ## serve the example chat on http://127.0.0.1:8000 (PORT=, HOST=, REDIS_UR
 test:  ## style, types, tests: some 20 minutes; installs a missing Redis or Chromium as root, where it may
 	@scripts/test
 
-test-all:  ## the same, with the slow tests and coverage
-	@scripts/test --all
+test-all:  ## the same, with the slow tests, coverage and more; PART=covered, slow, plain or matrix runs one part of it
+	@scripts/test $(if $(PART),--part $(PART),--all)
 
 check:  ## style and types only
 	@scripts/check
@@ -20,7 +20,7 @@ check:  ## style and types only
 lint:  ## mend what ruff can mend
 	@scripts/lint
 
-coverage:  ## the report of the last make test-all, and its gate
+coverage:  ## the report of the last make test-all PART=covered, and its gate
 	@scripts/coverage
 
 docs:  ## build the documentation into .cache/site, warnings as errors (scripts/docs serve shows it)
