@@ -20,6 +20,15 @@ SCRIPTS = [
     block for block in BLOCKS if block.language == "python" and block.title is None and not block.is_session
 ]
 DJANGO_PORT = EXAMPLES / "django_port"
+BUILD_S = 500
+"""For all scripts, or the site: half a minute each, but longer on a busy machine that counts coverage."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Any test may be the one that waits for them."""
+    for item in items:
+        if {"outcomes", "site"}.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.timeout(BUILD_S + 100), append=True)
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +42,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[Block, tuple[int,
         env=child_environment({"PYTHONPATH": str(REPO)}),
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=BUILD_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -65,7 +74,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
         env=child_environment({"NO_MKDOCS_2_WARNING": "1"}),
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=BUILD_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr
