@@ -28,7 +28,19 @@ COMMANDS = [
     for line in block.text.splitlines()
     if line.startswith("$ ")
 ]
-ELSEWHERE = {".", "cd", "celery", "curl", "diff", "gunicorn", "pip", "pytest", "python", "redis-cli"}
+ELSEWHERE = {
+    ".",
+    "cd",
+    "celery",
+    "curl",
+    "diff",
+    "granian",
+    "gunicorn",
+    "pip",
+    "pytest",
+    "python",
+    "redis-cli",
+}
 """Commands that are not ours, and have no options of ours."""
 
 
