@@ -13,7 +13,7 @@ from tests.support.environments import environment
 __all__ = ["KINDS", "Kind", "marked"]
 
 UVICORN = ("python", "-m", "uvicorn", "{app}", "--port", "{port}", "--log-level", "warning")
-GRANIAN_ADDRESS = ("--host", "127.0.0.1", "--port", "{port}")
+GRANIAN = ("granian", "{app}", "--interface", "asgi", "--host", "127.0.0.1", "--port", "{port}")
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,8 @@ KINDS = [
         few_codes=True,
         stops_at_once=True,
     ),
-    Kind(
-        "granian",
-        "granian",
-        # Its threads may block each other when it stops (2.8.9); it then ends the worker.
-        ("granian", "--interface", "asgi", "--workers-kill-timeout", "10", *GRANIAN_ADDRESS, "{app}"),
-    ),
+    # Its threads may block each other when it stops (2.8.9); it then ends the worker.
+    Kind("granian", "granian", (*GRANIAN, "--workers-kill-timeout", "10")),
 ]
 
 

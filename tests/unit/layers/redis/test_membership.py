@@ -99,7 +99,7 @@ async def test_nothing_is_sent_to_the_dead(
     layer = make_queue(**options)
     command = [sys.executable, "-c", MEMBER, redis_url, layer.prefix]
     with Process(command, cwd=REPO, log=tmp_path / "log") as process:
-        await asyncio.to_thread(process.wait_log, "joined")  # the layer renews its lease meanwhile
+        await asyncio.to_thread(process.wait_log, "joined")
         assert (await layer.group_send("room", {"type": "x"})).delivered == 20
         process.stop(signal.SIGKILL)
 
