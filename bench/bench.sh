@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures and writes bench/REPORT.md: bench/bench.sh [CASES [PEERS]]; REPEAT=3 times, FRESH=1 forgets what was
-# measured before. Without cases all of them, for about half an hour.
+# measured before. Without cases all of them, for two hours.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bench/prepare

@@ -77,14 +77,8 @@ REDIS = (
     *("channels_pubsub", "channels_queue"),
 )
 NEIGHBOURS = ("broadcaster_memory", "socketio_memory")
-OPEN = (FLOOR, "ours_async", "ours_async_gc", "channels_async")
+OPEN = (FLOOR, "ours_async", "ours_routes", "ours_async_gc", "channels_async")
 CURVES = (FLOOR, "ours_async", "ours_each", "ours_once", "channels_async", "fast_channels", *NEIGHBOURS)
-
-
-def _off_routes(peers: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the peers without those on Starlette's routes, which serve only a room and an echo."""
-    return tuple(peer for peer in peers if not peer.endswith("_routes"))
-
 
 DEFAULT_PEERS: dict[str, tuple[str, ...]] = {
     "A": CURVES,
@@ -93,7 +87,7 @@ DEFAULT_PEERS: dict[str, tuple[str, ...]] = {
         *("ours_each", "ours_once", *NEIGHBOURS, "fast_channels"),
     ),
     "A2": (*ASYNC, "ours_async_resumable", "ours_each", "ours_once", *NEIGHBOURS, "fast_channels"),
-    "A3": (FLOOR, "ours_async"),  # one message costs Channels half a minute there
+    "A3": (FLOOR, "ours_async", "ours_routes"),  # one message costs Channels half a minute there
     "A-typed": (FLOOR, "ours_typed", "chanx"),
     "A-manager": (FLOOR, "ours_manager"),
     "B": ASYNC,
@@ -104,24 +98,27 @@ DEFAULT_PEERS: dict[str, tuple[str, ...]] = {
     "A1-sync": SYNC,
     "A2-sync": SYNC,
     "C-sync": SYNC,
-    "F": _off_routes(SYNC),
-    "M": _off_routes(SYNC),
+    "F": SYNC,
+    "M": SYNC,
     "G": (
-        *(*REDIS, "ours_pubsub_resumable", "ours_queue_resumable", "ours_pubsub_metrics"),
-        *("ours_pubsub_traced", "broadcaster_redis", "socketio_redis"),
+        *(*REDIS, "ours_pubsub_routes", "ours_queue_routes", "ours_pubsub_resumable", "ours_queue_resumable"),
+        *("ours_pubsub_metrics", "ours_pubsub_traced", "broadcaster_redis", "socketio_redis"),
     ),
-    "I1": (FLOOR_REDIS, "ours_pubsub", "ours_pubsub_gc"),
-    "I2": (FLOOR, "ours_async", "ours_async_gc", "channels_async"),
-    "I3": (FLOOR_REDIS, "ours_pubsub", "ours_pubsub_gc", "ours_pubsub_draining", "channels_pubsub"),
+    "I1": (FLOOR_REDIS, "ours_pubsub", "ours_pubsub_routes", "ours_pubsub_gc"),
+    "I2": (FLOOR, "ours_async", "ours_routes", "ours_async_gc", "channels_async"),
+    "I3": (
+        *(FLOOR_REDIS, "ours_pubsub", "ours_pubsub_routes", "ours_pubsub_gc", "ours_pubsub_draining"),
+        "channels_pubsub",
+    ),
     "K": ("ours_async_resumable",),
     "L1": OPEN,
-    "L2": (*CURVES, "ours_async_gc"),
+    "L2": (*CURVES, "ours_routes", "ours_async_gc"),
     "L3": (*OPEN, "ours_once"),
-    "L4": (FLOOR_REDIS, "ours_pubsub", "ours_queue", "channels_pubsub"),
-    "N-flood": (FLOOR, "ours_async", "channels_async"),
-    "N-slow": (FLOOR, "ours_async", "channels_async"),
+    "L4": (FLOOR_REDIS, "ours_pubsub", "ours_pubsub_routes", "ours_queue", "channels_pubsub"),
+    "N-flood": (FLOOR, "ours_async", "ours_routes", "channels_async"),
+    "N-slow": (FLOOR, "ours_async", "ours_routes", "channels_async"),
     "B-redis": REDIS,
-    "O": _off_routes(ASYNC),
+    "O": ASYNC,
     "P": ("page_starlette", "page_subset", "page_django"),
     "R": ("ours_async", "ours_async_resumable"),
     "S-live": ("ours_live",),

@@ -37,55 +37,60 @@ def resumable(case: str, ours: str, times: float) -> Target:
     return Target(case, ours + RESUMABLE, ours, times, at_most=True)
 
 
-def on_both(case: str, other: str, times: float) -> tuple[Target, Target]:
-    """Require it of async consumers on our routers and on Starlette's routes."""
-    return cheaper(case, "ours_async", other, times), cheaper(case, "ours_routes", other, times)
+def both(ours: str) -> tuple[str, str]:
+    """Return the peer on our routers and the one on Starlette's routes."""
+    return ours, "ours_routes" if ours == "ours_async" else f"{ours}_routes"
+
+
+def on_both(case: str, ours: str, other: str, times: float) -> tuple[Target, ...]:
+    """Require it of consumers on our routers and on Starlette's routes."""
+    return tuple(cheaper(case, peer, other, times) for peer in both(ours))
 
 
 FLOOR, REDIS = "starlette", "starlette_redis"
 CHANNELS = "channels_async"
 
 TARGETS = (
-    *on_both("A1", CHANNELS, 15),
-    *on_both("A1", FLOOR, 1.35),
+    *on_both("A1", "ours_async", CHANNELS, 15),
+    *on_both("A1", "ours_async", FLOOR, 1.35),
     cheaper("A1", "ours_async", "broadcaster_memory", 1),
     cheaper("A1", "ours_async", "socketio_memory", 1),
     no_slower("A1", "ours_async", CHANNELS),
-    *on_both("A2", CHANNELS, 45),
-    *on_both("A2", FLOOR, 1.5),
+    *on_both("A2", "ours_async", CHANNELS, 45),
+    *on_both("A2", "ours_async", FLOOR, 1.5),
     cheaper("A2", "ours_async", "broadcaster_memory", 1),
     cheaper("A2", "ours_async", "socketio_memory", 1),
     no_slower("A2", "ours_async", CHANNELS),
-    cheaper("A3", "ours_async", FLOOR, 1.8),
+    *on_both("A3", "ours_async", FLOOR, 1.8),
     cheaper("A-typed", "ours_typed", "chanx", 20),
     cheaper("A-typed", "ours_typed", FLOOR, 0.95),
     cheaper("A-manager", "ours_manager", FLOOR, 0.6),
-    *on_both("B", CHANNELS, 35),
-    *on_both("B", FLOOR, 1),
+    *on_both("B", "ours_async", CHANNELS, 35),
+    *on_both("B", "ours_async", FLOOR, 1),
     no_slower("B", "ours_async", CHANNELS),
-    cheaper("C", "ours_async", CHANNELS, 4),
-    cheaper("C", "ours_async", FLOOR, 1),
-    *on_both("D", CHANNELS, 2.3),
-    *on_both("D", FLOOR, 0.95),
+    *on_both("C", "ours_async", CHANNELS, 4),
+    *on_both("C", "ours_async", FLOOR, 1),
+    *on_both("D", "ours_async", CHANNELS, 2.3),
+    *on_both("D", "ours_async", FLOOR, 0.95),
     *(
         Target("E", ours, other, bound, "kib", at_most=True)
-        for ours in ("ours_async", "ours_routes")
+        for ours in both("ours_async")
         for other, bound in ((CHANNELS, 0.75), (FLOOR, 0.90))
     ),
-    cheaper("A1-sync", "ours_sync", "channels_sync", 14),
-    cheaper("A1-sync", "ours_sync", FLOOR, 0.65),
-    cheaper("A2-sync", "ours_sync", "channels_sync", 25),
-    cheaper("A2-sync", "ours_sync", FLOOR, 0.6),
-    cheaper("C-sync", "ours_sync", "channels_sync", 7),
-    cheaper("C-sync", "ours_sync", FLOOR, 0.85),
+    *on_both("A1-sync", "ours_sync", "channels_sync", 14),
+    *on_both("A1-sync", "ours_sync", FLOOR, 0.65),
+    *on_both("A2-sync", "ours_sync", "channels_sync", 25),
+    *on_both("A2-sync", "ours_sync", FLOOR, 0.6),
+    *on_both("C-sync", "ours_sync", "channels_sync", 7),
+    *on_both("C-sync", "ours_sync", FLOOR, 0.85),
     Target("F", "ours_sync", "channels_sync", 0.1, "seconds", at_most=True),
     Target("F", "ours_sync", FLOOR, 1.3, "seconds", at_most=True),
     Target("M", "ours_sync", "channels_sync", 300, "rate"),
     Target("M", "ours_sync", "channels_sync", 0.02, "p99_ms", at_most=True, of="p50_ms"),
     cheaper("M", "ours_sync", FLOOR, 0.7),
-    cheaper("G", "ours_pubsub", "channels_pubsub", 9),
-    cheaper("G", "ours_queue", "channels_queue", 10),
-    cheaper("G", "ours_pubsub", REDIS, 1.1),
+    *on_both("G", "ours_pubsub", "channels_pubsub", 9),
+    *on_both("G", "ours_queue", "channels_queue", 10),
+    *on_both("G", "ours_pubsub", REDIS, 1.1),
     cheaper("G", "ours_pubsub", "broadcaster_redis", 1),
     cheaper("G", "ours_pubsub", "socketio_redis", 1),
     no_slower("G", "ours_pubsub", "channels_pubsub"),
@@ -112,26 +117,44 @@ TARGETS = (
         for case in ("L2", "L3")
         for level in LEVELS[:3]
         for target in (
-            cheaper(f"{case}-{level}", "ours_async", CHANNELS, 7),
-            Target(f"{case}-{level}", "ours_async", FLOOR, 1.4, at_most=True),
+            *on_both(f"{case}-{level}", "ours_async", CHANNELS, 7),
+            *(Target(f"{case}-{level}", ours, FLOOR, 1.4, at_most=True) for ours in both("ours_async")),
             Target(f"{case}-{level}", "ours_once", FLOOR, 1.1, at_most=True),
         )
     ),
-    Target("N-flood", "ours_async", CHANNELS, 1, "p50_ms", at_most=True),
-    Target("N-flood", "ours_async", CHANNELS, 1, "p99_ms", at_most=True),
-    Target("I2", "ours_async", CHANNELS, 2, "rate"),
-    Target("I2", "ours_async", FLOOR, 0.95, "rate"),
-    Target("I3", "ours_pubsub", "channels_pubsub", 2, "rate"),
-    Target("I3", "ours_pubsub", REDIS, 0.95, "rate"),
+    *(
+        no_slower(f"{case}-{level}", ours, channels)
+        for case, peer, channels in (
+            *((case, "ours_async", CHANNELS) for case in ("L1", "L2", "L3")),
+            ("L4", "ours_pubsub", "channels_pubsub"),
+        )
+        for level in LEVELS
+        for ours in both(peer)
+    ),
+    *(
+        Target("N-flood", ours, CHANNELS, 1, metric, at_most=True)
+        for ours in both("ours_async")
+        for metric in ("p50_ms", "p99_ms")
+    ),
+    *(
+        Target("I2", ours, other, bound, "rate")
+        for ours in both("ours_async")
+        for other, bound in ((CHANNELS, 2), (FLOOR, 0.95))
+    ),
+    *(
+        Target("I3", ours, other, bound, "rate")
+        for ours in both("ours_pubsub")
+        for other, bound in (("channels_pubsub", 2), (REDIS, 0.95))
+    ),
 )
 
 LOSSLESS = (
-    "ours_async",
+    *both("ours_async"),
     "ours_each",
     "ours_once",
-    "ours_sync",
-    "ours_pubsub",
-    "ours_queue",
+    *both("ours_sync"),
+    *both("ours_pubsub"),
+    *both("ours_queue"),
     "ours_typed",
     "ours_manager",
     "ours_async_resumable",
@@ -161,13 +184,19 @@ LIMITS = (
     Limit("E", "ours_async_resumable", "kib", 3, less="ours_async"),
     Limit("E-parked", "ours_async_resumable", "kib", 30),
     Limit("K", "ours_async_resumable", "seconds", 10),
-    Limit("C", "ours_async", "us", 1.5, less="asgi"),
-    *(Limit(case, "ours_async", "p50_ms", 1.5) for case in ("N-flood", "N-slow")),
-    *(Limit(case, "ours_async", "p99_ms", 15) for case in ("N-flood", "N-slow")),
-    Limit("I1", "ours_pubsub", "kib", 22),
-    Limit("I1", "ours_pubsub", "idle_pct", 2),
-    Limit("I1", "ours_pubsub", "over_bound", 1.5),
-    Limit("I3", "ours_pubsub", "waited_s", 5),
+    *(Limit("C", ours, "us", 1.5, less="asgi") for ours in both("ours_async")),
+    *(
+        Limit(case, ours, metric, bound)
+        for metric, bound in (("p50_ms", 1.5), ("p99_ms", 15))
+        for case in ("N-flood", "N-slow")
+        for ours in both("ours_async")
+    ),
+    *(
+        Limit("I1", ours, metric, bound)
+        for ours in both("ours_pubsub")
+        for metric, bound in (("kib", 22), ("idle_pct", 2), ("over_bound", 1.5))
+    ),
+    *(Limit("I3", ours, "waited_s", 5) for ours in both("ours_pubsub")),
     Limit("S-live", "ours_live", "now_ms", 200),
     Limit("S-live", "ours_live", "stall_ms", 20),
     *(Limit("S-presence", peer, "agree_s", 1) for peer in ("ours_pubsub", "ours_queue", "ours_streams")),
@@ -185,12 +214,11 @@ class Latency(NamedTuple):
 
 TIMES_P50, TIMES_P99, BELOW_MS = 1.25, 1.5, 1.0
 LATENCIES = tuple(
-    Latency(f"{case}-{level}", *peers)
-    for case, peers in (
-        ("L1", ("ours_async", FLOOR)),
-        ("L2", ("ours_async", FLOOR)),
-        ("L3", ("ours_async", FLOOR)),
-        ("L4", ("ours_pubsub", REDIS)),
+    Latency(f"{case}-{level}", ours, floor)
+    for case, peer, floor in (
+        *((case, "ours_async", FLOOR) for case in ("L1", "L2", "L3")),
+        ("L4", "ours_pubsub", REDIS),
     )
     for level in LEVELS
+    for ours in both(peer)
 )

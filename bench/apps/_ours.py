@@ -133,22 +133,14 @@ def build(
 
     chat, echo = (SyncChat, SyncEcho) if sync else (AsyncChat, AsyncEcho)
     chat = OnceChat if once else EachChat if each else chat
+    others = {"echo": echo, "sleep": SyncSleep, "slow": Slow, "dropped": Dropped, "parked": Parked}
     if starlette:
         from starlette.applications import Starlette
         from starlette.routing import WebSocketRoute
 
-        return Starlette(
-            routes=[
-                WebSocketRoute("/ws/chat/{room}/", chat.as_asgi()),
-                WebSocketRoute("/ws/echo/", echo.as_asgi()),
-            ]
-        )
-    routes = [
-        re_path(r"^ws/chat/(?P<room>\w+)/$", chat.as_asgi()),
-        re_path(r"^ws/echo/$", echo.as_asgi()),
-        re_path(r"^ws/sleep/$", SyncSleep.as_asgi()),
-        re_path(r"^ws/slow/$", Slow.as_asgi()),
-        re_path(r"^ws/dropped/$", Dropped.as_asgi()),
-        re_path(r"^ws/parked/$", Parked.as_asgi()),
-    ]
+        own = [WebSocketRoute("/ws/chat/{room}/", chat.as_asgi())]
+        own += [WebSocketRoute(f"/ws/{name}/", consumer.as_asgi()) for name, consumer in others.items()]
+        return Starlette(routes=own)
+    routes = [re_path(r"^ws/chat/(?P<room>\w+)/$", chat.as_asgi())]
+    routes += [re_path(rf"^ws/{name}/$", consumer.as_asgi()) for name, consumer in others.items()]
     return ProtocolTypeRouter({"websocket": URLRouter(routes)})

@@ -6,6 +6,9 @@ import pytest
 
 from bench.check import verdicts
 from bench.figures import Figures
+from bench.peers import DEFAULT_PEERS, LEVELS, app_of
+from bench.targets import LATENCIES, LIMITS, TARGETS
+from tests.support.paths import REPO
 
 
 def word(case: str, what: str, figures: dict[str, list[float]], metric: str = "us") -> str:
@@ -57,3 +60,18 @@ def test_a_limit_is_of_the_difference(own: list[float], said: str) -> None:
     if said == "noise":
         figures["ours_async_resumable"] = [24, 27]
     assert word("E", "less", figures, "kib") == said
+
+
+def test_the_peers_of_the_targets_take_part_in_their_cases() -> None:
+    """Else a target is for ever "unknown", which looks like one that could not be measured this time."""
+    named = {(target.case, peer) for target in TARGETS for peer in (target.above, target.below)}
+    named |= {(limit.case, limit.peer) for limit in LIMITS} | {(one.case, one.peer) for one in LATENCIES}
+    points = {f"{case}-{level}": case for case in ("L1", "L2", "L3", "L4") for level in LEVELS}
+    for row, peer in named:
+        case = points.get(row, row)
+        assert case not in DEFAULT_PEERS or peer in DEFAULT_PEERS[case], f"{peer} in {case}"
+
+
+def test_the_peers_have_an_application() -> None:
+    for peer in {peer for peers in DEFAULT_PEERS.values() for peer in peers}:
+        assert (REPO / "bench" / "apps" / f"{app_of(peer)}.py").is_file(), peer
