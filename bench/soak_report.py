@@ -64,7 +64,9 @@ class Found:
         self.rows = rows[:-1]
         self.end = rows[-1]
         self.seconds: float = self.rows[-1]["at"]
-        self.slope = _slope(self.rows)
+        self.slope = _slope(self.rows, WARM_S if self.seconds >= 2 * WARM_S else self.seconds / 3)
+        self.late = _slope(self.rows, self.seconds / 2)
+        """The slope of the second half: a leak goes on there, and what has to settle has settled."""
         missed = self.end["missed_lost"] + self.end["slow_lost"]
         self.uncounted = max(0, missed - self.end["counted"])
         self.beyond = max(0, self.end["counted"] - missed)
@@ -122,10 +124,8 @@ def shown(row: Row) -> str:
     return f"{row['at']:6.0f} s  {row['layer']:8}{row['rss'] / MIB:.1f} MiB{latency}  {values}  {loads}"
 
 
-def _slope(rows: Sequence[Row]) -> Slope | None:
+def _slope(rows: Sequence[Row], since_s: float) -> Slope | None:
     """Return the slope of memory by least squares, in % of where it begins; None of a very short run."""
-    seconds = rows[-1]["at"]
-    since_s = WARM_S if seconds >= 2 * WARM_S else seconds / 3
     points = [(row["at"], row["rss"]) for row in rows if row["at"] >= since_s]
     if len(points) < 3:
         return None
@@ -158,9 +158,9 @@ def _page(found: Sequence[Found]) -> str:
         f"{minutes:.3g} minutes of all layers at the same time, on one core for the servers and another for "
         f"their Redis and the load. Python {platform.python_version()}.",
         "",
-        "| layer | memory, MiB | its slope, % an hour | descriptors | Redis keys | Redis, MiB "
-        "| p99, ms: median, worst | server CPU, % |",
-        "|---|---|---|---|---|---|---|---|",
+        "| layer | memory, MiB | its slope, % an hour | in the second half | descriptors | Redis keys "
+        "| Redis, MiB | p99, ms: median, worst | server CPU, % |",
+        "|---|---|---|---|---|---|---|---|---|",
         *map(_resources, found),
         "",
         _about_slope(found),
@@ -189,13 +189,16 @@ def _page(found: Sequence[Found]) -> str:
 
 
 def _resources(found: Found) -> str:
-    rows, slope = found.rows, found.slope
+    rows = found.rows
     first, last = rows[0], rows[-1]
     p99 = found.values("p99_ms")
     cells = [
         NAMES[found.layer],
         f"{first['rss'] / MIB:.1f} → {last['rss'] / MIB:.1f}",
-        NONE if slope is None else f"{slope.pct:.2f} ({slope.mib:+.2f} MiB)",
+        *(
+            NONE if one is None else f"{one.pct:.2f} ({one.mib:+.2f} MiB)"
+            for one in (found.slope, found.late)
+        ),
         f"{first['fds']} → {last['fds']}",
         f"{first['keys']} → {last['keys']}",
         f"{first['redis_bytes'] / MIB:.1f} → {last['redis_bytes'] / MIB:.1f}",
@@ -218,7 +221,10 @@ def _about_slope(found: Sequence[Found]) -> str:
     one = found[0]
     if one.slope is None:
         return "The run was too short for a slope."
-    text = f"The slope is that of least squares after the first {one.slope.since_s / 60:.1f} minutes. "
+    text = (
+        f"The slope is that of least squares after the first {one.slope.since_s / 60:.1f} minutes. "
+        "A leak goes on in the second half; what has to settle has settled by then. "
+    )
     return text + (
         f"The target is less than {MOST_PCT_AN_HOUR:g} % an hour."
         if one.is_judged()
