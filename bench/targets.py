@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from bench.peers import LEVELS, RESUMABLE
 
-__all__ = ["LATENCIES", "LIMITS", "LOSSLESS", "TARGETS", "Limit", "Target"]
+__all__ = ["LATENCIES", "LIMITS", "LOSSLESS", "OPEN_LOOPS", "TARGETS", "Limit", "Target"]
 
 
 class Target(NamedTuple):
@@ -49,6 +49,12 @@ def on_both(case: str, ours: str, other: str, times: float) -> tuple[Target, ...
 
 FLOOR, REDIS = "starlette", "starlette_redis"
 CHANNELS = "channels_async"
+
+OPEN_LOOPS = (
+    *((case, "ours_async", FLOOR, CHANNELS) for case in ("L1", "L2", "L3")),
+    ("L4", "ours_pubsub", REDIS, "channels_pubsub"),
+)
+"""The open-loop cases: ours on our routers, the bare loop, and Channels."""
 
 TARGETS = (
     *on_both("A1", "ours_async", CHANNELS, 15),
@@ -124,10 +130,7 @@ TARGETS = (
     ),
     *(
         no_slower(f"{case}-{level}", ours, channels)
-        for case, peer, channels in (
-            *((case, "ours_async", CHANNELS) for case in ("L1", "L2", "L3")),
-            ("L4", "ours_pubsub", "channels_pubsub"),
-        )
+        for case, peer, _, channels in OPEN_LOOPS
         for level in LEVELS
         for ours in both(peer)
     ),
@@ -215,10 +218,7 @@ class Latency(NamedTuple):
 TIMES_P50, TIMES_P99, BELOW_MS = 1.25, 1.5, 1.0
 LATENCIES = tuple(
     Latency(f"{case}-{level}", ours, floor)
-    for case, peer, floor in (
-        *((case, "ours_async", FLOOR) for case in ("L1", "L2", "L3")),
-        ("L4", "ours_pubsub", REDIS),
-    )
+    for case, peer, floor, _ in OPEN_LOOPS
     for level in LEVELS
     for ours in both(peer)
 )

@@ -7,7 +7,7 @@ import pytest
 from bench.check import verdicts
 from bench.figures import Figures
 from bench.peers import DEFAULT_PEERS, LEVELS, app_of
-from bench.targets import LATENCIES, LIMITS, TARGETS
+from bench.targets import LATENCIES, LIMITS, OPEN_LOOPS, TARGETS
 from tests.support.paths import REPO
 
 
@@ -66,7 +66,7 @@ def test_the_peers_of_the_targets_take_part_in_their_cases() -> None:
     """Else a target is for ever "unknown", which looks like one that could not be measured this time."""
     named = {(target.case, peer) for target in TARGETS for peer in (target.above, target.below)}
     named |= {(limit.case, limit.peer) for limit in LIMITS} | {(one.case, one.peer) for one in LATENCIES}
-    points = {f"{case}-{level}": case for case in ("L1", "L2", "L3", "L4") for level in LEVELS}
+    points = {f"{case}-{level}": case for case, *_ in OPEN_LOOPS for level in LEVELS}
     for row, peer in named:
         case = points.get(row, row)
         assert case not in DEFAULT_PEERS or peer in DEFAULT_PEERS[case], f"{peer} in {case}"
