@@ -138,9 +138,11 @@ def build(
         from starlette.applications import Starlette
         from starlette.routing import WebSocketRoute
 
+        from compat.fastapi import lifespan
+
         own = [WebSocketRoute("/ws/chat/{room}/", chat.as_asgi())]
         own += [WebSocketRoute(f"/ws/{name}/", consumer.as_asgi()) for name, consumer in others.items()]
-        return Starlette(routes=own)
+        return Starlette(routes=own, lifespan=lifespan)
     routes = [re_path(r"^ws/chat/(?P<room>\w+)/$", chat.as_asgi())]
     routes += [re_path(rf"^ws/{name}/$", consumer.as_asgi()) for name, consumer in others.items()]
     return ProtocolTypeRouter({"websocket": URLRouter(routes)})

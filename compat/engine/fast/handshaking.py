@@ -74,6 +74,17 @@ class _Handshaking(WebSocketsSansIOProtocol):
         conn.expect_frames()  # type: ignore[attr-defined]
         self.handle_connect(request)
         conn.__class__ = ServerProtocol
+        _leave_parser(self.transport.get_protocol())
+
+
+def _leave_parser(http: Any) -> None:
+    """Free uvicorn's HTTP protocol, which has read the request and is not used any more.
+
+    It and its parser refer to each other, so they would stay until a garbage collection finds them: 19
+    objects for each connection, beside 79 that it needs. uvicorn does the same when an HTTP connection ends.
+    """
+    if hasattr(http, "parser"):
+        http.parser = None
 
 
 class _Request(Request):

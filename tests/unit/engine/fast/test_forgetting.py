@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from compat.engine.fast.forgetting import forget_handshake
+from compat.engine.fast.forgetting import NOBODY_WAITS, forget_handshake
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.patterns import path
 from compat.routing import URLRouter
@@ -53,8 +53,13 @@ def assert_forgotten(protocol: Any) -> None:
     assert protocol.response is None
     kept = protocol.conn.parser.gi_frame.f_locals.get("request")  # None if it was read here
     assert kept is None or kept.headers is None
-    kept = [one for one in (*vars(protocol.queue).values(), protocol.queue._finished._waiters)]
-    assert sum(isinstance(one, deque) for one in kept) == 2, "its messages, and who waits for one"
+    kept = [one for one in vars(protocol.queue).values() if isinstance(one, deque | asyncio.Event)]
+    assert [type(one) for one in kept if one is not NOBODY_WAITS] == [deque, deque], (
+        "its messages, and who waits for one"
+    )
+    conn = protocol.conn
+    assert (conn.id, conn.available_extensions) == (None, ())
+    assert conn.extensions != [], "a list of none"
 
 
 @pytest.mark.parametrize("kind", ["async", "sync"])
@@ -87,7 +92,10 @@ async def test_a_client_that_comes_back(server: LiveServer) -> None:
 
 def handshake(*, complete: bool, queue: asyncio.Queue[Any]) -> Any:
     request = SimpleNamespace(headers={"host": "example.com"})
-    return SimpleNamespace(handshake_complete=complete, request=request, response=object(), queue=queue)
+    conn = SimpleNamespace(extensions=[])
+    return SimpleNamespace(
+        handshake_complete=complete, request=request, response=object(), queue=queue, conn=conn
+    )
 
 
 def test_nothing_is_forgotten_before_its_end() -> None:

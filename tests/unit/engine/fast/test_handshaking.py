@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import gc
 import re
 import socket
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -304,6 +306,38 @@ def test_a_client_that_does_not_wait_for_the_answer(*, here: bool) -> None:
         return client.heard.partition(b"\r\n\r\n")[2]
 
     assert asyncio.run(main()) == b"\x81\x05early\x88\x00"
+
+
+@pytest.mark.parametrize("http", ["httptools", "h11"])
+def test_what_has_read_the_request_goes_without_a_collection(http: str) -> None:
+    made: list[weakref.ref[Any]] = []
+
+    async def main() -> None:
+        client = Client(Echo(), here=True, http=http)
+        kind: Any = client.config.http_protocol_class
+
+        def watched(*given: Any) -> Any:
+            protocol = kind(*given)
+            made.append(weakref.ref(protocol))
+            return protocol
+
+        client.config.http_protocol_class = watched  # type: ignore[assignment]
+        await client.open()
+        await client.says(request(USUAL))
+        await client.hears(lambda heard: b"\r\n\r\n" in heard)
+        await turns()
+        assert [there() for there in made] == [None]
+        await client.says(frame(1, b"said"))
+        await client.hears(lambda heard: heard.endswith(b"said"))
+        await client.says(frame(8))
+        await client.hears(lambda heard: False)
+        await client.end()
+
+    gc.disable()
+    try:
+        asyncio.run(main())
+    finally:
+        gc.enable()
 
 
 class Said(AsyncWebsocketConsumer):
