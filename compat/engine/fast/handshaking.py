@@ -18,7 +18,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
@@ -28,6 +28,9 @@ from websockets.protocol import CONNECTING, OPEN
 from websockets.server import ServerProtocol
 
 __all__ = ["read_for"]
+
+if TYPE_CHECKING:
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 if list(Headers.__slots__) != ["_dict", "_list"]:
     raise ImportError("the headers of this version of websockets are not known")
@@ -74,17 +77,18 @@ class _Handshaking(WebSocketsSansIOProtocol):
         conn.expect_frames()  # type: ignore[attr-defined]
         self.handle_connect(request)
         conn.__class__ = ServerProtocol
-        _leave_parser(self.transport.get_protocol())
+        http: Any = self.transport.get_protocol()
+        _leave_parser(http)
 
 
-def _leave_parser(http: Any) -> None:
+def _leave_parser(http: HttpToolsProtocol) -> None:
     """Free uvicorn's HTTP protocol, which has read the request and is not used any more.
 
     It and its parser refer to each other, so they would stay until a garbage collection finds them: 19
     objects for each connection, beside 79 that it needs. uvicorn does the same when an HTTP connection ends.
     """
     if hasattr(http, "parser"):
-        http.parser = None
+        http.parser = None  # type: ignore[assignment]
 
 
 class _Request(Request):
