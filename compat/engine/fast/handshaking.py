@@ -17,8 +17,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from asyncio import BaseProtocol
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
@@ -28,9 +29,6 @@ from websockets.protocol import CONNECTING, OPEN
 from websockets.server import ServerProtocol
 
 __all__ = ["read_for"]
-
-if TYPE_CHECKING:
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 if list(Headers.__slots__) != ["_dict", "_list"]:
     raise ImportError("the headers of this version of websockets are not known")
@@ -68,6 +66,7 @@ class _Handshaking(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         self.__class__ = WebSocketsSansIOProtocol  # type: ignore[assignment]
+        _leave_parser(self.transport.get_protocol())
         conn = self.conn
         request = _read(conn, data)
         if request is None:
@@ -77,18 +76,16 @@ class _Handshaking(WebSocketsSansIOProtocol):
         conn.expect_frames()  # type: ignore[attr-defined]
         self.handle_connect(request)
         conn.__class__ = ServerProtocol
-        http: Any = self.transport.get_protocol()
-        _leave_parser(http)
 
 
-def _leave_parser(http: HttpToolsProtocol) -> None:
-    """Free uvicorn's HTTP protocol, which has read the request and is not used any more.
+def _leave_parser(http: BaseProtocol) -> None:
+    """Free uvicorn's HTTP protocol, which has read the request and hands its connection over.
 
     It and its parser refer to each other, so they would stay until a garbage collection finds them: 19
     objects for each connection, beside 79 that it needs. uvicorn does the same when an HTTP connection ends.
     """
     if hasattr(http, "parser"):
-        http.parser = None  # type: ignore[assignment]
+        http.parser = None  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class _Request(Request):

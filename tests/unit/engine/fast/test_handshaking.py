@@ -309,7 +309,10 @@ def test_a_client_that_does_not_wait_for_the_answer(*, here: bool) -> None:
 
 
 @pytest.mark.parametrize("http", ["httptools", "h11"])
-def test_what_has_read_the_request_goes_without_a_collection(http: str) -> None:
+@pytest.mark.parametrize(
+    "headers", [USUAL, [*USUAL, ("X-Way", "1"), ("X-Way", "2")]], ids=["usual", "the_servers"]
+)
+def test_what_has_read_the_request_goes_without_a_collection(headers: Headers, http: str) -> None:
     made: list[weakref.ref[Any]] = []
 
     async def main() -> None:
@@ -323,7 +326,7 @@ def test_what_has_read_the_request_goes_without_a_collection(http: str) -> None:
 
         client.config.http_protocol_class = watched  # type: ignore[assignment]
         await client.open()
-        await client.says(request(USUAL))
+        await client.says(request(headers))
         await client.hears(lambda heard: b"\r\n\r\n" in heard)
         await turns()
         assert [there() for there in made] == [None]
