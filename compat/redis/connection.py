@@ -23,6 +23,7 @@ from compat.clock import Deadline, steady
 from compat.redis.encoding import Argument, encode, require_short
 from compat.redis.hosts import Host
 from compat.redis.loops import start_apart
+from compat.redis.outgoing import GATHER_S, Outgoing
 from compat.redis.reasons import MOVED, REPLICA, late, reason_of, refusal_of
 from compat.redis.scripts import Script
 from compat.redis.servers import Server, introduced, is_slave
@@ -126,8 +127,7 @@ class Link:
         self._asked_role = steady()
         self._unsubscribing: dict[bytes, int] = {}
         """How many replies to SUNSUBSCRIBE have not come, by topic; a cluster sends others by itself."""
-        self._outgoing: list[bytes] = []
-        self._wake = asyncio.Event()
+        self._outgoing = Outgoing(0 if on_message is None else GATHER_S)
         self._heard = 0.0
         """When the last reply came, or when the oldest waiting command was sent."""
         self._deadline = Deadline(self.loop, patience_s, self._late, lambda: self._heard)
@@ -192,18 +192,15 @@ class Link:
         if self._role_every_s < math.inf and steady() - self._asked_role > self._role_every_s:
             self._asked_role = steady()
             self._pending.append(self._role)
-            self._outgoing.append(ROLE)
+            self._outgoing.add(ROLE)
         self._pending.append(future)
-        self._outgoing.append(packed)
-        self._wake.set()
+        self._outgoing.add(packed)
 
     async def _write(self) -> None:
-        connection, wake = self.connection, self._wake
+        connection, outgoing = self.connection, self._outgoing
         try:
             while True:
-                await wake.wait()
-                wake.clear()
-                batch, self._outgoing = self._outgoing, []
+                batch = await outgoing.batch()
                 if not connection.is_connected:  # otherwise redis-py would silently reconnect
                     raise ConnectionError("connection closed by server")
                 await connection.send_packed_command(batch, check_health=False)
@@ -291,6 +288,7 @@ class Link:
         self.closed = True
         self.reason = reason
         self._deadline.cancel()
+        self._outgoing.close()
         pending, self._pending = self._pending, deque()
         for future in pending:
             if future is not None and future is not self._role and not future.done():
