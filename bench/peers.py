@@ -121,7 +121,7 @@ DEFAULT_PEERS: dict[str, tuple[str, ...]] = {
     "O": ASYNC,
     "P": ("page_starlette", "page_subset", "page_django"),
     "R": ("ours_async", "ours_async_resumable"),
-    "S-live": ("ours_live",),
+    "S-live": ("ours_live", "ours_live_gc"),
 }
 
 

@@ -202,6 +202,7 @@ LIMITS = (
     *(Limit("I3", ours, "waited_s", 5) for ours in both("ours_pubsub")),
     Limit("S-live", "ours_live", "now_ms", 200),
     Limit("S-live", "ours_live", "stall_ms", 20),
+    Limit("S-live", "ours_live_gc", "stall_ms", 20),
     *(Limit("S-presence", peer, "agree_s", 1) for peer in ("ours_pubsub", "ours_queue", "ours_streams")),
     *(Limit("S-presence", peer, "growth", 1.5) for peer in ("ours_pubsub", "ours_queue", "ours_streams")),
 )
