@@ -1,9 +1,9 @@
 """One connection to Redis for one event loop; the commands of one turn of the loop leave in one write.
 
-redis-py connects (URL, TLS, password, sentinel, unix socket) and parses; this module decides when to write
-and read. Any number of tasks may send commands at once; replies come in the order of the commands. If a
-connection breaks, or a reply takes too long, it is closed for good: every waiting call gets
-``LayerUnavailable``, and the next call has to open another connection.
+redis-py connects (URL, TLS, password, sentinel, unix socket) and parses; this module decides when to read,
+and ``compat.redis.outgoing`` when to write. Any number of tasks may send commands at once; replies come in
+the order of the commands. If a connection breaks, or a reply takes too long, it is closed for good: every
+waiting call gets ``LayerUnavailable``, and the next call has to open another connection.
 """
 
 from __future__ import annotations

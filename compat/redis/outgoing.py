@@ -11,8 +11,8 @@ __all__ = ["GATHER_S", "Outgoing"]
 GATHER_S = 0.002
 """The seconds for which a subscriber gathers commands.
 
-Clients that connect in a storm subscribe each, and a write with its replies costs as much as the rest of a
-subscription. With this pause such a connect takes a quarter less CPU time; see docs/performance.md.
+In a storm of connects each client subscribes by itself, and its write and the reply cost two system calls and
+two task switches. With this pause such a connect takes a quarter less CPU time; see docs/performance.md.
 """
 
 
