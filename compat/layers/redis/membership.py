@@ -251,8 +251,7 @@ class Membership:
 
         What Redis will always refuse to remove is forgotten.
         """
-        by_group = self._owed.take()
-        try:
+        with self._owed.telling() as by_group:
             for parts in in_parts((group, channels.copy()) for group, channels in by_group.items()):
                 makes = [partial(self._commands.remove, group, channels) for group, channels in parts]
                 removals = [self.shards.calls_now(self.index, make) for make in makes]
@@ -265,9 +264,6 @@ class Membership:
                     del by_group[group][: len(channels)]
                 if self.leases.is_due():
                     await self._renew_leases()
-        except BaseException:
-            self._owed.put_back(by_group)
-            raise
 
     def _refused(self, group: str, reason: str) -> None:
         """Log that Redis refuses commands about a group; the other groups go on."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from compat.clock import steady
 
@@ -22,11 +24,14 @@ class Owed:
 
     def __init__(self) -> None:
         self._pairs: dict[tuple[str, str], None] = {}
+        self._telling: dict[str, list[str]] = {}
+        """Those of which Redis is being told, by group."""
         self._told: deque[tuple[float, str, str]] = deque(maxlen=KEPT)
         """Those of which Redis is told, and when, by ``steady()``."""
 
     def __bool__(self) -> bool:
-        return bool(self._pairs)
+        """Return True until Redis has confirmed all of them."""
+        return bool(self._pairs or self._telling)
 
     def add(self, group: str, channel: str) -> None:
         """Note a removal of which Redis must be told."""
@@ -45,19 +50,25 @@ class Owed:
         self._told.clear()
         return bool(self)
 
-    def take(self) -> dict[str, list[str]]:
-        """Return the channels by group, and owe them no more."""
-        taken: dict[str, list[str]] = {}
+    @contextmanager
+    def telling(self) -> Iterator[dict[str, list[str]]]:
+        """Return the channels by group, for a block that tells Redis; it takes out what Redis has confirmed.
+
+        If the block fails, the rest stays owed; otherwise none is.
+        """
+        taken = self._telling = {}
         for group, channel in self._pairs:
             taken.setdefault(group, []).append(channel)
         self._pairs = {}
-        return taken
-
-    def put_back(self, taken: dict[str, list[str]]) -> None:
-        """Owe again what could not be removed."""
-        for group, channels in taken.items():
-            self._pairs.update(((group, channel), None) for channel in channels)
-        self._forget_most()
+        try:
+            yield taken
+        except BaseException:
+            for group, channels in taken.items():
+                self._pairs.update(((group, channel), None) for channel in channels)
+            self._forget_most()
+            raise
+        finally:
+            self._telling = {}
 
     def clear(self) -> None:
         """Forget all."""

@@ -301,10 +301,14 @@ def test_no_more_is_owed_than_memory_has_room_for(monkeypatch: pytest.MonkeyPatc
     names = [f"channel{number}" for number in range(10 + more)]
     for name in names:
         owed.add("room", name)
-    taken = owed.take()
-    assert taken == {"room": names[max(more, 0) :]}
-    owed.put_back({"room": names})
-    assert len(owed.take()["room"]) == min(10, 10 + more)
+    with pytest.raises(RedisUnavailable), owed.telling() as taken:
+        assert taken == {"room": names[max(more, 0) :]} and owed
+        taken["room"] = names
+        raise RedisUnavailable("not now", "as asked")
+    assert owed
+    with owed.telling() as taken:
+        assert len(taken["room"]) == min(10, 10 + more) and owed
+    assert not owed
 
 
 Calls = list[tuple[str, str]]
