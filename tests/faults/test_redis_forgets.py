@@ -20,6 +20,7 @@ from compat.layers.redis import RedisChannelLayer
 from compat.layers.redis import membership as membership_module
 from tests.faults.rooms import talking
 from tests.support.layers import close, member
+from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until_async
 
@@ -96,19 +97,26 @@ async def test_what_is_lost_is_in_a_gap(
 async def test_a_replica_of_an_empty_redis_becomes_the_master_again(
     make: Make, redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    """The reader is cut off, and the groups are looked at when it is back: a lease is long."""
-    reader, sender = make(lease=600), make()
+    """The reader is cut off, and the groups are looked at when it is back: a lease is long.
+
+    It comes back only when something has been sent that it has missed.
+    """
     (tmp_path / "empty").mkdir()
     empty = RedisServer(tmp_path / "empty")
     try:
-        with redis.Redis.from_url(redis_server.url) as wire:
+        with redis.Redis.from_url(redis_server.url) as wire, Proxy(redis_server.port) as proxy:
+            reader, sender = make(hosts=[proxy.url], lease=600), make()
             async with talking(reader, sender, members=3) as room:
                 await until_async(lambda: lease_of(wire, reader), "it has a lease")
+                proxy.refuse()
                 wire.replicaof("127.0.0.1", str(empty.port))
                 await until_async(lambda: not wire.exists("asgi:group:room"), "it has what the other one has")
+                last = max(room.sent)
                 wire.replicaof("NO", "ONE")
+                await until_async(lambda: max(room.sent) > last, "sends are accepted again")
+                proxy.accept()
                 await room.until_sent(20)
-        assert room.account()
+        assert max(room.sent) > last and room.account()
     finally:
         empty.stop()
 
