@@ -16,7 +16,7 @@ from tests.support.clients import Refused
 from tests.support.resuming import Closed, Resuming, end_links
 from tests.support.servers import Server
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 CLIENTS, WORKERS, PER_S, SECONDS = 200, 4, 100, 20
 DEADLINE_S = 120.0
 
