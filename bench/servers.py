@@ -98,15 +98,7 @@ class Server:
 
     def rss(self) -> int:
         """Return the resident memory in bytes."""
-        return self._pages()[1] * PAGE_BYTES
-
-    def private(self) -> int:
-        """Return the resident memory in bytes without pages of files, which the system may take at will."""
-        _, resident, shared, *_ = self._pages()
-        return (resident - shared) * PAGE_BYTES
-
-    def _pages(self) -> list[int]:
-        return [int(pages) for pages in Path(f"/proc/{self.pid}/statm").read_text().split()]
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * PAGE_BYTES
 
     @property
     def resumable(self) -> bool:

@@ -73,7 +73,7 @@ class Watch:
         dropped = counts["dropped"]
         return {
             "layer": self.layer,
-            "private": self._server.private(),
+            "rss": self._server.rss(),
             "fds": len(os.listdir(f"/proc/{self._server.pid}/fd")),
             "keys": int(await _ask(self._redis_port, "DBSIZE")),
             "redis_bytes": int(redis_memory.partition("used_memory:")[2].split()[0]),

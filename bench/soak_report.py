@@ -41,7 +41,7 @@ class Panel(NamedTuple):
 
 
 PANELS = (
-    Panel("memory of the server, MiB", "private", MIB),
+    Panel("memory of the server, MiB", "rss", MIB),
     Panel("open descriptors of the server", "fds"),
     Panel("keys in Redis", "keys"),
     Panel("p99 of a delivery, ms", "p99_ms"),
@@ -121,12 +121,12 @@ def shown(row: Row) -> str:
     )
     values = "  ".join(f"{key}={row[key]}" for key in keys)
     loads = f"server={row['server_cpu_pct']:.0f} %  load={row['client_cpu_pct']:.0f} %"
-    return f"{row['at']:6.0f} s  {row['layer']:8}{row['private'] / MIB:.1f} MiB{latency}  {values}  {loads}"
+    return f"{row['at']:6.0f} s  {row['layer']:8}{row['rss'] / MIB:.1f} MiB{latency}  {values}  {loads}"
 
 
 def _slope(rows: Sequence[Row], since_s: float) -> Slope | None:
     """Return the slope of memory by least squares, in % of where it begins; None of a very short run."""
-    points = [(row["at"], row["private"]) for row in rows if row["at"] >= since_s]
+    points = [(row["at"], row["rss"]) for row in rows if row["at"] >= since_s]
     if len(points) < 3:
         return None
     slope, intercept = statistics.linear_regression(*zip(*points, strict=True))
@@ -156,8 +156,7 @@ def _page(found: Sequence[Found]) -> str:
         "Written by `make soak`. [soaking.py](soaking.py) says what the clients do, and "
         "[soak_rooms.py](soak_rooms.py) how it is known what they miss. "
         f"{minutes:.3g} minutes of all layers at the same time, on one core for the servers and another for "
-        "their Redis and the load. Each layer keeps up to 100 messages for a client, the default of all but "
-        f"pub/sub, where it is 1,000. Python {platform.python_version()}.",
+        f"their Redis and the load. Python {platform.python_version()}.",
         "",
         "| layer | memory, MiB | its slope, % an hour | in the second half | descriptors | Redis keys "
         "| Redis, MiB | p99, ms: median, worst | server CPU, % |",
@@ -195,7 +194,7 @@ def _resources(found: Found) -> str:
     p99 = found.values("p99_ms")
     cells = [
         NAMES[found.layer],
-        f"{first['private'] / MIB:.1f} → {last['private'] / MIB:.1f}",
+        f"{first['rss'] / MIB:.1f} → {last['rss'] / MIB:.1f}",
         *(
             NONE if one is None else f"{one.pct:.2f} ({one.mib:+.2f} MiB)"
             for one in (found.slope, found.late)
@@ -223,7 +222,6 @@ def _about_slope(found: Sequence[Found]) -> str:
     if one.slope is None:
         return "The run was too short for a slope."
     text = (
-        "Memory is what a server has for itself, without the pages of files. "
         f"The slope is that of least squares after the first {one.slope.since_s / 60:.1f} minutes. "
         "A leak goes on in the second half; what has to settle has settled by then. "
     )

@@ -41,18 +41,13 @@ def build(
     once: bool = False,
     each: bool = False,
     starlette: bool = False,
-    capacity: int | None = None,
 ) -> Any:
     """Return the ASGI application with the layer ``backend``.
 
     ``once``: only the sender encodes a message. ``each``: the handler counts, so it runs for each member.
-    ``starlette``: on Starlette's routes, not on a ``URLRouter``. ``capacity``: that of the layer, if not its
-    default.
+    ``starlette``: on Starlette's routes, not on a ``URLRouter``.
     """
-    config: dict[str, Any] = {"hosts": [REDIS]} if redis else {}
-    if capacity is not None:
-        config["capacity"] = capacity
-    layer = {"BACKEND": backend, "CONFIG": config}
+    layer = {"BACKEND": backend, "CONFIG": {"hosts": [REDIS]} if redis else {}}
     configure(CHANNEL_LAYERS={"default": layer})
 
     from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
