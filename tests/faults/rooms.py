@@ -36,6 +36,8 @@ class Room:
         """Number of a message that was sent without an error: when."""
         self.refused: dict[int, LayerUnavailable] = {}
         self.longest_s = 0.0
+        self.sending = False
+        """True while a message is on its way to Redis, or its answer back."""
         self._task: asyncio.Task[None] | None = None
 
     async def open(self, members: int) -> None:
@@ -50,12 +52,13 @@ class Room:
 
     async def _send(self) -> None:
         for number in range(1_000_000):
-            began = time.time()
+            began, self.sending = time.time(), True
             try:
                 await self.sender.group_send(self.name, {"type": "numbered", "n": number})
                 self.sent[number] = began
             except LayerUnavailable as error:
                 self.refused[number] = error
+            self.sending = False
             self.longest_s = max(self.longest_s, time.time() - began)
             await asyncio.sleep(0.003)
 
@@ -66,6 +69,13 @@ class Room:
         newest = max(self.sent)
         await until_async(
             lambda: all(self.last(inbox) > newest for inbox in self.inboxes), "all have newer ones"
+        )
+
+    async def until_all_is_here(self) -> None:
+        """Until nothing is on its way, which holds until the caller awaits something."""
+        await until_async(
+            lambda: not self.sending and all(self.last(inbox) == max(self.sent) for inbox in self.inboxes),
+            "nothing is on its way",
         )
 
     async def close(self) -> None:

@@ -116,7 +116,7 @@ async def test_a_replica_of_an_empty_redis_becomes_the_master_again(
                 await until_async(lambda: max(room.sent) > last, "sends are accepted again")
                 proxy.accept()
                 await room.until_sent(20)
-        assert max(room.sent) > last and room.account()
+        assert room.account()
     finally:
         empty.stop()
 
