@@ -185,9 +185,12 @@ def blocking_send(socket: Socket) -> Callable[[Message], None]:
 
     def send(message: Message) -> None:
         require_own_thread()
+        call = _here.call
+        if call is not None and call.cancelled:  # before it is begun: the loop may be faster than ``sends``
+            raise ClientDisconnected("the connection has ended")
         sending = asyncio.run_coroutine_threadsafe(socket.send(message), socket.loop)
-        if _here.call is not None:
-            _here.call.sends(sending)
+        if call is not None:
+            call.sends(sending)
         try:
             sending.result()
         except concurrent.futures.CancelledError:
@@ -287,7 +290,8 @@ class _Once:
         self._message = message
         self._begun = threading.Lock()
         """Taken for good by the thread that makes the call."""
-        self._cancelled = False
+        self.cancelled = False
+        """Its handler can send no more."""
         self._sending: concurrent.futures.Future[None] | None = None
         self.done: concurrent.futures.Future[None] = concurrent.futures.Future()
 
@@ -295,14 +299,14 @@ class _Once:
         """Withdraw the call and return True; if a thread has begun it, let it send no more, return False."""
         if self._begun.acquire(blocking=False):
             return True
-        self._cancelled = True
+        self.cancelled = True
         self.sends(self._sending)
         return False
 
     def sends(self, sending: concurrent.futures.Future[None] | None) -> None:
         """Record what the handler waits for in ``send()``; cancel it if the call has been cancelled."""
         self._sending = sending
-        if self._cancelled and sending is not None:
+        if self.cancelled and sending is not None:
             sending.cancel()
 
     def __call__(self) -> None:

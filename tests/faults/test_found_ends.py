@@ -7,6 +7,7 @@ the application returns. The servers themselves are in tests/servers.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import gc
 import logging
@@ -1058,8 +1059,21 @@ async def test_disconnect_waits_for_a_sync_handler_that_outlasts_its_time(
     assert ends.order == ["begin", "end", "disconnect 4001"] and layer.groups == {}
 
 
-async def test_a_cancel_ends_a_send_to_a_client_that_does_not_read(layer: InMemoryChannelLayer) -> None:
-    ends = Ends()
+@pytest.mark.parametrize("paused", [False, True])
+async def test_a_cancel_ends_a_send_to_a_client_that_does_not_read(
+    monkeypatch: pytest.MonkeyPatch, layer: InMemoryChannelLayer, paused: bool
+) -> None:
+    ends, stuck = Ends(), asyncio.Event()
+    begin = asyncio.run_coroutine_threadsafe
+
+    def pausing(send: Any, loop: asyncio.AbstractEventLoop) -> concurrent.futures.Future[Any]:
+        """Let the loop send, if it can, before the handler's thread goes on."""
+        sending = begin(send, loop)
+        concurrent.futures.wait((sending,), timeout=0.1)
+        return sending
+
+    if paused:
+        monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", pausing)
 
     class Sender(WebsocketConsumer):
         concurrency = 2
@@ -1077,17 +1091,18 @@ async def test_a_cancel_ends_a_send_to_a_client_that_does_not_read(layer: InMemo
 
     app: Any = Sender.as_asgi()
 
-    async def stuck(scope: Any, receive: Any, send: Any) -> None:
+    async def not_read(scope: Any, receive: Any, send: Any) -> None:
         async def sends(message: Message) -> None:
             if message["type"] == "websocket.send":
+                stuck.set()
                 await asyncio.Event().wait()
             await send(message)
 
         await app(scope, receive, sends)
 
-    client = await Conversation(stuck).open()
+    client = await Conversation(not_read).open()
     await client.send_to(text_data="x")
-    await until_async(lambda: ends.order, "the handler runs")
+    await asyncio.wait_for(stuck.wait(), 20)
     client.future.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(client.future, 20)
