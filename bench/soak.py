@@ -60,7 +60,7 @@ class Watch:
     async def sample(self, settled_s: float = SETTLED_S) -> Row:
         """Return what the layer has and has done; the percentiles and loads are of the time since the last.
 
-        Memory is in bytes, latencies in ms, loads in % of a core.
+        Memory is in bytes, latencies in ms, loads in % of a core. "in_use" is C's heap without what waits.
         """
         drive = self.drive
         drive.check()
@@ -74,6 +74,8 @@ class Watch:
         return {
             "layer": self.layer,
             "rss": self._server.rss(),
+            "in_use": None if counts["heap"] is None else counts["heap"] - counts["waiting"],
+            "blocks": counts["blocks"],
             "fds": len(os.listdir(f"/proc/{self._server.pid}/fd")),
             "keys": int(await _ask(self._redis_port, "DBSIZE")),
             "redis_bytes": int(redis_memory.partition("used_memory:")[2].split()[0]),

@@ -49,10 +49,10 @@ PANELS = (
 
 
 class Slope(NamedTuple):
-    """How memory grows: % an hour and MiB an hour, and from which second on."""
+    """How a figure grows: in % of where it begins and in its unit, both an hour, and from which second on."""
 
     pct: float
-    mib: float
+    amount: float
     since_s: float
 
 
@@ -64,8 +64,11 @@ class Found:
         self.rows = rows[:-1]
         self.end = rows[-1]
         self.seconds: float = self.rows[-1]["at"]
-        self.slope = _slope(self.rows, WARM_S if self.seconds >= 2 * WARM_S else self.seconds / 3)
-        self.late = _slope(self.rows, self.seconds / 2)
+        warm_s = WARM_S if self.seconds >= 2 * WARM_S else self.seconds / 3
+        self.slope = _slope(self.rows, "rss", warm_s)
+        self.in_use = _slope(self.rows, "in_use", warm_s)
+        self.blocks = _slope(self.rows, "blocks", warm_s)
+        self.late = _slope(self.rows, "rss", self.seconds / 2)
         """The slope of the second half: a leak goes on there, and what has to settle has settled."""
         missed = self.end["missed_lost"] + self.end["slow_lost"]
         self.uncounted = max(0, missed - self.end["counted"])
@@ -124,14 +127,14 @@ def shown(row: Row) -> str:
     return f"{row['at']:6.0f} s  {row['layer']:8}{row['rss'] / MIB:.1f} MiB{latency}  {values}  {loads}"
 
 
-def _slope(rows: Sequence[Row], since_s: float) -> Slope | None:
-    """Return the slope of memory by least squares, in % of where it begins; None of a very short run."""
-    points = [(row["at"], row["rss"]) for row in rows if row["at"] >= since_s]
+def _slope(rows: Sequence[Row], key: str, since_s: float) -> Slope | None:
+    """Return the slope of ``key`` by least squares; None of a very short run."""
+    points = [(row["at"], row[key]) for row in rows if row["at"] >= since_s and row[key] is not None]
     if len(points) < 3:
         return None
     slope, intercept = statistics.linear_regression(*zip(*points, strict=True))
     an_hour = 3600 * slope
-    return Slope(100 * an_hour / (intercept + slope * since_s), an_hour / MIB, since_s)
+    return Slope(100 * an_hour / (intercept + slope * since_s), an_hour, since_s)
 
 
 def _verdict(found: Found) -> str:
@@ -165,6 +168,14 @@ def _page(found: Sequence[Found]) -> str:
         "",
         _about_slope(found),
         "",
+        "| layer | C's heap in use, MiB | its slope, % an hour | Python's blocks, thousands "
+        "| their slope, % an hour |",
+        "|---|---|---|---|---|",
+        *map(_uses, found),
+        "",
+        "These are of what is in use, so they do not depend on what the allocators keep. The heap is without "
+        "the messages that wait for slow clients.",
+        "",
         "| layer | clients that came | deliveries | kills | outages, s | missed by witnesses: refused "
         "| in a gap | lost | lost by slow clients | counted by the server | uncounted |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
@@ -196,7 +207,7 @@ def _resources(found: Found) -> str:
         NAMES[found.layer],
         f"{first['rss'] / MIB:.1f} → {last['rss'] / MIB:.1f}",
         *(
-            NONE if one is None else f"{one.pct:.2f} ({one.mib:+.2f} MiB)"
+            NONE if one is None else f"{one.pct:.2f} ({one.amount / MIB:+.2f} MiB)"
             for one in (found.slope, found.late)
         ),
         f"{first['fds']} → {last['fds']}",
@@ -205,6 +216,15 @@ def _resources(found: Found) -> str:
         f"{statistics.median(p99):.1f}, {max(p99):.1f}" if p99 else NONE,
         f"{_mean(found, 'server_cpu_pct'):.0f}",
     ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _uses(found: Found) -> str:
+    cells = [NAMES[found.layer]]
+    for key, unit, slope in (("in_use", MIB, found.in_use), ("blocks", 1000, found.blocks)):
+        values = found.values(key)
+        cells.append(f"{values[0] / unit:.1f} → {values[-1] / unit:.1f}" if values else NONE)
+        cells.append(NONE if slope is None else f"{slope.pct:.2f} ({slope.amount / unit:+.2f})")
     return f"| {' | '.join(cells)} |"
 
 
