@@ -111,6 +111,7 @@ def _make(cls: type[Any], conn: Any) -> type[Any] | None:
         "takes_text": None,
         "offer_texts": _offer_texts,
         "data_received": _data_received,
+        "connection_lost": _connection_lost,
     }
     return type(cls.__name__, (cls,), members)
 
@@ -141,6 +142,16 @@ def _data_received(self: Any, data: bytes) -> None:
             at = end
     if at < size:
         self.compat_base.data_received(self, data[at:] if at else data)
+
+
+def _connection_lost(self: Any, error: Exception | None) -> None:
+    """Free the parser, which nothing uses after this.
+
+    It and its connection refer to each other: 10 objects would stay until a full garbage collection.
+    """
+    self.compat_base.connection_lost(self, error)
+    conn: ServerProtocol = self.conn
+    del conn.parser
 
 
 def _closes(self: Any, data: bytes) -> bool:

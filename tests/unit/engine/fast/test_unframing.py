@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import socket
 import struct
+import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -273,16 +275,53 @@ def test_after_its_close_all_is_as_after_that_of_the_server(close: bytes) -> Non
 
         wire = await Wire(Slow.as_asgi()).open()
         wire.feed(close)
+        conn = wire.protocol.conn
+        parser = conn.parser.gi_code
         await turns()
         wire.listen()
         assert wire.peer.recv(1) == b"", "the client need not wait for disconnect()"
-        conn = wire.protocol.conn
         found = [conn.state, conn.close_rcvd, conn.close_sent, conn.close_rcvd_then_sent, conn.eof_sent]
         held.set()
         await wire.end()
-        return [wire.heard, *found, conn.parser.gi_code, conn.current_size, conn.events, conn.writes]
+        return [wire.heard, *found, parser, conn.current_size, conn.events, conn.writes]
 
     assert run(main()) == run(main(), PLAIN)
+
+
+ENDS = {
+    "a close": masked(CLOSE),
+    "a close with a text": masked(CLOSE, b"\x0f\xa0bye"),
+    "the server's close": text("stop"),
+    "half a frame": b"\x81",
+    "a cut": b"",
+}
+
+
+@pytest.mark.parametrize("end", [*ENDS, "goodbye"])
+def test_its_parser_goes_without_a_collection(end: str) -> None:
+    """Were: 10 objects of each connection, until a full collection."""
+    parsers: list[weakref.ref[Any]] = []
+
+    async def main() -> None:
+        offered, last = (b"", ENDS[end]) if end in ENDS else (RESUMABLE, BYE)
+        wire = await Wire(Recording().consumer("async")).open(offered)
+        await until_async(lambda: wire.here, "its frames are read here")
+        parsers.extend(weakref.ref(one) for one in (wire.protocol.conn.parser, wire.protocol.conn.reader))
+        for part in (text("1"), masked(BINARY, b"2"), last) if end in ENDS else (last,):
+            if part:
+                wire.feed(part)
+                await turns()
+        wire.peer.close()
+        await until_async(lambda: not wire.state.connections, "the connection is lost")
+        wire.protocol = None
+        await wire.end()
+
+    gc.disable()
+    try:
+        run(main())
+        assert [there() for there in parsers] == [None, None]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("kind", ["async", "sync"])
