@@ -9,6 +9,8 @@ This relies on uvicorn's ``websockets-sansio``, as ``framing`` does: a message g
 relies on what uvicorn does with a close frame. The parser is a generator of websockets; between two frames
 it waits in ``StreamReader.at_eof``. The server parses all other frames, and all bytes that come while it
 waits for more of a frame.
+
+The class that is made also ends a connection: without garbage, and at a stop after those that are not open.
 """
 
 from __future__ import annotations
@@ -112,6 +114,7 @@ def _make(cls: type[Any], conn: Any) -> type[Any] | None:
         "offer_texts": _offer_texts,
         "data_received": _data_received,
         "connection_lost": _connection_lost,
+        "shutdown": _shutdown,
     }
     return type(cls.__name__, (cls,), members)
 
@@ -152,6 +155,23 @@ def _connection_lost(self: Any, error: Exception | None) -> None:
     self.compat_base.connection_lost(self, error)
     conn: ServerProtocol = self.conn
     del conn.parser
+
+
+def _shutdown(self: Any) -> None:
+    """End the connection, because the server stops; if it is open, after those whose handshake waits.
+
+    Their clients have waited already, and connect again before all the others are cut. Nothing is done if the
+    connection is closing by then: the server would try to send a close, and stop with an error.
+    """
+    if self.handshake_complete:
+        self.loop.call_soon(_shut_down, self)
+    else:
+        self.compat_base.shutdown(self)
+
+
+def _shut_down(self: Any) -> None:
+    if not self.transport.is_closing():
+        self.compat_base.shutdown(self)
 
 
 def _closes(self: Any, data: bytes) -> bool:

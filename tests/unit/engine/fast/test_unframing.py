@@ -84,6 +84,12 @@ class Wire:
         self.heard = b""
 
     async def open(self, more: bytes = b"") -> Wire:
+        await self.begin(more)
+        await until_async(lambda: b"\r\n\r\n" in self.listen(), "the handshake is answered")
+        self.heard = self.heard.partition(b"\r\n\r\n")[2]
+        return self
+
+    async def begin(self, more: bytes = b"") -> None:
         self.peer, ours = socket.socketpair()
         self.peer.setblocking(False)
         loop = asyncio.get_running_loop()
@@ -94,9 +100,6 @@ class Wire:
 
         await loop.connect_accepted_socket(made, ours)
         self.feed(handshake("/", *([more] if more else []), origin=""))
-        await until_async(lambda: b"\r\n\r\n" in self.listen(), "the handshake is answered")
-        self.heard = self.heard.partition(b"\r\n\r\n")[2]
-        return self
 
     def feed(self, data: bytes) -> None:
         if not self.protocol.transport.is_closing():  # as the transport does
@@ -322,6 +325,68 @@ def test_its_parser_goes_without_a_collection(end: str) -> None:
         assert [there() for there in parsers] == [None, None]
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("kind", ["async", "sync"])
+def test_a_stop_first_tells_those_whose_handshake_waits(kind: str) -> None:
+    """Was: in any order, so that they came back behind thousands of others, and had waited twice."""
+
+    async def main() -> list[Any]:
+        recording = Recording()
+        wires = [await Wire(recording.consumer(kind)).open() for _ in range(3)]
+        await until_async(lambda: all(wire.here for wire in wires), "their frames are read here")
+        held = asyncio.Event()
+
+        class Deciding(AsyncWebsocketConsumer):
+            async def connect(self) -> None:
+                await held.wait()
+
+        waiting = Wire(Deciding.as_asgi())
+        await waiting.begin()
+        for wire in (*wires[:2], waiting, wires[2]):
+            wire.protocol.shutdown()
+        assert b" 500 " in waiting.listen()
+        assert [wire.listen() for wire in wires] == [b""] * 3
+        await until_async(lambda: len(recording.told) == 3, "they are told of the end")
+        heard = [wire.listen() for wire in wires]
+        held.set()
+        for wire in (*wires, waiting):
+            await wire.end()
+        return [*recording.told, *heard]
+
+    assert run(main()) == [1012] * 3 + [frame(CLOSE, struct.pack("!H", 1012), mask=None)] * 3
+
+
+@pytest.mark.parametrize("ended", ["before the stop", "meanwhile"])
+def test_a_stop_does_not_fail_for_one_that_has_closed(ended: str) -> None:
+    """Was: InvalidState for a client that closes and does not read; the server then told nobody else."""
+
+    async def main() -> list[Any]:
+        recording = Recording()
+        wire = await Wire(recording.consumer("async")).open()
+        await until_async(lambda: wire.here, "its frames are read here")
+        while not wire.protocol.transport.get_write_buffer_size():
+            wire.protocol.transport.write(bytes(1 << 16))
+        if ended == "before the stop":
+            wire.feed(masked(CLOSE))
+            wire.protocol.shutdown()
+        else:
+            wire.protocol.shutdown()
+            wire.feed(masked(CLOSE))
+        await until_async(lambda: recording.told, "it is told of the end")
+        await until_async(lambda: b"\x88\x00" in wire.listen(), "its client is answered")
+        assert wire.heard.endswith(b"\x88\x00"), "one close"
+        await wire.end()
+        return recording.told
+
+    failures: list[Any] = []
+
+    async def watched() -> list[Any]:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
+        return await main()
+
+    assert run(watched()) == [1005]
+    assert not failures
 
 
 @pytest.mark.parametrize("kind", ["async", "sync"])
