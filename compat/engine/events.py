@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import weakref
+from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
 from compat.types import Message
 
-__all__ = ["BETWEEN", "HEARTBEAT", "NOTHING", "Copies", "Event", "One", "Overflow", "is_sent"]
+__all__ = ["BETWEEN", "HEARTBEAT", "NOTHING", "Copies", "Event", "LongFrames", "One", "Overflow", "is_sent"]
 
 Overflow = Literal["drop", "drop_oldest", "close"]
 """What a full inbox does: drop the new message, drop the oldest, or close the connection with 1013."""
 
 HEARTBEAT = "compat.heartbeat"
 """Type of the event that the engine itself creates; it is not counted if it is lost."""
+
+LONG, MOST_LONG = 4096, 64
+"""From how many bytes on a frame is long, and how many long frames are kept."""
 
 NOTHING_MADE: dict[type, bytes | None] = {}
 """The ``made`` of all ``Copies`` before a handler has sent something; it stays empty."""
@@ -22,7 +27,7 @@ NOTHING_MADE: dict[type, bytes | None] = {}
 class Copies:
     """Makes each member's own copy of a message; keeps the frame that one member has sent, for the others."""
 
-    __slots__ = ("copy", "made")
+    __slots__ = ("__weakref__", "copy", "made")
 
     def __init__(self, copy: Callable[[], Message]) -> None:
         self.copy = copy
@@ -40,6 +45,31 @@ class Copies:
 
 BETWEEN: Message = {"type": "between two messages"}
 """The current message while no handler runs: an idle consumer need not keep its last message alive."""
+
+
+class LongFrames:
+    """The long frames that are kept on one loop: the last ``MOST_LONG`` of them, the others are forgotten.
+
+    Else a client that does not read keeps both the message and its frame. That is twice the memory, and C's
+    heap grows for hours, because what lies between them is freed at other times. Each consumer that comes to
+    a message whose frame has been forgotten makes its own.
+    """
+
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        self._last: deque[tuple[weakref.ref[Copies], type]] = deque()
+
+    def add(self, copies: Copies, kind: type, frame: bytes) -> None:
+        """Note that ``copies`` keeps ``frame`` for the class ``kind``, if it is long."""
+        if len(frame) < LONG:
+            return
+        self._last.append((weakref.ref(copies), kind))
+        if len(self._last) > MOST_LONG:
+            oldest, its_kind = self._last.popleft()
+            if (waiting := oldest()) is not None:
+                waiting.made[its_kind] = None
+
 
 Event = tuple[float, Message, Callable[[], Message] | None]
 """(deadline, message, copy): the members of a group share a message until ``copy()`` makes a member's own.

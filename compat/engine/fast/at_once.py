@@ -167,7 +167,10 @@ class AtOnce:
             if waits_for is OVER:
                 # For a client that may come back a frame may be kept and not written.
                 whole = resumed is None or resumed.journal.end == before + 1
-                copies.keep(self.cls, only_frame(recorder.frames) if whole else None)
+                frame = only_frame(recorder.frames) if whole else None
+                copies.keep(self.cls, frame)
+                if frame is not None:
+                    inbox.scheduler.long_frames.add(copies, self.cls, frame)
         if waits_for is not OVER:
             inbox.go_on_with(stepper.rest(waits_for))
             return 0.0

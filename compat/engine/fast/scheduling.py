@@ -20,6 +20,7 @@ import time
 from collections.abc import Collection, Iterator
 
 from compat.clock import Clock, steady, timers_run
+from compat.engine.events import LongFrames
 from compat.engine.fast import PARTS
 from compat.engine.fast.write_batching import Bursts
 from compat.engine.scheduler import Reader, Scheduler
@@ -65,6 +66,7 @@ class Rounds(Scheduler):
         "done",
         "due",
         "known",
+        "long_frames",
         "parts",
         "pause",
         "readers",
@@ -90,6 +92,7 @@ class Rounds(Scheduler):
         self.stepper = Stepper()
         self.bursts = Bursts(loop, used="write_batching" in parts)
         """The frames of the readers' connections."""
+        self.long_frames = LongFrames()
         self.called: set[Reader] = set()
         """Readers that have been called and not woken."""
         self.readers: list[Reader] = []

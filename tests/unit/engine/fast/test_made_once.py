@@ -9,6 +9,8 @@ import json
 import pkgutil
 import socket
 import sys
+import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any, ClassVar
 from unittest import mock
@@ -17,7 +19,7 @@ import pytest
 
 from compat.consumer import AsyncConsumer
 from compat.engine.contracts import MARK
-from compat.engine.events import Copies, Event
+from compat.engine.events import LONG, MOST_LONG, Copies, Event, LongFrames
 from compat.engine.fast import at_once
 from compat.engine.fast.at_once import MOST
 from compat.engine.fast.framing import text_of
@@ -630,6 +632,61 @@ def test_only_what_is_first_in_time_and_of_the_class() -> None:
     for last in others:
         assert first(last, one) == []
         assert first(one, two, last, one) == [b"one", b"two"]
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1, 2, 3])
+@pytest.mark.parametrize("size", [LONG - 1, LONG])
+def test_of_long_frames_only_the_last_are_kept(size: int, more: int) -> None:
+    """Was: all of them, beside their messages, for a client that does not read."""
+    waiting, frames = [Copies(dict) for _ in range(MOST_LONG + more)], LongFrames()
+    for copies in waiting:
+        frame = bytes(size)
+        copies.keep(Room, frame)
+        copies.keep(Other, b"short")
+        frames.add(copies, Room, frame)
+    forgotten = max(more, 0) if size == LONG else 0
+    assert [copies.made[Room] is None for copies in waiting] == [
+        number < forgotten for number in range(len(waiting))
+    ]
+    assert {copies.made[Other] for copies in waiting} == {b"short"}
+
+
+def test_a_long_frame_goes_with_its_message() -> None:
+    frames, copies = LongFrames(), Copies(dict)
+    there = weakref.ref(copies)
+    frames.add(copies, Room, bytes(LONG))
+    del copies
+    assert there() is None
+    for _ in range(MOST_LONG):  # the first one is forgotten, and has gone
+        frames.add(Copies(dict), Room, bytes(LONG))
+
+
+@pytest.mark.parametrize("size", [1, LONG])
+def test_what_waits_for_one_that_does_not_read_is_not_kept_twice(server: LiveServer, size: int) -> None:
+    with (
+        Client(server, "/", compression=None) as first,
+        Client(server, "/", compression=None) as second,
+        Client(server, "/", compression=None) as third,
+    ):
+        warm(first, second, third)
+        socket = Room.members[-1]._compat_socket
+        paused = threading.Event()
+
+        def pause() -> None:
+            socket.framed.pause_writing()
+            paused.set()
+
+        socket.loop.call_soon_threadsafe(pause)
+        assert paused.wait(15)
+        texts = [str(number).ljust(size, ".") for number in range(MOST_LONG + 10)]
+        for text in texts:
+            first.send_json(chat(text))
+            assert [client.receive_json() for client in (first, second)] == [text] * 2
+        waiting = [event[2].made.get(Room) for event in socket.phase.inbox.events]
+        assert len(waiting) >= MOST_LONG + 5
+        assert len(waiting) - waiting.count(None) == (MOST_LONG if size == LONG else len(waiting))
+        socket.loop.call_soon_threadsafe(socket.framed.resume_writing)
+        assert [third.receive_json() for _ in texts] == texts
 
 
 async def keywords(self: Room, event: Message, *, more: int) -> None: ...
