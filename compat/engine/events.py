@@ -17,8 +17,8 @@ Overflow = Literal["drop", "drop_oldest", "close"]
 HEARTBEAT = "compat.heartbeat"
 """Type of the event that the engine itself creates; it is not counted if it is lost."""
 
-LONG, MOST_LONG = 4096, 64
-"""From how many bytes on a frame is long, and how many long frames are kept."""
+LONG, LONG_KEPT_S = 4096, 5.0
+"""From how many bytes on a frame is long, and how long it is kept: members that read get it much sooner."""
 
 NOTHING_MADE: dict[type, bytes | None] = {}
 """The ``made`` of all ``Copies`` before a handler has sent something; it stays empty."""
@@ -48,27 +48,33 @@ BETWEEN: Message = {"type": "between two messages"}
 
 
 class LongFrames:
-    """The long frames that are kept on one loop: the last ``MOST_LONG`` of them, the others are forgotten.
+    """The long frames that are kept on one loop; after ``LONG_KEPT_S`` they are forgotten.
 
     Else a client that does not read keeps both the message and its frame. That is twice the memory, and C's
     heap grows for hours, because what lies between them is freed at other times. Each consumer that comes to
     a message whose frame has been forgotten makes its own.
     """
 
-    __slots__ = ("_last",)
+    __slots__ = ("_kept",)
 
     def __init__(self) -> None:
-        self._last: deque[tuple[weakref.ref[Copies], type]] = deque()
+        self._kept: deque[tuple[float, weakref.ref[Copies], type]] = deque()
 
-    def add(self, copies: Copies, kind: type, frame: bytes) -> None:
-        """Note that ``copies`` keeps ``frame`` for the class ``kind``, if it is long."""
+    def add(self, copies: Copies, kind: type, frame: bytes, now: float) -> None:
+        """Note that ``copies`` keeps ``frame`` for the class ``kind``, if it is long, and forget older ones.
+
+        ``now``: in seconds of ``clock.steady()``.
+        """
         if len(frame) < LONG:
             return
-        self._last.append((weakref.ref(copies), kind))
-        if len(self._last) > MOST_LONG:
-            oldest, its_kind = self._last.popleft()
+        self._kept.append((now, weakref.ref(copies), kind))
+        while True:
+            since, oldest, its_kind = self._kept[0]
             if (waiting := oldest()) is not None:
+                if now - since <= LONG_KEPT_S:  # as that of the one which has just come
+                    return
                 waiting.made[its_kind] = None
+            self._kept.popleft()
 
 
 Event = tuple[float, Message, Callable[[], Message] | None]

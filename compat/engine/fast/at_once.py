@@ -170,7 +170,7 @@ class AtOnce:
                 frame = only_frame(recorder.frames) if whole else None
                 copies.keep(self.cls, frame)
                 if frame is not None:
-                    inbox.scheduler.long_frames.add(copies, self.cls, frame)
+                    inbox.scheduler.long_frames.add(copies, self.cls, frame, now)
         if waits_for is not OVER:
             inbox.go_on_with(stepper.rest(waits_for))
             return 0.0

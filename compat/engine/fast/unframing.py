@@ -160,8 +160,7 @@ def _connection_lost(self: Any, error: Exception | None) -> None:
 def _shutdown(self: Any) -> None:
     """End the connection, because the server stops; if it is open, after those whose handshake waits.
 
-    Their clients have waited already, and connect again before all the others are cut. Nothing is done if the
-    connection is closing by then: the server would try to send a close, and stop with an error.
+    Their clients have waited already, and connect again before all the others are cut.
     """
     if self.handshake_complete:
         self.loop.call_soon(_shut_down, self)
@@ -170,6 +169,7 @@ def _shutdown(self: Any) -> None:
 
 
 def _shut_down(self: Any) -> None:
+    # If it is closing by now, the server would try to send a close, and stop with an error.
     if not self.transport.is_closing():
         self.compat_base.shutdown(self)
 
