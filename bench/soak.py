@@ -38,7 +38,8 @@ EXCUSES = {"pubsub": True, "queue": True, "streams": False}
 """The layers, and whether one may lose messages in an outage without a count."""
 SAMPLES = CACHE / "soak.jsonl"
 SAMPLE_EVERY_S = 10.0
-KILL_EVERY_S = 300.0
+KILL_EVERY_S = 100.0
+"""So the first ten minutes, in which memory settles, have several."""
 KILLED = ("normal", "pubsub")
 AFTER_KILL_S = 30.0
 """No kill is so near to the end."""
@@ -162,7 +163,7 @@ async def soak(watches: list[Watch], seconds: float, file: TextIO) -> None:
 
 
 def _kills(seconds: float) -> Iterator[float]:
-    """Yield when to kill, in seconds since the beginning: every 5 minutes, or once in the middle."""
+    """Yield when to kill, in seconds since the beginning: every ``KILL_EVERY_S``, or once in the middle."""
     at = min(KILL_EVERY_S, seconds / 2)
     yield at
     while (at := at + KILL_EVERY_S) <= seconds - AFTER_KILL_S:

@@ -112,7 +112,7 @@ class Inbox(QueueOfItems):
         if half_full:
             if waiting >= self.capacity:
                 return self._overflow(one)
-            self.scheduler.backlog[self] = None
+            self.scheduler.backlog.setdefault(self, waiting)
         if events is NOTHING:
             self.events = one
         elif type(events) is deque:

@@ -14,6 +14,9 @@ T = TypeVar("T")
 RELIEF_TURNS = 128
 """How many turns of the loop a sender waits for one reader: it takes a message every other turn, or each."""
 
+RELIEF = 2
+"""By how many messages an inbox that is fuller becomes shorter before the sender goes on."""
+
 
 class Reader(Protocol):
     """An object that can be woken: an inbox, or the outbox of a managed connection."""
@@ -32,6 +35,10 @@ class Behind(Reader, Protocol):
         """Return True while it is half full and its reader is about to take from it."""
         ...
 
+    def qsize(self) -> int:
+        """Return how many messages wait in it."""
+        ...
+
 
 class Scheduler:
     """Wake each reader of one event loop at once."""
@@ -40,8 +47,8 @@ class Scheduler:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.backlog: dict[Behind, None] = {}
-        """The inboxes that were half full when a message came, oldest first."""
+        self.backlog: dict[Behind, int] = {}
+        """The inboxes that were half full when a message came, oldest first, and how many waited in each."""
 
     def call(self, reader: Reader, urgent: bool = False) -> None:
         """Wake ``reader``, on the loop only; ``urgent`` is for schedulers that delay wake-ups."""
@@ -54,19 +61,28 @@ class Scheduler:
     async def relief(self) -> None:
         """Let readers whose inboxes are half full take from them before more is sent.
 
-        Return when all inboxes that are in the backlog now have been relieved, or when one is still behind
-        after ``RELIEF_TURNS``. Turns before its reader is woken do not count: a round wakes each of its
-        readers, and takes many turns if there are thousands.
+        Each inbox that is in the backlog now is waited for until it is no longer half full. If its client did
+        not read for a time, hundreds of messages wait in it, and others should not wait for all of these: it
+        only has to become ``RELIEF`` messages shorter than it was before the last one. So no sender fills it
+        faster than it is read.
+
+        Return when all have been relieved, or when one is still behind after ``RELIEF_TURNS``. Turns before
+        its reader is woken do not count: a round wakes each of its readers, and takes many turns if there
+        are thousands.
         """
-        for inbox in tuple(self.backlog):
+        for inbox, waited in tuple(self.backlog.items()):
             left = RELIEF_TURNS
-            while inbox in self.backlog and inbox.is_behind():
+            while left and inbox in self.backlog and inbox.is_behind() and inbox.qsize() > waited - RELIEF:
                 if not self.is_called(inbox):
                     left -= 1
-                    if left == 0:
-                        return
                 await turn()
-            self.backlog.pop(inbox, None)
+            if inbox in self.backlog:
+                if inbox.is_behind():
+                    self.backlog[inbox] = inbox.qsize()
+                else:
+                    del self.backlog[inbox]
+            if left == 0:
+                return
 
 
 def made_for(

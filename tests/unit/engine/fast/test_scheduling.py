@@ -434,6 +434,47 @@ async def read_one_a_turn(inbox: Inbox) -> None:
         await turns(1)
 
 
+@pytest.mark.parametrize("waiting", [510, 700, 1000])
+async def test_a_sender_does_not_wait_until_a_client_has_caught_up(waiting: int) -> None:
+    """It waited for up to 128 messages: in a soak the 99th percentile of all rooms was 38 ms and not 4."""
+    inbox = inbox_of(asyncio.get_running_loop())
+    inbox.capacity = 1000
+    for number in range(waiting):
+        inbox.push({"type": "n", "number": number}, FOREVER)
+        await rounds().relief()
+    reader = asyncio.create_task(read_one_a_turn(inbox))
+    await turns(4)
+    taken = []
+    while inbox.is_half_full():
+        before = inbox.qsize()
+        assert inbox.push({"type": "n"}, FOREVER)
+        await rounds().relief()
+        taken.append(before - inbox.qsize())
+    assert all(1 <= count <= 3 for count in taken), taken
+    reader.cancel()
+
+
+@pytest.mark.parametrize("senders", [1, 2, 3, 40])
+async def test_many_senders_wait_together_until_a_full_inbox_has_room(senders: int) -> None:
+    inbox = inbox_of(asyncio.get_running_loop())
+    inbox.capacity = 100
+    while inbox.push({"type": "n"}, FOREVER):
+        await rounds().relief()
+    reader = asyncio.create_task(read_one_a_turn(inbox))
+    await turns(4)
+    lost = []
+
+    async def send() -> None:
+        for _ in range(50):
+            lost.append(not inbox.push({"type": "n"}, FOREVER))
+            await rounds().relief()
+
+    await asyncio.gather(*(send() for _ in range(senders)))
+    assert not any(lost[3 * senders :]), lost
+    assert not any(lost) or senders > 3
+    reader.cancel()
+
+
 async def test_faults_engine_05_who_does_not_take_holds_nobody_back() -> None:
     """A reader that is stuck in a handler, or that is gone, is not waited for."""
     wakeups = rounds()
