@@ -150,6 +150,11 @@ class Deadline:
             self.timer.cancel()
             self.timer = None
 
+    def end(self) -> None:
+        """Stop for ever, and forget who is called, who may be the one that has this deadline."""
+        self.cancel()
+        del self._over, self._since
+
     def _look(self, turns: int = TURNS) -> None:
         left = self._since() + self._seconds - steady()
         if left > 0:

@@ -9,7 +9,6 @@ waiting call gets ``LayerUnavailable``, and the next call has to open another co
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -21,7 +20,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from compat.clock import Deadline, steady
 from compat.redis.encoding import Argument, encode, require_short
-from compat.redis.hosts import Host
+from compat.redis.hosts import Host, abandon
 from compat.redis.loops import start_apart
 from compat.redis.outgoing import GATHER_S, Outgoing
 from compat.redis.reasons import MOVED, REPLICA, late, reason_of, refusal_of
@@ -31,7 +30,7 @@ from compat.redis.tls_hints import with_hint
 from compat.redis.unavailable import Redirected, RedisUnavailable
 from compat.redis.waiting import fail, within
 
-__all__ = ["ROLE", "Explain", "Link", "abandon", "answered", "ask_all", "opened"]
+__all__ = ["ROLE", "Explain", "Link", "answered", "ask_all", "opened"]
 
 
 Explain = Callable[[Host, str], RedisUnavailable]
@@ -131,7 +130,9 @@ class Link:
         self._heard = 0.0
         """When the last reply came, or when the oldest waiting command was sent."""
         self._deadline = Deadline(self.loop, patience_s, self._late, lambda: self._heard)
-        self._tasks = [start_apart(self.loop, self._read()), start_apart(self.loop, self._write())]
+        self._tasks = {start_apart(self.loop, self._read()), start_apart(self.loop, self._write())}
+        for task in self._tasks:
+            task.add_done_callback(self._tasks.discard)
 
     @classmethod
     async def open(
@@ -287,7 +288,7 @@ class Link:
     def _shut(self, reason: str) -> None:
         self.closed = True
         self.reason = reason
-        self._deadline.cancel()
+        self._deadline.end()
         self._outgoing.close()
         pending, self._pending = self._pending, deque()
         for future in pending:
@@ -297,7 +298,10 @@ class Link:
         for task in self._tasks:
             if task is not this:
                 task.cancel()
-        self._closing = self.loop.create_task(abandon(self.connection)) if not self.loop.is_closed() else None
+        if not self.loop.is_closed():
+            closing = self.loop.create_task(abandon(self.connection))
+            self._tasks.add(closing)
+            closing.add_done_callback(self._tasks.discard)
 
     def close(self) -> None:
         """Close the connection now; waiting calls get LayerUnavailable."""
@@ -317,9 +321,8 @@ class Link:
     async def aclose(self) -> None:
         """Close the connection, and wait until the socket is closed."""
         self.close()
-        waiting = [task for task in (*self._tasks, self._closing) if task is not None and not task.done()]
-        if waiting:
-            await asyncio.wait(waiting)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
 
 async def answered(link: Link, commands: Sequence[Sequence[Argument]]) -> list[asyncio.Future[Any]]:
@@ -335,9 +338,3 @@ async def ask_all(make: Callable[[], Sequence[Sequence[Argument]]], link: Link) 
     errors = [error for answer in await answered(link, make()) if (error := answer.exception()) is not None]
     if errors:
         raise next((error for error in errors if isinstance(error, Redirected)), errors[0])
-
-
-async def abandon(connection: AbstractConnection) -> None:
-    """Close a connection in any state, and ignore errors."""
-    with contextlib.suppress(Exception):
-        await connection.disconnect(nowait=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ try:
 except ModuleNotFoundError:  # redis-py 5 and 6 look their version up once
     DriverInfo = None
 
-__all__ = ["Host", "close_pool", "create_pool", "plain_pool"]
+__all__ = ["Host", "abandon", "close_pool", "create_pool", "plain_pool"]
 
 REPLY_TIMEOUT_S = 5.0
 """Seconds that a reply may take before the connection is closed; ``socket_timeout`` overrides it."""
@@ -80,6 +81,22 @@ async def close_pool(pool: ConnectionPool) -> None:
     for client in manager.sentinels if manager is not None else ():
         with contextlib.suppress(Exception):
             await client.connection_pool.disconnect()
+
+
+async def abandon(connection: AbstractConnection) -> None:
+    """Close a connection in any state, and ignore errors; free what it has read."""
+    with contextlib.suppress(Exception):
+        await connection.disconnect(nowait=True)
+    # Both redis-py's parser and the error of a stream refer to themselves, so what has been read would stay
+    # until the garbage collector comes.
+    parser = getattr(connection, "_parser", None)
+    stream: asyncio.StreamReader | None = getattr(parser, "_stream", None)
+    error = None if stream is None else stream.exception()
+    if error is not None:
+        error.__traceback__ = None
+    for name in ("_reader", "_stream", "pubsub_push_handler_func"):
+        if hasattr(parser, name):
+            setattr(parser, name, None)
 
 
 class Host:

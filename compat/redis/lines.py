@@ -26,9 +26,9 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from compat.clock import call_later, steady
 from compat.redis.commands import Share
-from compat.redis.connection import ROLE, Explain, abandon, opened
+from compat.redis.connection import ROLE, Explain, opened
 from compat.redis.encoding import Argument, encode, require_short
-from compat.redis.hosts import Host
+from compat.redis.hosts import Host, abandon
 from compat.redis.loops import background
 from compat.redis.native import are_greenlets
 from compat.redis.reasons import REPLICA, is_replica, late, reason_of, refusal_of

@@ -143,6 +143,7 @@ class Reader:
                 await self.serve(link)
             except Exception as caught:  # noqa: BLE001 - whatever a message does, the reader goes on
                 error = caught if isinstance(caught, RedisUnavailable) else self._puzzled(caught)
+                error.__traceback__ = None  # its frames have the connection, and futures that have the error
                 self._is_open = False
                 if self._is_moving(error):
                     self.shards.retire(self.index)

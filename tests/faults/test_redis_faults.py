@@ -7,6 +7,7 @@ reported. Both layers; behind a proxy where connections are to misbehave.
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import time
 from collections.abc import AsyncIterator, Callable
@@ -20,6 +21,7 @@ from compat.engine.parts import inbox_of
 from compat.exceptions import LayerUnavailable
 from compat.layers import channel_layers
 from compat.layers.redis import RedisChannelLayer
+from compat.redis.connection import Link
 from tests.faults.rooms import LAYERS, QUICK, WITHIN_S, talking
 from tests.support.layers import close, unique_prefix
 from tests.support.processes import free_port
@@ -96,6 +98,28 @@ async def test_the_readers_connections_break(
         assert (reconnects := room.reader.metrics.reconnects) >= 5
         if kind == "queue":
             assert len(room.account()) <= reconnects, "the one that was on its way when a connection broke"
+
+
+async def test_outages_leave_no_connection_to_the_garbage_collector(
+    make: Callable[..., Any], redis_server: RedisServer
+) -> None:
+    """Was: two for each outage, with what they had read last; memory grew until the collector came."""
+
+    def links() -> int:
+        return sum(type(one) is Link for one in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        with Proxy(redis_server.port) as proxy:
+            async with talking(make(proxy.url, limits=""), make(redis_server.url, limits="")) as room:
+                before = links()
+                for _ in range(3):
+                    await asyncio.to_thread(proxy.cut)
+                    await room.until_sent(10)
+                await until_async(lambda: links() <= before, "those that have ended are freed")
+    finally:
+        gc.enable()
 
 
 async def test_the_readers_connections_break_in_the_middle_of_something(

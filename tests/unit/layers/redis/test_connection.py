@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import weakref
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -122,6 +123,46 @@ async def test_a_connection_that_breaks(redis_server: RedisServer) -> None:
             with pytest.raises(LayerUnavailable, match=r"reset by peer|closed by server"):
                 await waiting
             assert link.closed and len(ends) == 1
+
+
+@pytest.mark.parametrize("how", ["closed", "cut", "late", "cut while a reader is paused"])
+async def test_a_connection_that_ends_leaves_nothing_to_the_garbage_collector(
+    redis_server: RedisServer, how: str
+) -> None:
+    """Was: each outage left all that the connection had read, up to a hundred KiB."""
+    paused = asyncio.Event()
+
+    async def pause() -> None:
+        paused.set()
+        await asyncio.get_running_loop().create_future()
+
+    options: dict[str, Any] = {"on_message": lambda topic, body: pause()} if "paused" in how else {}
+    gc.disable()
+    try:
+        with Proxy(redis_server.port) as proxy:
+            limited = with_limit(proxy.url, 0.5 if how != "cut" else 10, **options)
+            link = await limited.__aenter__()
+            await link.call(b"SUBSCRIBE" if options else b"PING", *(("topic",) if options else ()))
+            if options:
+                async with with_limit(redis_server.url) as other:
+                    await other.call(b"PUBLISH", "topic", "x")
+                await paused.wait()
+            left = [weakref.ref(link), weakref.ref(getattr(link.connection, "_reader"))]  # noqa: B009
+            if how == "closed":
+                await link.aclose()
+            elif how == "late":
+                with pytest.raises(LayerUnavailable, match="no answer within"):
+                    await link.call(b"BLPOP", "nothing", 0)
+            else:
+                waiting = link.call(b"PING")
+                await asyncio.to_thread(proxy.cut)
+                with pytest.raises(LayerUnavailable):
+                    await waiting
+                del waiting
+            del link, limited.link
+            await until_async(lambda: [there() for there in left] == [None, None], "it is freed")
+    finally:
+        gc.enable()
 
 
 async def test_a_call_to_a_closed_connection_that_nobody_awaits(link: Link) -> None:
