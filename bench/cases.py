@@ -40,6 +40,7 @@ SIZES = (3, 10, 30, 100, 300, 1000)
 A1, A2 = (Crowd("/ws/chat/a/", size, senders=1, fan=size, window=8) for size in (100, 1000))
 A3 = Crowd("/ws/chat/a/", 10_000, senders=1, fan=10_000, window=2)
 B = Crowd("/ws/chat/r{}/", 1000, senders=1000, fan=5, window=1)
+B_LONG = Crowd("/ws/chat/r{}/", 400, senders=400, fan=20, window=2, length=8192)
 C = Crowd("/ws/echo/", 50, senders=50, fan=1, window=1)
 G = Crowd("/ws/chat/g/", 100, senders=1, fan=100, window=8)
 
@@ -260,6 +261,7 @@ CASES: dict[str, Callable[[Server], Awaitable[Result]]] = {
     "A-typed": closed(A2),
     "A-manager": closed(A1),
     "B": closed(B),
+    "B-long": closed(B_LONG),
     "C": closed(C),
     "D": cycling(visits),
     "E": e,
@@ -302,6 +304,7 @@ TITLES = {
     "A-typed": "typed messages: one room of 1,000, one sender, 8 in flight",
     "A-manager": "the connection manager: one group of 100, one sender, 8 in flight",
     "B": "200 rooms of 5, everybody sends, 1 in flight each",
+    "B-long": "20 rooms of 20, everybody sends, 2 messages of 8 KiB in flight each",
     "C": "echo, 50 clients, 1 in flight each",
     "D": "connect, join, leave; 20 clients that come and go",
     "E": "memory per idle client that has joined, KiB",

@@ -74,11 +74,11 @@ class Load(Protocol):
 
 
 class FanOut:
-    """Senders that each keep ``window`` messages in flight; every member counts its messages."""
+    """The load of a crowd: each sender keeps its messages in flight; every member counts what it gets."""
 
-    def __init__(self, senders: list[Client], members: list[Client], window: int, base: int = 0) -> None:
-        self.senders = senders
-        self.window = window
+    def __init__(self, crowd: Crowd, clients: list[Client], base: int = 0) -> None:
+        self.crowd = crowd
+        self.senders = clients[: crowd.senders]
         self.base = self.next_seq = base
         """Sequence numbers below ``base`` are stragglers of an earlier load."""
         self.sent_at = array("d")
@@ -87,7 +87,7 @@ class FanOut:
         self.last_own = time.perf_counter()
         self.stalls = 0
         self.sending = True
-        for member in members:
+        for member in clients:
             member.on_seq = self._on_seq
 
     @property
@@ -98,7 +98,7 @@ class FanOut:
     def _push(self, client: Client) -> None:
         self.sent_at.append(time.perf_counter())
         self.owner.append(client)
-        client.send(message(self.next_seq))
+        client.send(message(self.next_seq, self.crowd.length))
         self.next_seq += 1
 
     def _on_seq(self, client: Client, seq: int) -> None:
@@ -126,7 +126,7 @@ class FanOut:
 
     def _push_all(self) -> None:
         for client in self.senders:
-            for _ in range(self.window):
+            for _ in range(self.crowd.window):
                 self._push(client)
 
 
@@ -146,7 +146,8 @@ async def settle(
 class Crowd(NamedTuple):
     """``clients`` in rooms of ``fan`` at ``path``, whose "{}" is the number of the room.
 
-    The first ``senders`` of them send, and each has ``window`` messages in flight in a closed loop.
+    The first ``senders`` of them send. In a closed loop each has ``window`` messages in flight, of ``length``
+    characters.
     """
 
     path: str
@@ -155,6 +156,7 @@ class Crowd(NamedTuple):
     fan: int
     window: int
     processes: int = 1
+    length: int = 64
 
     def urls(self, servers: Sequence[Server]) -> list[str]:
         """Return the address of each client; the rooms are on all servers."""
@@ -184,8 +186,8 @@ class ClosedLoop:
 
     async def run(self, seconds: float) -> tuple[FanOut, float]:
         """Send for so long, and wait for the deliveries; return the load, and the time of the last one."""
-        before, senders = self.received(), self.clients[: self.crowd.senders]
-        load = FanOut(senders, self.clients, self.crowd.window, base=self._next_seq)
+        before = self.received()
+        load = FanOut(self.crowd, self.clients, base=self._next_seq)
         await load.run(seconds)
         self._next_seq = load.next_seq
         return load, await settle(self.received, before + load.sent * self.crowd.fan)

@@ -91,6 +91,7 @@ DEFAULT_PEERS: dict[str, tuple[str, ...]] = {
     "A-typed": (FLOOR, "ours_typed", "chanx"),
     "A-manager": (FLOOR, "ours_manager"),
     "B": ASYNC,
+    "B-long": (FLOOR, "ours_async", "ours_routes", "ours_async_plain", "channels_async"),
     "C": ("asgi", *ASYNC),
     "D": (*ASYNC, "ours_async_resumable"),
     "E": (*ASYNC, "ours_async_resumable"),
