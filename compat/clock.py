@@ -145,14 +145,10 @@ class Deadline:
         self.timer = call_later(self._loop, self._seconds, self._look)
 
     def cancel(self) -> None:
-        """Stop looking at the time."""
+        """Stop for ever, and forget who is called, who may be the one that has this deadline."""
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
-
-    def end(self) -> None:
-        """Stop for ever, and forget who is called, who may be the one that has this deadline."""
-        self.cancel()
         del self._over, self._since
 
     def _look(self, turns: int = TURNS) -> None:

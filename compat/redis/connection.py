@@ -288,7 +288,7 @@ class Link:
     def _shut(self, reason: str) -> None:
         self.closed = True
         self.reason = reason
-        self._deadline.end()
+        self._deadline.cancel()
         self._outgoing.close()
         pending, self._pending = self._pending, deque()
         for future in pending:

@@ -129,7 +129,7 @@ async def test_a_connection_that_breaks(redis_server: RedisServer) -> None:
 async def test_a_connection_that_ends_leaves_nothing_to_the_garbage_collector(
     redis_server: RedisServer, how: str
 ) -> None:
-    """Was: each outage left all that the connection had read, up to a hundred KiB."""
+    """Was: each outage left all that the connection had read, some 20 KiB or more."""
     paused = asyncio.Event()
 
     async def pause() -> None:
