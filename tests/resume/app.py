@@ -14,6 +14,7 @@ import gc
 import json
 import os
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from http.cookies import SimpleCookie
@@ -518,7 +519,7 @@ async def sign(request: Request) -> JSONResponse:
 
 
 async def numbers(request: Request) -> JSONResponse:
-    """What this process has."""
+    """What this process has: counts."""
     gc.collect()
     layer = _layer()
     groups = sum(map(len, layer.groups.values())) if hasattr(layer, "groups") else None
@@ -536,6 +537,15 @@ async def numbers(request: Request) -> JSONResponse:
             "memory": memory,
         }
     )
+
+
+async def names(request: Request) -> JSONResponse:
+    """How many of each kind of task and of object this process has."""
+    gc.collect()
+    running = (getattr(task.get_coro(), "__qualname__", "?") for task in asyncio.all_tasks())
+    kinds = Counter(f"task of {name}" for name in running)
+    kinds.update(f"{type(one).__module__}.{type(one).__qualname__}" for one in gc.get_objects())
+    return JSONResponse(kinds)
 
 
 def _layer() -> Any:
@@ -587,7 +597,7 @@ ENDPOINTS: dict[str, Any] = {
     "small": SmallBuffers(Async.as_asgi()),
     "smallsync": SmallBuffers(Sync.as_asgi()),
 }
-PAGES = (tell, publish, kick, ban, limit, patience, sign, numbers)
+PAGES = (tell, publish, kick, ban, limit, patience, sign, numbers, names)
 
 sockets = [path(f"{name}/", endpoint) for name, endpoint in ENDPOINTS.items()]
 app = ProtocolTypeRouter(
