@@ -271,7 +271,7 @@ def narrow(protocol: Any) -> None:
     """
     if isinstance(protocol, Resumed):
         protocol = protocol.protocol
-    if protocol is None:
+    if protocol is None or protocol.transport.is_closing():  # then asyncio's TLS has no socket
         return
     with contextlib.suppress(OSError, ValueError):  # it is closed
         sock = protocol.transport.get_extra_info("socket")

@@ -55,7 +55,10 @@ def unframe(protocol: Any) -> None:
     if protocol is None:
         return
     _reading_handshakes()(protocol.config)
-    if _is_ours(protocol) or protocol.config.ws_max_size < LONGEST:
+    largest: int | None = protocol.config.ws_max_size
+    if _is_ours(protocol) or (largest is not None and largest < LONGEST):
+        return
+    if protocol.transport.is_closing():  # the client has left, and then asyncio's TLS takes no protocol
         return
     cls = type(protocol)
     if cls not in _made:

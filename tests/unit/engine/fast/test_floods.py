@@ -91,11 +91,15 @@ class Closed:
 
 @pytest.mark.parametrize("error", [OSError("closed"), ValueError("negative file descriptor")])
 def test_a_closed_socket_is_no_error(error: Exception) -> None:
+    class Transport(asyncio.Transport):
+        def is_closing(self) -> bool:
+            return False
+
     class Protocol(asyncio.Protocol):
         transport: Any
 
     protocol = Protocol()
-    protocol.transport = asyncio.Transport(extra={"socket": Closed(error)})
+    protocol.transport = Transport(extra={"socket": Closed(error)})
     narrow(protocol)
 
 
