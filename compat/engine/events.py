@@ -27,10 +27,12 @@ NOTHING_MADE: dict[type, bytes | None] = {}
 class Copies:
     """Makes each member's own copy of a message; keeps the frame that one member has sent, for the others."""
 
-    __slots__ = ("__weakref__", "copy", "made")
+    __slots__ = ("__weakref__", "copy", "made", "plain")
 
     def __init__(self, copy: Callable[[], Message]) -> None:
         self.copy = copy
+        self.plain: bool | None = None
+        """What ``made_once.is_plain`` has found of the message; None before it was asked."""
         self.made: dict[type, bytes | None] = NOTHING_MADE
 
     def __call__(self) -> Message:
@@ -48,7 +50,7 @@ BETWEEN: Message = {"type": "between two messages"}
 
 
 class LongFrames:
-    """The long frames that are kept on one loop; after ``LONG_KEPT_S`` they are forgotten.
+    """The long frames that are kept on one loop; when one is made after ``LONG_KEPT_S``, they are forgotten.
 
     Else a client that does not read keeps both the message and its frame. That is twice the memory, and C's
     heap grows for hours, because what lies between them is freed at other times. Each consumer that comes to
@@ -65,10 +67,9 @@ class LongFrames:
 
         ``now``: in seconds of ``clock.steady()``.
         """
-        if len(frame) < LONG:
-            return
-        self._kept.append((now, weakref.ref(copies), kind))
-        while True:
+        if len(frame) >= LONG:
+            self._kept.append((now, weakref.ref(copies), kind))
+        while self._kept:
             since, oldest, its_kind = self._kept[0]
             if (waiting := oldest()) is not None:
                 if now - since <= LONG_KEPT_S:  # as that of the one which has just come

@@ -2,8 +2,9 @@
 
 A room's message would wake each member's task: one step of the task, down through the coroutines of the
 server, the routers and the consumer, and back. A handler that only sends (``sending``) cannot tell in which
-task it runs. So its coroutine is run here, to its end. If it waits, because the client does not read, or
-raises, the task is woken and continues it.
+task it runs, if the message's values are plain: formatting others may run code that asks for the task or its
+context. So its coroutine is run here, to its end. If it waits, because the client does not read, or raises,
+the task is woken and continues it.
 """
 
 from __future__ import annotations
@@ -144,14 +145,16 @@ class AtOnce:
 
     def _handle(self, inbox: FastInbox, now: float) -> float:
         """Handle the next message, and return the time after that; 0 if the task has to handle it."""
-        copies: Any = inbox.events[0][2]
-        if self.traced and TRACE_KEY in inbox.events[0][1]:
+        shared: Message
+        copies: Any
+        _, shared, copies = inbox.events[0]
+        if (self.traced and TRACE_KEY in shared) or not _has_plain_values(shared, copies):
             return 0.0
         message = inbox.take_event(self.kind, now)
         if message is None:
             return 0.0
         stepper = inbox.scheduler.stepper
-        recorder = self._recorder(copies, message)
+        recorder = self._recorder(copies)
         handling = getattr(self.consumer, self.name)(message)
         if handling.__class__ is not CoroutineType:
             handling = awaiting(handling)
@@ -176,18 +179,23 @@ class AtOnce:
             return 0.0
         return steady()
 
-    def _recorder(self, copies: Any, message: Message) -> Recorder | None:
+    def _recorder(self, copies: object) -> Recorder | None:
         """Return a recorder of the frames that are sent now, if other consumers may send the same ones."""
         socket, cls = self.consumer._compat_socket, self.cls
-        if not self.same or copies.__class__ is not Copies or cls in copies.made or socket.closed:
+        if not self.same or not isinstance(copies, Copies) or cls in copies.made or socket.closed:
             return None
         if is_watched():
             return None
-        if not is_plain(message):
-            copies.keep(cls, None)
-            return None
         framed = framed_of(socket)  # the last handler may have left the next frames to the link
         return None if framed is None else Recorder(framed)
+
+
+def _has_plain_values(message: Message, copies: object) -> bool:
+    if not isinstance(copies, Copies):
+        return is_plain(message)
+    if copies.plain is None:
+        copies.plain = is_plain(message)
+    return copies.plain
 
 
 async def _raise(error: BaseException, begun: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import json
 from collections.abc import Awaitable, Iterator
 from typing import Any, ClassVar
@@ -91,6 +92,43 @@ async def test_messages_are_handled_without_the_task(
     assert at_once and all(at_once)
     await client.disconnect()
     assert Room.ended == [1000]
+
+
+language: contextvars.ContextVar[str] = contextvars.ContextVar("language", default="none")
+
+
+class Lazy(str):
+    """A text that is made when it is needed, as Django's lazy translations are."""
+
+    def __format__(self, how: str) -> str:
+        assert asyncio.current_task() is not None
+        return f"{self!s} in {language.get()}"
+
+
+@pytest.mark.parametrize("members", [1, 2, 3])
+async def test_a_value_that_runs_code_runs_it_in_the_task_of_the_consumer(
+    layer: InMemoryChannelLayer, members: int
+) -> None:
+    """Was: the first in the task, and those after it in the context of whoever sent to the group."""
+
+    class Speaking(AsyncWebsocketConsumer):
+        groups = ("room",)
+
+        async def connect(self) -> None:
+            language.set(self.scope["path"])
+            await self.accept()
+
+        async def chat_message(self, event: Message) -> None:
+            await self.send(text_data=f"{event['message']}")
+
+    clients = [await Conversation(Speaking.as_asgi(), f"/{number}/").open() for number in range(members)]
+    for message in ["plain", Lazy("lazy"), [1], Lazy("again"), Lazy("and again"), "plain"]:
+        await tell(layer, message)
+        for number, client in enumerate(clients):
+            expected = f"{message!s} in /{number}/" if isinstance(message, Lazy) else str(message)
+            assert await client.receive_from() == expected
+    for client in clients:
+        await client.disconnect()
 
 
 @pytest.mark.parametrize("most", [1, 2, 3])

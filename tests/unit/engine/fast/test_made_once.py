@@ -671,6 +671,18 @@ def test_a_long_frame_goes_with_its_message() -> None:
     assert lasting.made[Room] is not None
 
 
+def test_long_frames_are_forgotten_when_a_short_one_is_made() -> None:
+    """Was: only when a long one was made."""
+    waiting, frames = [Copies(dict) for _ in range(3)], LongFrames()
+    for copies in waiting:
+        copies.keep(Room, bytes(LONG))
+        frames.add(copies, Room, bytes(LONG), 0.0)
+    frames.add(Copies(dict), Room, b"short", LONG_KEPT_S)
+    assert {copies.made[Room] for copies in waiting} == {bytes(LONG)}
+    frames.add(Copies(dict), Room, b"short", 2 * LONG_KEPT_S)
+    assert {copies.made[Room] for copies in waiting} == {None}
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("size", [1, LONG])
 def test_what_waits_for_one_that_does_not_read_is_not_kept_twice(
