@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from compat.codes import ABNORMAL, GOING_AWAY, INTERNAL_ERROR, NORMAL, TRY_AGAIN_LATER
 from compat.engine import register
-from compat.engine.inbox import Overflowed
 from compat.engine.outage import is_outage
+from compat.engine.overflow import Overflowed
 from compat.engine.refusal import connection_lost
 from compat.engine.reports import warn
 from compat.engine.shielding import is_a_handlers_own, uncancel

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from compat.clock import steady
 from compat.engine.events import BETWEEN, NOTHING, Event, One, Overflow, is_sent
 from compat.engine.mailbox import DropCounter, QueueOfItems
+from compat.engine.overflow import overflow
 from compat.engine.scheduler import Scheduler
 from compat.redis.waiting import settle
 from compat.types import Message
@@ -21,14 +22,10 @@ from compat.types import Message
 if TYPE_CHECKING:
     from compat.engine.cursors import Cursors
 
-__all__ = ["Inbox", "Overflowed"]
+__all__ = ["Inbox"]
 
 REPLAYED = 10_000
 """While so many events wait, a history gets no additional room: a client may join its group over and over."""
-
-
-class Overflowed(Exception):
-    """Ends the connection of an inbox that has overflowed, with ``on_overflow="close"``."""
 
 
 class Inbox(QueueOfItems):
@@ -111,7 +108,7 @@ class Inbox(QueueOfItems):
         half_full = 2 * waiting >= self.capacity
         if half_full:
             if waiting >= self.capacity:
-                return self._overflow(one)
+                return overflow(self, one)
             self.scheduler.backlog.setdefault(self, waiting)
         if events is NOTHING:
             self.events = one
@@ -166,24 +163,6 @@ class Inbox(QueueOfItems):
     def _push_counted(self, message: Message, deadline: float) -> None:
         if not self.push(message, deadline) and self.owner is not None:
             self.owner.count_drop(self.channel, "overflow")
-
-    def _overflow(self, one: One) -> bool:
-        if self.cursors is not None:
-            self.cursors.lose()
-        if self.on_overflow == "drop_oldest":
-            events = self.own()
-            try:
-                lost = is_sent(events.popleft())
-            except IndexError:  # a sync consumer's worker has just taken the last one
-                lost = False
-            events.extend(one)
-            return not lost
-        if self.on_overflow == "close" and not self.overflowed:
-            self.overflowed, self.capacity = True, 0
-            if self.task is not None and not self.ended:  # otherwise the connection is ending already
-                self.failure = self.failure or Overflowed()  # in case the handler swallows the cancellation
-                self.task.cancel()
-        return False
 
     async def pass_on(self, message: Message) -> None:
         """Append a message of a layer that is read with ``receive()``, and wait until it has been taken."""

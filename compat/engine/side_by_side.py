@@ -51,7 +51,7 @@ class SideBySide:
         return message
 
     async def start(self, message: Message) -> None:
-        """Start the handler of ``message``, and wait until another one may start; raise a handler's error.
+        """Start the handler of ``message``; raise the error of an earlier one.
 
         Before that, wait for a handler that has called ``disconnect()``, because this ends the consumer.
         """
@@ -63,13 +63,27 @@ class SideBySide:
         running[handler] = 0 if inbox.turn else self.taken
         if message.get("type") in DISCONNECTS:
             self.told = handler
-        if len(running) >= self.most:
+
+    async def wait_for_place(self, message: Message) -> None:
+        """Wait until another handler may start after that of ``message``; raise a handler's error.
+
+        The inbox counts as busy only while no handler returns: a sender waits until its reader takes more.
+        """
+        running, inbox = self.running, self.connection.inbox
+        if len(running) >= self.most and not any(task.done() for task in running):
+            inbox.pause(message)
             await asyncio.wait((*running, self.left), return_when=asyncio.FIRST_COMPLETED)
             if not any(task.done() for task in running):  # they may wait for a client that has left
                 await self.idle(HANDLERS_TIMEOUT_S)
+            self.pause()
         self._raise_failure()
         for task in [task for task in running if task.done()]:
             del running[task]
+
+    def pause(self) -> None:
+        """Record that the next message may be taken, unless a handler has called ``disconnect()``."""
+        if not self.has_disconnected():
+            self.connection.inbox.pause()
 
     def _raise_failure(self) -> None:
         failure = self.connection.inbox.failure
@@ -184,8 +198,10 @@ async def converse_side_by_side(connection: Connection) -> None:
                             raise
             else:
                 await handlers.start(message)
+            handlers.pause()
             connection.limit_stay()
-            await turn()
+            await turn()  # a handler that waits for nothing is over then
+            await handlers.wait_for_place(message)
             message = await handlers.take()
             if inbox.failure is not None:
                 inbox.end(begun=False)  # ``message`` may be the disconnect, which is not handled here

@@ -76,6 +76,13 @@ class Bridge(Handling):
             return True
         return False
 
+    def is_due(self) -> bool:
+        """Return True if a worker is about to take a message, and in no handler that is known to be slow."""
+        if not self.busy.locked() or self.stopped() or len(self.out) >= MAX_UNSENT:
+            return False
+        worker = self.worker
+        return self.pool.is_at_work() if worker is None else not worker.slow
+
     def limit_stay(self) -> None:
         """Call ``Connection.limit_stay``."""
         if self.connection is not None:
@@ -264,6 +271,8 @@ class Bridge(Handling):
             worker = self.worker if threading.get_ident() == self.thread else None
             with contextlib.nullcontext() if worker is None else self.pool.step_aside(worker):
                 self._wait_for_room()
+            if self.pool.loop.is_closed():  # nobody sends it any more
+                return
         if (socket.closed or message["type"] != "websocket.send") and not socket.admit(message):
             return
         if message["type"] == "websocket.close":
@@ -278,7 +287,7 @@ class Bridge(Handling):
             self.pool.flush_soon()
 
     def _wait_for_room(self) -> None:
-        while len(self.out) >= MAX_UNSENT and not self.closing:
+        while len(self.out) >= MAX_UNSENT and not (self.closing or self.pool.loop.is_closed()):
             room = self.no_room()
             self.pool.flush_soon()
             if len(self.out) >= MAX_UNSENT and not self.closing:

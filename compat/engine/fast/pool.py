@@ -140,6 +140,11 @@ class Pool:
         self.barren_until = steady() + NO_THREAD_S
         self.loop.call_later(NO_THREAD_S, self._kick)
 
+    def is_at_work(self) -> bool:
+        """Return False while no worker can take the queue, because all are in handlers that are slow."""
+        with self.lock:
+            return len(self.active) < self.size or not all(worker.slow for worker in self.active)
+
     def _ensure_tick(self) -> None:
         if not self.ticking:
             self.ticking = True

@@ -9,6 +9,7 @@ from typing import Protocol
 from compat.engine.events import One
 from compat.engine.fast.pool import Pool
 from compat.engine.inbox import Inbox
+from compat.engine.overflow import overflow
 from compat.engine.reader import LAST
 from compat.engine.scheduler import Scheduler
 from compat.types import Message
@@ -23,6 +24,10 @@ class Bridge(Protocol):
 
     def schedule(self) -> bool:
         """Queue the connection for a worker; return False if that is not needed."""
+        ...
+
+    def is_due(self) -> bool:
+        """Return True if a worker is about to take a message, and in no handler that is known to be slow."""
         ...
 
     def wake(self) -> None:
@@ -47,13 +52,20 @@ class SyncInbox(Inbox):
     def offer(self, one: One) -> bool:
         """Append an event as ``Inbox.offer`` does, and queue the connection for a worker."""
         waiting = len(self.events)
-        if waiting >= self.capacity:
-            kept = self._overflow(one)
-            self.scheduler.call(self, True)  # a worker may have taken the last one meanwhile, and be gone
-            return kept
+        half_full = 2 * waiting >= self.capacity
+        if half_full:
+            if waiting >= self.capacity:
+                kept = overflow(self, one)
+                self.scheduler.call(self, True)  # a worker may have taken the last one meanwhile, and be gone
+                return kept
+            self.scheduler.backlog.setdefault(self, waiting)
         self.own().extend(one)
-        self.scheduler.call(self, 2 * waiting >= self.capacity)
+        self.scheduler.call(self, half_full)
         return True
+
+    def is_behind(self) -> bool:
+        """Return True while the inbox is half full and a worker is about to take a message."""
+        return self.is_half_full() and (self.scheduler.is_called(self) or self.bridge.is_due())
 
     def wake(self) -> None:
         """Queue the connection for a worker, unless one has taken the message already."""

@@ -142,6 +142,23 @@ async def test_expired_events_are_skipped_and_counted() -> None:
     assert drops(inbox) == {"expired": 2}
 
 
+@pytest.mark.parametrize("on_overflow", ["drop", "drop_oldest", "close"])
+@pytest.mark.parametrize("expired", [1, 2, 3])
+async def test_expired_events_make_room(expired: int, on_overflow: Overflow) -> None:
+    """Was: behind a handler that took longer than the expiry, the newer ones were lost for the older."""
+    inbox, past = inbox_of(capacity=3, on_overflow=on_overflow), time.monotonic() - 1
+    for number in range(3):
+        assert inbox.push(event(number), past if number < expired else FOREVER)
+    kept = [inbox.push(event(3 + number), FOREVER) for number in range(expired)]
+    assert kept == [True] * expired
+    assert drops(inbox) == {"expired": expired}
+    taken = [message["n"] for message in iter(inbox.take, None)]
+    assert taken == list(range(expired, 3 + expired))
+    for number in range(3):
+        inbox.push(event(number), FOREVER)
+    assert not inbox.push(event(3), FOREVER), "none has expired"
+
+
 async def test_a_frame_behind_nothing_but_expired_events_is_found() -> None:
     inbox = inbox_of()
     inbox.put_frame({"type": "first"})

@@ -242,3 +242,45 @@ async def test_a_receive_that_is_cancelled_ends_the_consumer(width: int, layer: 
         await client.send_to(text_data="x")
         assert await client.closed() == 1011
     assert len(ends) == 1
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 3, 8])
+async def test_a_sender_waits_while_other_handlers_may_begin(
+    concurrency: int, layer: InMemoryChannelLayer
+) -> None:
+    """Was: once a message had been taken the reader seemed busy, and a quick sender lost most others."""
+
+    class Room(AsyncWebsocketConsumer):
+        groups = [GROUP]
+
+        async def chat_message(self, event: Message) -> None:
+            await self.send(text_data=event["text"])
+
+    Room.concurrency = concurrency
+    client = await Conversation(Room.as_asgi()).open()
+    texts = [str(number) for number in range(5 * layer.capacity)]
+    for text in texts:
+        await layer.group_send(GROUP, {"type": "chat.message", "text": text})
+    assert {await client.receive_from() for _ in texts} == set(texts)
+    await client.disconnect()
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+async def test_a_sender_waits_for_no_handler(concurrency: int, layer: InMemoryChannelLayer) -> None:
+    done = asyncio.Event()
+
+    class Room(AsyncWebsocketConsumer):
+        groups = [GROUP]
+
+        async def chat_message(self, event: Message) -> None:
+            await done.wait()
+            await self.send(text_data=event["text"])
+
+    Room.concurrency = concurrency
+    client = await Conversation(Room.as_asgi()).open()
+    for number in range(5 * layer.capacity):
+        await layer.group_send(GROUP, {"type": "chat.message", "text": str(number)})
+    done.set()
+    got = {await client.receive_from() for _ in range(layer.capacity)}
+    assert got == set(map(str, range(layer.capacity)))
+    await client.disconnect()

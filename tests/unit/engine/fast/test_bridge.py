@@ -7,6 +7,7 @@ import contextlib
 import contextvars
 import gc
 import itertools
+import subprocess
 import sys
 import threading
 import time
@@ -839,3 +840,95 @@ async def test_a_further_thread_ends_when_the_client_has_read() -> None:
     gates[2].set()
     assert waits.result(20) and first.result(20) is None
     threads.shutdown()
+
+
+@pytest.mark.parametrize("members", [1, 2, 3])
+@pytest.mark.parametrize("only_sends", [True, False])
+async def test_a_sender_waits_for_workers(
+    only_sends: bool, members: int, layer: InMemoryChannelLayer
+) -> None:
+    """Was: nobody waited for a sync consumer, whose worker did not even begin before the inbox was full."""
+    seen: list[str] = []
+
+    class Room(WebsocketConsumer):
+        groups = ["room"]
+
+        def first_message(self, event: Message) -> None:
+            self.send(text_data=event["text"])
+
+        def other_message(self, event: Message) -> None:
+            seen.append(event["text"])
+            self.send(text_data=event["text"])
+
+    clients = [await Conversation(Room.as_asgi()).open() for _ in range(members)]
+    texts = [str(number) for number in range(5 * layer.capacity)]
+    for text in texts:
+        await layer.group_send(
+            "room", {"type": f"{'first' if only_sends else 'other'}.message", "text": text}
+        )
+    for client in clients:
+        assert [await client.receive_from() for _ in texts] == texts
+        await client.disconnect()
+    assert only_sends or len(seen) == members * len(texts)
+
+
+@pytest.mark.parametrize("blocked", [1, 2, 3])
+async def test_a_sender_waits_for_no_handler_that_blocks(
+    blocked: int, layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither for one that a thread runs, nor for one that waits for a thread."""
+    monkeypatch.setattr(pool_of(asyncio.get_running_loop()), "size", 2)
+    done = threading.Event()
+
+    class Room(WebsocketConsumer):
+        groups = ["room"]
+
+        def chat_message(self, event: Message) -> None:
+            done.wait(20)
+            self.send(text_data=event["text"])
+
+    clients = [await Conversation(Room.as_asgi()).open() for _ in range(blocked)]
+    for number in range(5 * layer.capacity):
+        await layer.group_send("room", {"type": "chat.message", "text": str(number)})
+    assert not done.is_set()
+    done.set()
+    for client in clients:
+        got = [await client.receive_from() for _ in range(layer.capacity)]
+        assert got == list(map(str, range(layer.capacity)))
+        await client.disconnect()
+
+
+UNSENT = """
+import asyncio
+from compat.generic.websocket import WebsocketConsumer
+from tests.support.conversations import Conversation
+
+class Chatty(WebsocketConsumer):
+    def receive(self, text_data=None, bytes_data=None):
+        for number in range(1000):
+            self.send(text_data=str(number))
+
+async def begin():
+    client = await Conversation(Chatty.as_asgi()).open()
+    client.output_queue._maxsize = 1
+    await client.send_to(text_data="begin")
+    await client.receive_from()
+    return client
+
+loop = asyncio.new_event_loop()
+client = loop.run_until_complete(begin())
+loop.close()
+print("closed", flush=True)
+"""
+
+
+def test_a_handler_that_waits_for_a_client_does_not_keep_a_process_whose_loop_was_closed() -> None:
+    """Was: its thread waited for ever, and the interpreter for the thread."""
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", UNSENT],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.stdout == "closed\n" and ran.returncode == 0, ran.stderr
