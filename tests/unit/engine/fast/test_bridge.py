@@ -19,6 +19,7 @@ from asgiref.local import Local
 from asgiref.sync import async_to_sync, sync_to_async
 
 from compat.consumer import SyncConsumer
+from compat.engine import scheduler as scheduler_module
 from compat.engine import threads as threads_module
 from compat.engine.fast import pool as pool_module
 from compat.engine.fast.handling import MAX_UNSENT
@@ -845,9 +846,11 @@ async def test_a_further_thread_ends_when_the_client_has_read() -> None:
 @pytest.mark.parametrize("members", [1, 2, 3])
 @pytest.mark.parametrize("only_sends", [True, False])
 async def test_a_sender_waits_for_workers(
-    only_sends: bool, members: int, layer: InMemoryChannelLayer
+    only_sends: bool, members: int, layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Was: nobody waited for a sync consumer, whose worker did not even begin before the inbox was full."""
+    monkeypatch.setattr(pool_module, "TICK_S", 60.0)  # a thread that the system holds up is not stuck here
+    monkeypatch.setattr(scheduler_module, "RELIEF_TURNS", sys.maxsize)
     seen: list[str] = []
 
     class Room(WebsocketConsumer):
