@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from compat.clock import steady
 from compat.engine.events import BETWEEN, NOTHING, Event, One, Overflow, is_sent
 from compat.engine.mailbox import DropCounter, QueueOfItems
-from compat.engine.overflow import overflow
+from compat.engine.overflow import Overflowed, has_room
 from compat.engine.scheduler import Scheduler
 from compat.redis.waiting import settle
 from compat.types import Message
@@ -108,7 +108,7 @@ class Inbox(QueueOfItems):
         half_full = 2 * waiting >= self.capacity
         if half_full:
             if waiting >= self.capacity:
-                return overflow(self, one)
+                return self._overflow(one)
             self.scheduler.backlog.setdefault(self, waiting)
         if events is NOTHING:
             self.events = one
@@ -163,6 +163,26 @@ class Inbox(QueueOfItems):
     def _push_counted(self, message: Message, deadline: float) -> None:
         if not self.push(message, deadline) and self.owner is not None:
             self.owner.count_drop(self.channel, "overflow")
+
+    def _overflow(self, one: One) -> bool:
+        if has_room(self):
+            return self.offer(one)
+        if self.cursors is not None:
+            self.cursors.lose()
+        if self.on_overflow == "drop_oldest":
+            events = self.own()
+            try:
+                lost = is_sent(events.popleft())
+            except IndexError:  # a sync consumer's worker has just taken the last one
+                lost = False
+            events.extend(one)
+            return not lost
+        if self.on_overflow == "close" and not self.overflowed:
+            self.overflowed, self.capacity = True, 0
+            if self.task is not None and not self.ended:  # otherwise the connection is ending already
+                self.failure = self.failure or Overflowed()  # in case the handler swallows the cancellation
+                self.task.cancel()
+        return False
 
     async def pass_on(self, message: Message) -> None:
         """Append a message of a layer that is read with ``receive()``, and wait until it has been taken."""

@@ -1,50 +1,27 @@
-"""What becomes of a message for an inbox that is full."""
+"""What a full inbox does: expired messages make room; or else the connection may end."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from compat.clock import steady
-from compat.engine.events import One, is_sent
 
 if TYPE_CHECKING:
     from compat.engine.inbox import Inbox
 
-__all__ = ["Overflowed", "overflow"]
+__all__ = ["Overflowed", "has_room"]
 
 
 class Overflowed(Exception):
     """Ends the connection of an inbox that has overflowed, with ``on_overflow="close"``."""
 
 
-def overflow(inbox: Inbox, one: One) -> bool:
-    """Append an event in place of expired ones, or lose one, and return what ``Inbox.offer`` returns.
+def has_room(inbox: Inbox) -> bool:
+    """Discard expired events until there is room for one; return False if there is none.
 
     A handler may have kept the inbox full for so long that what waits has expired. Then the newer messages,
     which can still be handled in time, should not be lost for it.
     """
-    if _has_room(inbox):
-        return inbox.offer(one)
-    if inbox.cursors is not None:
-        inbox.cursors.lose()
-    if inbox.on_overflow == "drop_oldest":
-        events = inbox.own()
-        try:
-            lost = is_sent(events.popleft())
-        except IndexError:  # a sync consumer's worker has just taken the last one
-            lost = False
-        events.extend(one)
-        return not lost
-    if inbox.on_overflow == "close" and not inbox.overflowed:
-        inbox.overflowed, inbox.capacity = True, 0
-        if inbox.task is not None and not inbox.ended:  # otherwise the connection is ending already
-            inbox.failure = inbox.failure or Overflowed()  # in case the handler swallows the cancellation
-            inbox.task.cancel()
-    return False
-
-
-def _has_room(inbox: Inbox) -> bool:
-    """Discard expired events until there is room for one; return False if there is none."""
     events = inbox.own()
     expired = 0
     try:

@@ -9,7 +9,6 @@ from typing import Protocol
 from compat.engine.events import One
 from compat.engine.fast.pool import Pool
 from compat.engine.inbox import Inbox
-from compat.engine.overflow import overflow
 from compat.engine.reader import LAST
 from compat.engine.scheduler import Scheduler
 from compat.types import Message
@@ -55,7 +54,7 @@ class SyncInbox(Inbox):
         half_full = 2 * waiting >= self.capacity
         if half_full:
             if waiting >= self.capacity:
-                kept = overflow(self, one)
+                kept = self._overflow(one)
                 self.scheduler.call(self, True)  # a worker may have taken the last one meanwhile, and be gone
                 return kept
             self.scheduler.backlog.setdefault(self, waiting)
